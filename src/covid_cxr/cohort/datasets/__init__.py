@@ -1,0 +1,48 @@
+"""Adapters: each turns a public or own data set's folder into records, one file an adapter.
+
+An adapter module has `records(root, options) -> list[Record]` and, where its layout is
+unmistakable, `recognise(root) -> bool`. Hold a new one to `covid_cxr.cohort.contract`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from covid_cxr import registry
+
+if TYPE_CHECKING:  # pandas stays unimported while names are only listed
+    from covid_cxr.cohort.records import Adapter, Recogniser
+
+DATASETS: dict[str, str] = {
+    "mila": "covid_cxr.cohort.datasets.mila:records",
+    "figure1": "covid_cxr.cohort.datasets.figure1:records",
+    "nih": "covid_cxr.cohort.datasets.nih:records",
+    "folder": "covid_cxr.cohort.datasets.folder:records",
+    "csv": "covid_cxr.cohort.datasets.manifest:records",
+}
+_GROUP = "covid_cxr.datasets"
+
+
+def names() -> list[str]:
+    """Return the names of all adapters, installed plugins included; imports none of them."""
+    return sorted(registry.names(DATASETS, _GROUP))
+
+
+def adapter(name: str) -> Adapter:
+    """Return the `records` function of an adapter.
+
+    Raises:
+        UnknownName: no such adapter.
+    """
+    return cast("Adapter", registry.resolve("data set adapter", name, DATASETS, _GROUP))
+
+
+def recogniser(name: str) -> Recogniser | None:
+    """Return `recognise` from the adapter's module, None where it has none.
+
+    Raises:
+        UnknownName: no such adapter.
+    """
+    module = import_module(adapter(name).__module__)
+    return cast("Recogniser | None", getattr(module, "recognise", None))

@@ -1,0 +1,59 @@
+"""Figure 1 cases: `metadata.csv` (latin-1) and `images/<patientid>.jpg` or `.png`.
+
+A trailing letter in `patientid` numbers a patient's images: COVID-00003a and COVID-00003b are
+two images of patient COVID-00003. The site of every row is the publisher, app.figure1.com.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from covid_cxr.cohort.records import (
+    Record,
+    age_of,
+    header_of,
+    pictures_below,
+    read_table,
+    sex_of,
+    view_of,
+)
+from covid_cxr.config import DatasetConfig
+
+_COLUMNS = ("patientid", "sex", "age", "finding", "view", "modality")
+_MARK = "artifacts/distortion"
+_SITE = "app.figure1.com"
+
+
+def recognise(root: Path) -> bool:
+    """Whether `metadata.csv` names images by patient (no column `filename`), beside `images`."""
+    header = header_of(root / "metadata.csv", "latin-1")
+    own = header.issuperset((*_COLUMNS, _MARK)) and "filename" not in header
+    return own and (root / "images").is_dir()
+
+
+def records(root: Path, options: DatasetConfig) -> list[Record]:
+    """Return one record a row of `metadata.csv`.
+
+    Raises:
+        CohortError: no metadata, a column missing or no rows.
+    """
+    table = read_table(root / "metadata.csv", _COLUMNS, "latin-1")
+    names = {path.stem: path.name for path in pictures_below(root / "images")}
+    found = []
+    for row in table.to_dict("records"):
+        image = row["patientid"].strip()
+        found.append(
+            Record(
+                image_id=image,
+                path=f"images/{names.get(image, image + '.jpg')}",
+                patient_id=re.sub(r"(?<=\d)[a-z]$", "", image),
+                raw_finding=row["finding"].strip(),
+                site=_SITE,
+                view=view_of(row["view"]),
+                sex=sex_of(row["sex"]),
+                age=age_of(row["age"]),
+                modality=row["modality"].strip() or "X-ray",
+            )
+        )
+    return found

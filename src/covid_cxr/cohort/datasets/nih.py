@@ -1,0 +1,98 @@
+"""NIH ChestX-ray8/14 in its official layout or sorted into class folders.
+
+Official: `Data_Entry_2017*.csv` and `images/` or `images_001/images` .. `images_012/images`.
+Sorted: the folders `No_findings` and `Pneumonia` with `<patient>_<study>.png`. Wang et al., CVPR
+2017. The patient is the eight digits before the underscore of the file name, in both layouts,
+so that the same patient has the same id whichever way the set was downloaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from covid_cxr.cohort.records import Record, age_of, pictures_below, read_table, sex_of, view_of
+from covid_cxr.config import DatasetConfig
+from covid_cxr.errors import CohortError
+
+_CLASSES = ("No_findings", "Pneumonia")
+_COLUMNS = (
+    "Image Index",
+    "Finding Labels",
+    "Patient ID",
+    "Patient Age",
+    "Patient Gender",
+    "View Position",
+)
+_SITE = "NIH Clinical Center"
+_LICENSE = "unrestricted, cite the NIH Clinical Center"
+
+
+def recognise(root: Path) -> bool:
+    """Whether `root` has the official table or both class folders."""
+    return bool(_tables(root)) or all((root / name).is_dir() for name in _CLASSES)
+
+
+def records(root: Path, options: DatasetConfig) -> list[Record]:
+    """Return one record an image: of the official table if it is there, else of the folders.
+
+    Raises:
+        CohortError: neither layout, two official tables, a column missing or no rows.
+    """
+    tables = _tables(root)
+    if len(tables) > 1:
+        found = ", ".join(path.name for path in tables)
+        raise CohortError(f"'{root}' holds {found}; keep one, they describe the same images")
+    return _official(root, tables[0]) if tables else _sorted(root)
+
+
+def _tables(root: Path) -> list[Path]:
+    return sorted(root.glob("Data_Entry_2017*.csv"))
+
+
+def _official(root: Path, table: Path) -> list[Record]:
+    folders = [*root.glob("images*"), *root.glob("images*/images")]
+    paths = {
+        path.name: path.relative_to(root).as_posix()
+        for folder in sorted(folders)
+        if folder.is_dir()
+        for path in folder.iterdir()
+    }
+    rows = read_table(table, _COLUMNS).to_dict("records")
+    return [_row(row, paths) for row in rows]
+
+
+def _row(row: Mapping[str, str], paths: Mapping[str, str]) -> Record:
+    name = row["Image Index"].strip()
+    return Record(
+        image_id=Path(name).stem,
+        path=paths.get(name, f"images/{name}"),
+        patient_id=row["Patient ID"].strip().zfill(8),
+        raw_finding=row["Finding Labels"].strip(),
+        site=_SITE,
+        view=view_of(row["View Position"]),
+        sex=sex_of(row["Patient Gender"]),
+        age=age_of(row["Patient Age"]),
+        license=_LICENSE,
+    )
+
+
+def _sorted(root: Path) -> list[Record]:
+    found = [
+        Record(
+            image_id=path.stem,
+            path=path.relative_to(root).as_posix(),
+            patient_id=path.stem.partition("_")[0],
+            raw_finding=folder,
+            site=_SITE,
+            license=_LICENSE,
+        )
+        for folder in _CLASSES
+        for path in pictures_below(root / folder)
+    ]
+    if not found:
+        raise CohortError(
+            f"'{root}' is no NIH ChestX-ray set: expected Data_Entry_2017*.csv with images/, "
+            f"or pictures in the folders {' and '.join(_CLASSES)}"
+        )
+    return found

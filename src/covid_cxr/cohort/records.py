@@ -1,0 +1,131 @@
+"""What an adapter returns: one `Record` an image, and the helpers that fill its fields."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from covid_cxr.config import DatasetConfig
+from covid_cxr.errors import CohortError
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image as its source describes it; `build` puts the source's name before both ids.
+
+    Attributes:
+        image_id: unique in the source.
+        path: POSIX path relative to the adapter's root; the file may be missing.
+        patient_id: never empty.
+        raw_finding: the label as the source writes it; "" where it states none.
+        site: hospital or publisher, "" where unknown.
+        view: PA | AP | AP Supine | L | ..., "" where unknown; see `view_of`.
+        sex: M | F | "".
+        age: years, NaN where unknown.
+        license: as the source writes it, "" where unknown.
+        modality: "X-ray", or what the source says instead ("CT").
+    """
+
+    image_id: str
+    path: str
+    patient_id: str
+    raw_finding: str
+    site: str = ""
+    view: str = ""
+    sex: str = ""
+    age: float = math.nan
+    license: str = ""
+    modality: str = "X-ray"
+
+
+Adapter = Callable[[Path, DatasetConfig], list[Record]]
+Recogniser = Callable[[Path], bool]
+
+_VIEWS = {
+    "": "",
+    "?": "",
+    "unknown": "",
+    "pa": "PA",
+    "ap": "AP",
+    "ap erect": "AP",
+    "ap semi erect": "AP",
+    "ap portable": "AP",
+    "ap supine": "AP Supine",
+    "l": "L",
+    "ll": "L",
+    "rl": "L",
+    "lat": "L",
+    "lateral": "L",
+}
+_AGE = re.compile(r"(\d+(?:\.\d+)?)([+YMD]?)", re.IGNORECASE)
+_YEARS = {"": 1.0, "+": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
+_OLDEST = 120.0
+
+
+def view_of(raw: str) -> str:
+    """Return the view position in DICOM's words; an unknown word is kept as it stands.
+
+    >>> view_of("AP erect"), view_of("Lateral"), view_of("?")
+    ('AP', 'L', '')
+    """
+    text = " ".join(raw.split())
+    return _VIEWS.get(text.casefold(), text)
+
+
+def sex_of(raw: str) -> str:
+    """Return M, F or "" from M, male, f, Female, ..."""
+    initial = raw.strip()[:1].upper()
+    return initial if initial in ("M", "F") else ""
+
+
+def age_of(raw: str) -> float:
+    """Return years: "50+" is 50, "058Y" is 58, "006M" half a year; no number or over 120 is NaN."""
+    match = _AGE.fullmatch(raw.strip())
+    if not match:
+        return math.nan
+    years = float(match[1]) * _YEARS[match[2].upper()]
+    return years if years <= _OLDEST else math.nan
+
+
+def read_table(path: Path, required: Iterable[str], encoding: str = "utf-8-sig") -> pd.DataFrame:
+    """Read a CSV with every cell as text ("" where empty).
+
+    Raises:
+        CohortError: no such file, not a CSV in this encoding, a column missing or no rows.
+    """
+    try:
+        table = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding=encoding, index_col=False
+        )
+    except OSError as error:
+        raise CohortError(f"table '{path}' cannot be read: {error.strerror or error}") from error
+    except (ValueError, pd.errors.ParserError) as error:
+        reason = " ".join(str(error).split())
+        raise CohortError(f"table '{path}' is no CSV file in {encoding}: {reason}") from error
+    missing = [column for column in required if column not in table.columns]
+    if missing:
+        raise CohortError(
+            f"table '{path}' lacks column {', '.join(missing)}; it has {', '.join(table.columns)}"
+        )
+    if table.empty:
+        raise CohortError(f"table '{path}' has no rows, expected one an image")
+    return table
+
+
+def header_of(path: Path, encoding: str = "utf-8-sig") -> set[str]:
+    """Return a CSV's column names; empty where there is no such file or it is no CSV."""
+    try:
+        return set(pd.read_csv(path, nrows=0, encoding=encoding).columns)
+    except (OSError, ValueError, pd.errors.ParserError):
+        return set()
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Return every file below `folder` that is not hidden, sorted; names do not tell the format."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in files if not path.name.startswith("."))

@@ -1,0 +1,131 @@
+"""The columns of `cohort.csv`, and reading and writing it so that nothing changes on the way."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+
+from covid_cxr.cohort.check import assert_no_leak
+from covid_cxr.cohort.records import read_table
+from covid_cxr.errors import CohortError
+from covid_cxr.files import atomic_write
+from covid_cxr.types import FINDINGS
+
+SPLITS = ("train", "val", "test", "external", "excluded")
+_TEXT = (
+    "image_id",
+    "path",
+    "source",
+    "site",
+    "patient_id",
+    "finding",
+    "raw_finding",
+    "view",
+    "sex",
+    "license",
+    "sha256",
+    "duplicate_group",
+    "split",
+    "exclusion",
+)
+_FILLED = pa.Check.str_length(min_value=1)
+
+
+def _excluded_says_why(table: pd.DataFrame) -> pd.Series:
+    return (table["split"] == "excluded") == (table["exclusion"] != "")
+
+
+def _included_is_complete(table: pd.DataFrame) -> pd.Series:
+    known = table["finding"].isin(FINDINGS) & (table["sha256"] != "") & (table["width"] > 0)
+    return known | (table["split"] == "excluded")
+
+
+SCHEMA = pa.DataFrameSchema(
+    {
+        "image_id": pa.Column(str, _FILLED, unique=True),
+        "path": pa.Column(str, _FILLED),
+        "source": pa.Column(str, _FILLED),
+        "site": pa.Column(str, _FILLED),
+        "patient_id": pa.Column(str, _FILLED),
+        "finding": pa.Column(str, pa.Check.isin([*FINDINGS, ""])),
+        "raw_finding": pa.Column(str),
+        "view": pa.Column(str),
+        "sex": pa.Column(str, pa.Check.isin(["M", "F", ""])),
+        "age": pa.Column(float, pa.Check.in_range(0, 120), nullable=True),
+        "width": pa.Column(int, pa.Check.ge(0)),
+        "height": pa.Column(int, pa.Check.ge(0)),
+        "license": pa.Column(str),
+        "sha256": pa.Column(str, pa.Check.str_matches(r"^([0-9a-f]{64})?$")),
+        "duplicate_group": pa.Column(str),
+        "split": pa.Column(str, pa.Check.isin(SPLITS)),
+        "exclusion": pa.Column(str),
+    },
+    checks=[
+        pa.Check(_excluded_says_why, name="a row has an exclusion if and only if it is excluded"),
+        pa.Check(_included_is_complete, name="an included row has finding, sha256 and size"),
+    ],
+    strict=True,
+    ordered=True,
+)
+COLUMNS = tuple(SCHEMA.columns)
+
+
+def validate(cohort: pd.DataFrame) -> None:
+    """Hold a table to the schema: columns in order, types, allowed values, exclusions explained.
+
+    `width` and `height` are pixels, 0 where the file could not be read; `age` is years or NaN.
+
+    Raises:
+        CohortError: the first thing that does not hold, with the first offending row.
+    """
+    try:
+        SCHEMA.validate(cohort)
+    except pa.errors.SchemaError as error:
+        raise CohortError(f"cohort: {_one_line(error)}") from error
+
+
+def load(path: Path | str) -> pd.DataFrame:
+    """Read `cohort.csv`, validate it and make sure that no patient or duplicate crosses a split.
+
+    Text stays text: ids keep their leading zeros and an empty cell is "", not NaN.
+
+    Raises:
+        CohortError: no such file, not a CSV, or not according to the schema.
+        LeakError: a patient or a duplicate image stands in two splits.
+    """
+    cohort = read(path)
+    assert_no_leak(cohort)
+    return cohort
+
+
+def read(path: Path | str) -> pd.DataFrame:
+    """Read and validate `cohort.csv` for `check` alone; everything else uses `load`.
+
+    Raises:
+        CohortError: no such file, not a CSV, or not according to the schema.
+    """
+    cohort = read_table(Path(path), COLUMNS)
+    for column, kind, empty in (("age", float, math.nan), ("width", int, 0), ("height", int, 0)):
+        try:
+            cohort[column] = [kind(cell) if cell else empty for cell in cohort[column]]
+        except ValueError as error:
+            raise CohortError(f"cohort '{path}' column '{column}': {error}") from error
+    validate(cohort)
+    return cohort
+
+
+def save(cohort: pd.DataFrame, path: Path | str) -> None:
+    """Validate and write `cohort.csv` whole or not at all.
+
+    Raises:
+        CohortError: the table is not according to the schema.
+    """
+    validate(cohort)
+    atomic_write(path, cohort.to_csv(index=False, lineterminator="\n"))
+
+
+def _one_line(error: pa.errors.SchemaError) -> str:
+    return " ".join(str(error).split())

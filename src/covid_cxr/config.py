@@ -1,0 +1,200 @@
+"""Every setting of a run: YAML in, validated, resolved JSON out beside the weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from covid_cxr.errors import ConfigError
+from covid_cxr.types import Task
+
+
+class Strict(BaseModel):
+    """Base of all settings: unknown keys are an error, values cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PreprocessSpec(Strict):
+    """How a radiograph becomes model input; travels in the bundle's manifest."""
+
+    size: int = Field(224, ge=32, le=1024, description="edge of the square model input in pixels")
+    remove_markers: bool = Field(True, description="paint over burnt-in text markers (L, R, AP)")
+    standardise: bool = Field(
+        True, description="shift and scale each image to mean 0.5 and deviation 0.2, clipped"
+    )
+
+
+class DatasetConfig(Strict):
+    """Where one source comes from and how its table is read."""
+
+    adapter: str = Field(description="name in covid_cxr.cohort.DATASETS")
+    path: str | None = Field(
+        None, description="folder, relative to the data root or absolute; None: found by layout"
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="folder and csv: raw label -> finding or 'excluded: why'"
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="csv: cohort column -> the manifest's column"
+    )
+
+
+class CohortConfig(Strict):
+    """Which sources enter, and how patients are split."""
+
+    datasets: dict[str, DatasetConfig] = Field(
+        default_factory=dict, description="source name -> where; empty: all that are recognised"
+    )
+    external: tuple[str, ...] = Field((), description="sources kept out of train, val and test")
+    train: float = Field(0.72, gt=0, lt=1)
+    val: float = Field(0.08, gt=0, lt=1)
+    test: float = Field(0.20, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _fractions_sum_to_one(self) -> CohortConfig:
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train + val + test is {total:g}, expected 1")
+        return self
+
+
+class AugmentConfig(Strict):
+    """Random changes to training images; each is off at 0."""
+
+    rotation: float = Field(10.0, ge=0, le=45, description="degrees, either way")
+    shift: float = Field(0.0, ge=0, le=0.3, description="fraction of the edge")
+    scale: float = Field(0.0, ge=0, le=0.5, description="fraction, either way")
+    gamma: float = Field(0.0, ge=0, le=1.0, description="exponent drawn from 1/(1+g) to 1+g")
+    noise: float = Field(0.0, ge=0, le=0.2, description="largest standard deviation")
+    blur: float = Field(0.0, ge=0, le=3.0, description="largest sigma in pixels")
+    erasing: float = Field(0.0, ge=0, le=1.0, description="probability of grey holes")
+    flip: float = Field(
+        0.0, ge=0, le=1.0, description="probability of a mirror image; the heart has a side"
+    )
+
+
+class TrainingConfig(Strict):
+    """Optimisation. None means: as the architecture's own recipe says."""
+
+    batch_size: int = Field(32, ge=1)
+    max_epochs: int = Field(30, ge=1)
+    patience: int = Field(7, ge=1, description="epochs without better validation loss")
+    learning_rate: float | None = Field(None, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="cosine: warm up over 5 % of all steps, then decay to 0"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    averaging: float = Field(
+        0.0, ge=0, lt=1, description="decay of an exponential moving average of the weights; 0: off"
+    )
+    imbalance: Literal["class-weights", "oversample", "focal", "none"] = "class-weights"
+    class_multipliers: dict[str, float] = Field(
+        default_factory=dict, description="class -> factor on its inverse frequency; default 1"
+    )
+    bf16: bool | None = Field(None, description="bf16 autocast; None: where measured faster")
+
+
+class EvaluationConfig(Strict):
+    """How scores are made; applied to validation and test predictions alike."""
+
+    threshold: Literal["youden", "sensitivity", "half"] = Field(
+        "youden", description="rule that fixes the operating point on validation"
+    )
+    min_sensitivity: float = Field(0.875, gt=0, le=1, description="for the rule 'sensitivity'")
+    bootstrap: int = Field(2000, ge=100)
+
+
+class ExplainConfig(Strict):
+    """Explained examples in the report."""
+
+    methods: tuple[str, ...] = ("lime", "cam")
+    examples: int = Field(8, ge=0, description="test images explained in the report")
+    samples: int = Field(1000, ge=10, description="LIME perturbations an image")
+
+
+class RunConfig(Strict):
+    """One experiment, whole. Saved resolved as `config.json` in its run folder."""
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    task: Task = "binary"
+    model: str = "efficientnet-lite0"
+    seed: int = Field(2020, ge=0, lt=2**31)
+    cohort: CohortConfig = CohortConfig()
+    preprocess: PreprocessSpec = PreprocessSpec()
+    augment: AugmentConfig = AugmentConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    explain: ExplainConfig = ExplainConfig()
+
+
+def load(path: Path | str, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a YAML (or resolved JSON) file and apply `key=value` overrides.
+
+    Args:
+        path: the file.
+        overrides: such as "model=dcnn-resnet" or "training.max_epochs=3"; values are YAML.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key or a value out of range.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"config '{path}' cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"config '{path}' is not YAML: {reason}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"config '{path}' holds a {type(raw).__name__}, expected key: value lines")
+    for override in overrides:
+        _apply(raw, override)
+    return parse(raw, str(path))
+
+
+def parse(raw: dict[str, Any], origin: str = "config") -> RunConfig:
+    """Validate a plain dict; `origin` names it in errors.
+
+    Raises:
+        ConfigError: an unknown key or a value out of range, the first one named.
+    """
+    try:
+        return RunConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {_first_problem(error)}") from error
+
+
+def dump(config: RunConfig) -> str:
+    """Return the resolved configuration as indented JSON (which `load` reads back)."""
+    return json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, sep, text = override.partition("=")
+    if not sep or not key:
+        raise ConfigError(f"override '{override}' is not key=value, such as model=resnet18")
+    *parents, leaf = key.split(".")
+    node = raw
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"override '{override}': '{parent}' is a value, not a group of keys")
+    try:
+        node[leaf] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override '{override}': the value is not YAML") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{where}'; remove or rename it{more}"
+    return f"'{where}' is {problem['input']!r}: {problem['msg']}{more}"

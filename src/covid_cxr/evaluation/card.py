@@ -1,0 +1,45 @@
+"""The model card that travels in a bundle (Mitchell et al. 2019, arXiv:1810.03993)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from covid_cxr.evaluation import wording
+from covid_cxr.evaluation.verdict import primary, verdict
+from covid_cxr.types import DISCLAIMER
+
+
+def model_card(
+    manifest: Mapping[str, Any], metrics: Mapping[str, Any], config: Mapping[str, Any]
+) -> str:
+    """Return the card in Markdown.
+
+    Args:
+        manifest: of the bundle; needs name, id, task, classes, architecture, preprocess,
+            temperature, threshold, training_data, licences, created, seed and command.
+        metrics: content of `metrics.json`; may hold no split.
+        config: the resolved configuration.
+    """
+    return (
+        wording.templates()
+        .get_template("MODEL_CARD.md.j2")
+        .render(
+            manifest=manifest,
+            metrics=metrics,
+            config=config,
+            primary=primary(metrics),
+            split_names=wording.SPLITS,
+            preprocess=wording.flat(manifest["preprocess"]),
+            licences=_licences(manifest["licences"]),
+            verdict=verdict(metrics),
+            disclaimer=DISCLAIMER,
+        )
+    )
+
+
+def _licences(licences: Any) -> list[str]:
+    """Return lines from the manifest's licences: one text, a list, or what -> licence."""
+    if isinstance(licences, Mapping):
+        return [f"{name}: {text}" for name, text in wording.flat(licences).items()]
+    return [licences] if isinstance(licences, str) else [str(text) for text in licences]

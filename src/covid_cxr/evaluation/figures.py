@@ -1,0 +1,193 @@
+"""The charts of a report, each an inline SVG with its numbers in words beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from covid_cxr.evaluation.svg import BLUE, GREEN, GREY, INK, ORANGE, style, to_svg
+from covid_cxr.evaluation.tables import Cases
+from covid_cxr.metrics import (
+    auroc,
+    average_precision,
+    binary_scores,
+    precision_recall_curve,
+    reliability,
+    roc_band,
+    roc_curve,
+)
+from covid_cxr.types import COVID
+
+_HUES = {COVID: ORANGE, "non-covid-19": BLUE, "normal": BLUE, "pneumonia": GREEN}
+_DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+
+
+def draw(
+    cases: Cases, confusion: list[list[int]], threshold: float, *, draws: int, seed: int
+) -> dict[str, str]:
+    """Return the figures that these cases allow, by name.
+
+    Args:
+        cases: the answered images of one split.
+        confusion: (C, C) counts of the same cases, rows are the truth.
+        threshold: the operating point, on the probability of COVID-19.
+        draws: bootstrap draws of the ROC band.
+        seed: of the bootstrap.
+
+    Returns:
+        SVG elements under roc, precision-recall, reliability (these only where both classes are
+        present), confusion and scores.
+    """
+    figures: dict[str, str] = {}
+    if not cases.labels.size:
+        return figures
+    with style():
+        if cases.both_classes:
+            figures["roc"] = _roc(cases, threshold, draws, seed)
+            figures["precision-recall"] = _precision_recall(cases, threshold)
+            figures["reliability"] = _reliability(cases)
+        figures["confusion"] = _confusion(cases.classes, np.array(confusion))
+        figures["scores"] = _histograms(cases, threshold)
+    return figures
+
+
+def _roc(cases: Cases, threshold: float, draws: int, seed: int) -> str:
+    figure, axes = _square("1 − specificity", "sensitivity")
+    band = roc_band(cases.events, cases.scores, cases.patients, draws=draws, seed=seed)
+    axes.fill_between(band.x, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0)
+    area = auroc(cases.events, cases.scores)
+    curve = roc_curve(cases.events, cases.scores)
+    axes.plot(curve.x, curve.y, color=BLUE, label=f"pooled {area:.2f}")
+    words = [f"pooled AUROC {area:.3f}"]
+    for number, (source, inside) in enumerate(_two_class_sources(cases)):
+        area = auroc(inside.events, inside.scores)
+        curve = roc_curve(inside.events, inside.scores)
+        dashes = _DASHES[number % len(_DASHES)]
+        axes.plot(curve.x, curve.y, color=GREEN, linestyle=dashes, label=f"{source} {area:.2f}")
+        words.append(f"inside {source} {area:.3f}")
+    point = _operating_point(cases, threshold)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, label="constant prior 0.50", zorder=0)
+    _mark(axes, 1 - point["specificity"], point["sensitivity"])
+    axes.legend(loc="lower right")
+    text = f"{', '.join(words)}. At the operating point: sensitivity {point['sensitivity']:.3f}"
+    text += f", specificity {point['specificity']:.3f}."
+    return to_svg(figure, "roc", "ROC curve with 95 % bootstrap band", text)
+
+
+def _precision_recall(cases: Cases, threshold: float) -> str:
+    figure, axes = _square("sensitivity (recall)", "positive predictive value")
+    area = average_precision(cases.events, cases.scores)
+    share = float(cases.events.mean())
+    curve = precision_recall_curve(cases.events, cases.scores)
+    axes.step(curve.x, curve.y, where="pre", color=BLUE, label=f"model {area:.2f}")
+    axes.axhline(share, color=GREY, linewidth=0.9, label=f"constant prior {share:.2f}", zorder=0)
+    point = _operating_point(cases, threshold)
+    if not np.isnan(point["ppv"]):
+        _mark(axes, point["sensitivity"], point["ppv"])
+    axes.legend(loc="lower left")
+    text = f"Average precision {area:.3f}; a constant prior has {share:.3f}."
+    return to_svg(figure, "precision-recall", "Precision-recall curve", text)
+
+
+def _reliability(cases: Cases) -> str:
+    figure, axes = _square("forecast probability of COVID-19", "share with COVID-19")
+    bins = reliability(cases.events, cases.scores)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, label="perfect", zorder=0)
+    axes.plot(bins.forecast, bins.observed, color=BLUE, linewidth=1)
+    sizes = 12 + 140 * bins.cases / bins.cases.max()
+    axes.scatter(bins.forecast, bins.observed, s=sizes, color=BLUE, linewidth=0, alpha=0.75)
+    for x, y, count in zip(*bins, strict=True):
+        axes.annotate(str(count), (x, y), xytext=(0, 8), textcoords="offset points", ha="center")
+    pairs = [f"{x:.2f}: {y:.2f} ({n})" for x, y, n in zip(*bins, strict=True)]
+    text = f"Forecast: observed share (images): {'; '.join(pairs)}."
+    return to_svg(figure, "reliability", "Reliability diagram", text)
+
+
+def _confusion(classes: tuple[str, ...], counts: np.ndarray[Any, Any]) -> str:
+    figure = _figure(4.2, 3.6)
+    axes = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    for row, column in np.ndindex(*counts.shape):
+        share = shares[row, column]
+        hue = BLUE if row == column else ORANGE
+        # A tint, so that the count stays readable in the page's own text colour.
+        spot = (column - 0.48, row - 0.48)
+        axes.add_patch(_tile(spot, hue, 0.06 + 0.4 * float(share)))
+        axes.text(column, row, f"{counts[row, column]}", ha="center", va="bottom", fontsize=13)
+        axes.text(column, row + 0.06, f"{share:.0%}", ha="center", va="top")
+    ticks = range(len(classes))
+    axes.set(xticks=ticks, yticks=ticks, xlabel="predicted", ylabel="truth")
+    axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(len(classes) - 0.5, -0.5))
+    axes.set_xticklabels(classes)
+    axes.set_yticklabels(classes, rotation=90, va="center")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    rows = [
+        f"{name}: " + ", ".join(f"{n} as {other}" for n, other in zip(row, classes, strict=True))
+        for name, row in zip(classes, counts, strict=True)
+    ]
+    return to_svg(figure, "confusion", "Confusion matrix", "Truth by row. " + "; ".join(rows) + ".")
+
+
+def _histograms(cases: Cases, threshold: float) -> str:
+    sources = sorted(set(cases.sources))
+    figure = _figure(4.2, 1.0 + 0.95 * len(sources))
+    panels = figure.subplots(len(sources), 1, sharex=True, squeeze=False)[:, 0]
+    edges = np.linspace(0, 1, 21)
+    words = []
+    for axes, source in zip(panels, sources, strict=True):
+        for index, name in enumerate(cases.classes):
+            scores = cases.scores[(cases.sources == source) & (cases.labels == index)]
+            # An outline over a tint tells the classes apart where they overlap.
+            tint = {"histtype": "stepfilled", "color": _HUES[name], "alpha": 0.3}
+            line = {"histtype": "step", "color": _HUES[name], "linewidth": 1.1}
+            axes.hist(scores, edges, label=name, **tint)
+            axes.hist(scores, edges, **line)
+            if scores.size:
+                words.append(
+                    f"{source}, {name}: {scores.size} images, median {np.median(scores):.2f}"
+                )
+        axes.axvline(threshold, color=INK, linewidth=0.9, linestyle=_DASHES[0])
+        axes.set_title(source, loc="left", fontsize=8.5)
+        axes.locator_params(axis="y", nbins=3, integer=True)
+    panels[-1].set(xlabel="probability of COVID-19 (dashed: threshold)", xlim=(0, 1))
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=len(names))
+    return to_svg(figure, "scores", "Scores by class and source", "; ".join(words) + ".")
+
+
+def _two_class_sources(cases: Cases) -> list[tuple[str, Cases]]:
+    sources = [(name, cases.where(cases.sources == name)) for name in sorted(set(cases.sources))]
+    two = [(name, inside) for name, inside in sources if inside.both_classes]
+    return two if len(sources) > 1 else []
+
+
+def _operating_point(cases: Cases, threshold: float) -> dict[str, float]:
+    scores = binary_scores(cases.events, cases.scores, threshold)
+    return {name: float(value[0]) for name, value in scores.items()}
+
+
+def _mark(axes: Axes, x: float, y: float) -> None:
+    axes.scatter(
+        [x], [y], s=36, color=ORANGE, linewidth=0, label="operating point", clip_on=False, zorder=5
+    )
+
+
+def _square(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    figure = _figure(4.2, 3.6)
+    axes = figure.subplots()
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=xlabel, ylabel=ylabel)
+    axes.grid(color=GREY, alpha=0.18, linewidth=0.6)
+    return figure, axes
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _tile(spot: tuple[float, float], hue: str, alpha: float) -> Rectangle:
+    return Rectangle(spot, 0.96, 0.96, facecolor=hue, alpha=alpha, linewidth=0)

@@ -1,0 +1,32 @@
+"""Explainers: why a model gave one radiograph its score.
+
+`EXPLAINERS` maps a name to "module:function", so that listing the choices imports nothing
+heavy. An installed package adds its own through the entry point group `covid_cxr.explainers`
+and proves itself with `covid_cxr.explain.contract.ExplainerContract`.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from covid_cxr import registry
+from covid_cxr.explain.base import Explainer, Model, Options
+
+__all__ = ["EXPLAINERS", "GROUP", "Explainer", "Model", "Options", "get"]
+
+EXPLAINERS: dict[str, str] = {
+    "lime": "covid_cxr.explain.lime:explain",
+    "cam": "covid_cxr.explain.cam:explain",
+    "gradcam": "covid_cxr.explain.gradients:gradcam",
+}
+GROUP = "covid_cxr.explainers"
+
+
+def get(name: str) -> Explainer:
+    """Import and return the explainer called `name`, ours or an installed plugin's.
+
+    Raises:
+        UnknownName: no explainer has that name.
+        MissingDependency: it needs a package that is not installed (torch, for `gradcam`).
+    """
+    return cast(Explainer, registry.resolve("explainer", name, EXPLAINERS, GROUP))

@@ -1,0 +1,28 @@
+"""Between grids: a map on the model's input grid, a mask at the radiograph's resolution."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from covid_cxr.errors import InputError
+from covid_cxr.types import BoolArray, FloatArray
+
+
+def enlarge(grid: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    """Return a map (h, w) brought to float32 `shape` (H, W) bilinearly, pixel centres aligned."""
+    image = Image.fromarray(np.ascontiguousarray(grid, dtype=np.float32))
+    return np.array(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
+
+
+def mask_on_grid(mask: BoolArray, shape: tuple[int, ...]) -> BoolArray:
+    """Return a mask (H, W) brought to `shape` (h, w) by nearest neighbour.
+
+    Raises:
+        InputError: `mask` is no bool (H, W).
+    """
+    if mask.ndim != 2 or mask.dtype != np.bool_:
+        raise InputError(f"mask is {mask.dtype} {mask.shape}, expected bool (H, W)")
+    rows = (np.arange(shape[0]) + 0.5) * mask.shape[0] / shape[0]
+    columns = (np.arange(shape[1]) + 0.5) * mask.shape[1] / shape[1]
+    return mask[np.ix_(rows.astype(int), columns.astype(int))]

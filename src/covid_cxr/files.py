@@ -1,0 +1,37 @@
+"""The two things every layer does with files: write one whole or not at all, and hash one."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from pathlib import Path
+
+
+def atomic_write(path: Path | str, content: str | bytes) -> None:
+    """Write `content` (text as UTF-8) so that a reader sees the old file or the new, never half.
+
+    The parent folder is made where missing.
+
+    Raises:
+        OSError: the folder cannot be written; the old file is untouched.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    # The temporary file lies in the same folder because a rename is atomic on one file system.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path | str) -> str:
+    """Return the hexadecimal SHA-256 of a file, read in pieces.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,194 @@
+"""Burnt-in text markers (L, R, AP, PORTABLE, arrows, digits): finding and painting over.
+
+A marker names the hospital, the technician or the position of the patient, and a model that
+reads it has learnt that instead of the disease. Thresholding at 230 of 255 also eats bone,
+metal and over-exposed tissue. Here a marker is what is much brighter than all around it, has
+thin strokes and edges as sharp as only type and lead letters have them, is no larger than a
+letter or a line of text, and does not stand in the middle of the chest. All lengths are shares of
+the longest side, so that the size of the picture does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import ndimage
+
+from covid_cxr.types import BoolArray, FloatArray, IntArray
+
+# Shares of the longest side.
+_STROKE = 0.05  # anything wider than this is no stroke
+_LETTER = 0.13  # tallest and widest single letter, arrow or symbol
+_LINE = 0.45  # widest line of text whose letters run together ...
+_LINE_HEIGHT = 0.06  # ... and its height
+_SPECK = 0.012  # smaller is noise
+_GAP = 0.012  # letters closer than twice this are one word
+_HALO = 0.006  # blur and ringing around a letter that go with it
+
+# Shares of the range black to white.
+_BRIGHTER = 0.25  # than the surroundings, each pixel
+_PEAK = 0.45  # than the surroundings, the brightest pixel ...
+_HEADROOM = 0.75  # ... or this part of the way from the surroundings to white
+_SHARPNESS = 0.55  # part of its height that its edge, on median, climbs within 0.6 %
+
+# The middle of the chest: an ellipse around lungs and heart, in shares of the exposed area.
+_CENTRE = (0.52, 0.5)  # row, column
+_REACH = (0.40, 0.38)
+_BLACK = 0.05
+
+Box = tuple[slice, slice]
+
+
+def remove_markers(pixels: FloatArray) -> FloatArray:
+    """Paint over burnt-in markers with what surrounds them; all else is left bit for bit.
+
+    Args:
+        pixels: float (H, W) in [0, 1]. Some 10 ms at 512 pixels; reduce a larger picture first.
+
+    Returns:
+        A float32 copy (H, W), or `pixels` itself where it has no marker.
+    """
+    mask = find_markers(pixels)
+    return _fill(pixels, mask) if mask.any() else pixels
+
+
+def find_markers(pixels: FloatArray) -> BoolArray:
+    """Return where markers stand, their blurred rims and black backing plates included.
+
+    Args:
+        pixels: float (H, W) in [0, 1].
+    """
+    edge = max(pixels.shape)
+    window = _odd(_STROKE * edge)
+    background = ndimage.grey_opening(pixels, size=(window, window))
+    height = pixels - background
+    letters = np.zeros(pixels.shape, dtype=bool)
+    regions = _label(_without_frame(height > _BRIGHTER))
+    for number, box in _boxes(regions):
+        part = regions[box] == number
+        if _is_letter(part, edge) and _is_sharp(pixels, height, part, box):
+            letters[box] |= part
+    if not letters.any():
+        return letters
+    marginal = _outside_centre(letters, background)
+    return _with_rim(marginal, height) | _backing(marginal, pixels)
+
+
+def _without_frame(bright: BoolArray) -> BoolArray:
+    """Clear the outermost pixels, where a white frame would join letters that touch it."""
+    width = max(1, round(_HALO * max(bright.shape)))
+    bright[:width], bright[-width:], bright[:, :width], bright[:, -width:] = (False,) * 4
+    return bright
+
+
+def _is_letter(part: BoolArray, edge: int) -> bool:
+    """Judge size and shape of one bright region: a symbol or a line of text, no bar."""
+    tall, wide = part.shape
+    longest, shortest = max(tall, wide), min(tall, wide)
+    single = longest <= _LETTER * edge
+    line = tall <= _LINE_HEIGHT * edge and wide <= _LINE * edge
+    bar = longest > 6 * shortest and part.mean() > 0.85
+    return (single or line) and not bar
+
+
+def _is_sharp(pixels: FloatArray, height: FloatArray, part: BoolArray, box: Box) -> bool:
+    """Judge how far one region stands out, and how suddenly at the rim of its upper half."""
+    peak = float(height[box][part].max())
+    room = 1 - (float(pixels[box][part].max()) - peak)
+    if peak < min(_PEAK, _HEADROOM * room):
+        return False
+    window = _odd(_HALO * max(pixels.shape))
+    around = _grown(box, window)
+    patch = pixels[around]
+    climb = ndimage.maximum_filter(patch, window) - ndimage.minimum_filter(patch, window)
+    top, left = (small.start - large.start for small, large in zip(box, around, strict=True))
+    climb = climb[top : top + part.shape[0], left : left + part.shape[1]]
+    upper = part & (height[box] > peak / 2)
+    rim = upper & ~ndimage.binary_erosion(upper)
+    return float(np.median(climb[rim])) >= _SHARPNESS * peak
+
+
+def _outside_centre(letters: BoolArray, background: FloatArray) -> BoolArray:
+    """Keep the words (letters close together) whose middle is not in the middle of the chest.
+
+    A word that is smaller than a letter in all is a speck, such as a hot pixel or a clip.
+    """
+    edge = max(letters.shape)
+    words = _label(ndimage.maximum_filter(letters, _odd(2 * _GAP * edge)))
+    first_row, rows = _extent((background > _BLACK).mean(axis=1) > 0.2)
+    first_column, columns = _extent((background > _BLACK).mean(axis=0) > 0.2)
+    kept = np.zeros_like(letters)
+    for number, box in _boxes(words):
+        v = ((box[0].start + box[0].stop) / 2 - first_row) / rows - _CENTRE[0]
+        u = ((box[1].start + box[1].stop) / 2 - first_column) / columns - _CENTRE[1]
+        word = letters[box] & (words[box] == number)
+        marginal = (v / _REACH[0]) ** 2 + (u / _REACH[1]) ** 2 > 1
+        if marginal and _extent(word.any(axis=1))[1] >= _SPECK * edge:
+            kept[box] |= word
+    return kept
+
+
+def _extent(exposed: BoolArray) -> tuple[int, int]:
+    """First index and length of the exposed stretch, the whole where nothing is exposed."""
+    where = np.flatnonzero(exposed)
+    return (int(where[0]), int(np.ptp(where)) + 1) if where.size else (0, exposed.size)
+
+
+def _with_rim(found: BoolArray, height: FloatArray) -> BoolArray:
+    """Add the blurred rim: what still is brighter than the surroundings, and a halo."""
+    halo = max(1, round(_HALO * max(found.shape)))
+    near = ndimage.maximum_filter(found, 4 * halo + 1) & (height > _BRIGHTER / 4)
+    return np.asarray(ndimage.maximum_filter(found | near, 2 * halo + 1), dtype=bool)
+
+
+def _backing(found: BoolArray, pixels: FloatArray) -> BoolArray:
+    """Return the black plates that letters stand on: rectangles a line of text high."""
+    edge = max(found.shape)
+    plates = _label((pixels < _BLACK) | found)
+    result = np.zeros_like(found)
+    boxes = ndimage.find_objects(plates)
+    for number in np.unique(plates[found]):
+        box = boxes[number - 1]
+        part = plates[box] == number
+        tall, wide = part.shape
+        if tall <= _LETTER * edge and wide <= _LINE * edge and part.mean() > 0.85:
+            result[_grown(box, max(1, round(_HALO * edge)))] = True
+    return result
+
+
+def _fill(pixels: FloatArray, mask: BoolArray) -> FloatArray:
+    """Normalised convolution (Knutsson & Westin, CVPR 1993): a Gaussian mean of the unmasked."""
+    result = np.array(pixels, dtype=np.float32)
+    groups = _label(mask)
+    for number, box in _boxes(groups):
+        part = groups[box] == number
+        # Wide enough to reach the innermost masked pixel from outside.
+        reach = float(ndimage.distance_transform_edt(np.pad(part, 1)).max())
+        sigma = max(1.0, reach / 2)
+        around = _grown(box, round(4 * sigma) + 1)
+        known = (~mask[around]).astype(np.float32)
+        weight = ndimage.gaussian_filter(known, sigma)
+        mean = ndimage.gaussian_filter(pixels[around] * known, sigma) / np.maximum(weight, 1e-6)
+        target = mask[around] & (groups[around] == number)
+        result[around][target] = mean[target]
+    return result
+
+
+def _label(mask: BoolArray) -> IntArray:
+    """Number connected regions, diagonal neighbours included; 0 is none."""
+    labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+    return np.asarray(labels, dtype=np.int32)
+
+
+def _boxes(labels: IntArray) -> Iterator[tuple[int, Box]]:
+    yield from enumerate(ndimage.find_objects(labels), start=1)
+
+
+def _grown(box: Box, by: int) -> Box:
+    rows, columns = (slice(max(0, side.start - by), side.stop + by) for side in box)
+    return rows, columns
+
+
+def _odd(length: float) -> int:
+    return max(3, round(length) | 1)

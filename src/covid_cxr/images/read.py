@@ -1,0 +1,104 @@
+"""A path or bytes of any supported container -> one `Radiograph`."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+
+from covid_cxr.errors import UnreadableImage
+from covid_cxr.images import dicom, raster
+from covid_cxr.types import Radiograph
+
+MAX_BYTES = 1 << 30
+
+
+def read(source: str | os.PathLike[str] | bytes) -> Radiograph:
+    """Decode one radiograph: PNG, JPEG, WEBP, BMP, TIFF, GIF, JPEG 2000, PPM or DICOM.
+
+    The container is told from the bytes, never from the name. Of several frames the first is
+    taken and flagged (DICOM multi-frame objects are refused). Colour becomes Rec. 601 luma,
+    transparency lies on black, EXIF orientation is applied, 16-bit grey keeps its 16 bits.
+
+    Args:
+        source: a path, or the content of a file.
+
+    Returns:
+        The radiograph, pixels float32 (H, W) in [0, 1], larger is brighter.
+
+    Raises:
+        UnreadableImage: no such file, no regular file, no permission, no image, damaged, smaller
+            than 32 pixels a side, larger than 100 megapixels or 1 GiB. One line that says which.
+    """
+    origin = "<bytes>" if isinstance(source, bytes) else _printable(os.fspath(source))
+    try:
+        data = source if isinstance(source, bytes) else _load(Path(source))
+        return _decode(data, origin)
+    except UnreadableImage as error:
+        raise UnreadableImage(f"'{origin}' {' '.join(str(error).split())}") from error
+
+
+def _printable(path: str) -> str:
+    """A name with line breaks or broken characters is shown escaped, so that it stays one line."""
+    return path if path.isprintable() else ascii(path)[1:-1]
+
+
+def _load(path: Path) -> bytes:
+    """Return the content; a FIFO or device is refused before an open could hang on it."""
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise UnreadableImage("is a folder, expected an image file")
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableImage("is a pipe, socket or device, expected an image file")
+        if status.st_size > MAX_BYTES:
+            raise UnreadableImage(f"has {status.st_size} bytes, the limit is {MAX_BYTES}")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        reason = "is a link to nowhere" if path.is_symlink() else "does not exist"
+        raise UnreadableImage(reason) from error
+    except OSError as error:
+        raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
+    except ValueError as error:
+        raise UnreadableImage(f"is no path: {error}") from error
+
+
+def _decode(data: bytes, origin: str) -> Radiograph:
+    if not data:
+        raise UnreadableImage("is empty (0 bytes)")
+    with _SILENCE:
+        if dicom.is_dicom(data):
+            return dicom.decode(data, origin)
+        return raster.decode(raster.open_picture(data), data, origin)
+
+
+class _Silence:
+    """Keep the libraries' remarks on odd headers from the caller; what matters is a flag.
+
+    `warnings.catch_warnings` swaps a process-wide list, and threads that overlap would put back
+    each other's: here the first to enter swaps it and the last to leave puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._restore = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._restore.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._restore.close()
+
+
+_SILENCE = _Silence()

@@ -1,0 +1,226 @@
+"""Any number of files and folders in, `predictions.csv` and overlays out."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from covid_cxr import explain, images
+from covid_cxr.errors import InputError, UnreadableImage
+from covid_cxr.explain.render import save
+from covid_cxr.files import atomic_write
+from covid_cxr.inference.predictor import Predictor, facts
+from covid_cxr.types import FloatArray, Prediction, Radiograph
+
+Progress = Callable[[int, int], None]
+PREDICTIONS = "predictions.csv"
+_BATCH = 16
+
+
+class Entry(NamedTuple):
+    """One file to answer: how its row calls it, and where it lies."""
+
+    file: str
+    path: Path
+
+
+class _Film(NamedTuple):
+    entry: Entry
+    radiograph: Radiograph
+    image: FloatArray  # (1, S, S)
+    seconds: float  # spent reading
+
+
+def expand(paths: Iterable[Path | str]) -> list[Entry]:
+    """Return one entry for every file named, and for all that lies below every folder named.
+
+    Folders are read recursively and sorted, hidden files included; whatever is no folder
+    (picture, text, FIFO, broken link) is an entry, and so is a folder that cannot be listed.
+    """
+    entries: list[Entry] = []
+    for path in map(Path, paths):
+        is_folder = path.is_dir()
+        found = sorted(_below(path)) if is_folder else [path]
+        entries += [Entry(_printable(each), each) for each in found]
+    return entries
+
+
+def predict_to(
+    out: Path,
+    predictor: Predictor,
+    paths: Sequence[Path | str],
+    method: str | None = None,
+    options: explain.Options | None = None,
+    progress: Progress | None = None,
+) -> list[Prediction]:
+    """Answer everything in `paths` and write `out/predictions.csv` and `out/explanations/`.
+
+    Args:
+        out: made where missing; an existing CSV is replaced when all files are answered.
+        predictor: the model.
+        paths: files and folders.
+        method: explainer for every row with a prediction; None writes no pictures.
+        options: samples and seed of the explainer.
+        progress: called with (done, total).
+
+    Raises:
+        InputError: `out` lies inside one of the folders, which would predict our own pictures.
+        UnknownName: no such explainer (found before any file is read).
+    """
+    _keep_apart(out, paths)
+    if method:
+        explain.get(method)
+    entries = expand(paths)
+    pictures = out / "explanations" if method else None
+    predictions = list(predict(predictor, entries, method, options, pictures, progress))
+    atomic_write(out / PREDICTIONS, table(predictions, predictor.classes))
+    return predictions
+
+
+def predict(
+    predictor: Predictor,
+    entries: Sequence[Entry],
+    method: str | None = None,
+    options: explain.Options | None = None,
+    pictures: Path | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Prediction]:
+    """Yield one prediction an entry, in order; a file that cannot be read gives an error row."""
+    waiting = iter(entries)
+    done = 0
+    while chunk := list(islice(waiting, _BATCH)):
+        for prediction, film in _answer(predictor, chunk):
+            if method and pictures and film is not None and prediction.status == "ok":
+                yield _explained(predictor, prediction, film, method, options, pictures)
+            else:
+                yield prediction
+            done += 1
+            if progress:
+                progress(done, len(entries))
+
+
+def table(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
+    """Return predictions as CSV text, one row each, in the columns of the contract."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_columns(classes))
+    for each in predictions:
+        probabilities = [_number(each.probabilities.get(name)) for name in classes]
+        writer.writerow(
+            [each.file, each.status, each.message, each.predicted_class, *probabilities]
+            + [_number(each.threshold), "; ".join(each.flags), each.explanation]
+            + [_number(each.explanation_fidelity), each.model, f"{each.seconds:.3f}"]
+        )
+    return buffer.getvalue()
+
+
+def _columns(classes: Sequence[str]) -> list[str]:
+    return [
+        *("file", "status", "message", "predicted_class"),
+        *(f"probability_{name}" for name in classes),
+        *("threshold", "flags", "explanation", "explanation_fidelity", "model", "seconds"),
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}"
+
+
+def _answer(
+    predictor: Predictor, chunk: Sequence[Entry]
+) -> Iterator[tuple[Prediction, _Film | None]]:
+    read = [_read(predictor, entry) for entry in chunk]
+    films = [each for each in read if isinstance(each, _Film)]
+    answered: dict[str, Prediction] = {}
+    if films:
+        started = time.perf_counter()
+        outputs = predictor.runtime.run(np.stack([film.image for film in films]))
+        each_seconds = (time.perf_counter() - started) / len(films)
+        judged = predictor.judge([film.radiograph for film in films], outputs)
+        for film, prediction in zip(films, judged, strict=True):
+            seconds = film.seconds + each_seconds
+            answered[film.entry.file] = replace(prediction, file=film.entry.file, seconds=seconds)
+    for each in read:
+        if isinstance(each, _Film):
+            yield answered[each.entry.file], each
+        else:
+            yield each, None
+
+
+def _read(predictor: Predictor, entry: Entry) -> _Film | Prediction:
+    started = time.perf_counter()
+    try:
+        radiograph = images.read(entry.path)
+    except UnreadableImage as error:
+        seconds = time.perf_counter() - started
+        model = predictor.bundle.id
+        return Prediction(entry.file, "error", str(error), model=model, seconds=seconds)
+    image = predictor.prepare(radiograph)
+    return _Film(entry, radiograph, image, time.perf_counter() - started)
+
+
+def _explained(
+    predictor: Predictor,
+    prediction: Prediction,
+    film: _Film,
+    method: str,
+    options: explain.Options | None,
+    pictures: Path,
+) -> Prediction:
+    started = time.perf_counter()
+    found = predictor.explain(film.image, prediction.predicted_class, method, options)
+    stem = pictures / picture_stem(film.entry.file)
+    picture = save(stem, film.radiograph.pixels, found, facts(prediction))
+    return replace(
+        prediction,
+        explanation=f"{pictures.name}/{picture.name}",
+        explanation_fidelity=found.fidelity,
+        seconds=prediction.seconds + time.perf_counter() - started,
+    )
+
+
+def picture_stem(file: str) -> str:
+    """Return a file name for the picture of `file`: readable, safe, and its own.
+
+    Two files of one name in different folders get different pictures, and a second run over the
+    same files replaces its own.
+
+    >>> picture_stem("ward 3/film.png")
+    'film-7d06b2b9'
+    """
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(file).stem).strip("._-")[:60]
+    return f"{readable or 'film'}-{hashlib.sha256(file.encode()).hexdigest()[:8]}"
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    unlisted: list[Path] = []
+    walk = os.walk(folder, onerror=lambda error: unlisted.append(Path(error.filename)))
+    for parent, folders, files in walk:
+        linked = [name for name in folders if Path(parent, name).is_symlink()]
+        yield from (Path(parent, name) for name in files + linked)
+    yield from unlisted
+
+
+def _printable(path: Path) -> str:
+    """A name that is not Unicode is shown with its odd bytes escaped, so that CSV can hold it."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _keep_apart(out: Path, paths: Iterable[Path | str]) -> None:
+    for path in map(Path, paths):
+        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+            raise InputError(
+                f"--out '{out}' lies inside the input folder '{path}', whose pictures would then "
+                "be predicted the next time; choose a folder outside"
+            )

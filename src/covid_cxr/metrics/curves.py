@@ -1,0 +1,85 @@
+"""Curves behind the areas: ROC with its bootstrap band, and precision-recall."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from covid_cxr.metrics.intervals import resample
+from covid_cxr.metrics.scores import Array, cumulative_counts
+
+
+class Curve(NamedTuple):
+    """Points (K,) of a curve."""
+
+    x: Array
+    y: Array
+
+
+class Band(NamedTuple):
+    """Pointwise interval (G,) of a curve over a grid (G,)."""
+
+    x: Array
+    low: Array
+    high: Array
+
+
+def roc_curve(labels: ArrayLike, scores: ArrayLike) -> Curve:
+    """Return 1 - specificity and sensitivity from (0, 0) to (1, 1); empty without both classes.
+
+    Args:
+        labels: (N,) 1 or True for an event, else 0.
+        scores: (N,) larger means more likely an event.
+    """
+    _, true, false = cumulative_counts(labels, scores)
+    if true[0, -1] == 0 or false[0, -1] == 0:
+        return Curve(np.empty(0), np.empty(0))
+    return Curve(false[0] / false[0, -1], true[0] / true[0, -1])
+
+
+def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> Curve:
+    """Return recall (sensitivity) and precision (PPV) from the highest score down; may be empty.
+
+    Args:
+        labels: (N,) 1 or True for an event, else 0.
+        scores: (N,) larger means more likely an event.
+    """
+    _, true, false = cumulative_counts(labels, scores)
+    if true[0, -1] == 0:
+        return Curve(np.empty(0), np.empty(0))
+    hits, called = true[0, 1:], (true + false)[0, 1:]
+    return Curve(hits / true[0, -1], hits / called)
+
+
+def roc_band(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Band:
+    """Return the pointwise bootstrap interval of sensitivity over 1 - specificity.
+
+    Args:
+        labels: (N,) 1 or True for an event, else 0; both must be present.
+        scores: (N,) larger means more likely an event.
+        clusters: (N,) patient of each case.
+        draws: number of draws of whole clusters; draws with one class only are left out.
+        seed: same seed, same band.
+        level: coverage aimed at, at each point.
+    """
+    _, index = np.unique(np.asarray(clusters), return_inverse=True)
+    grid = np.linspace(0, 1, 101)
+    curves = []
+    for weights in resample(index, draws, seed):
+        _, true, false = cumulative_counts(labels, scores, weights)
+        both = (true[:, -1] > 0) & (false[:, -1] > 0)
+        for t, f in zip(true[both], false[both], strict=True):
+            curves.append(np.interp(grid, f / f[-1], t / t[-1]))
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    low, high = np.quantile(curves, tails, axis=0) if curves else np.full((2, grid.size), np.nan)
+    return Band(grid, low, high)

@@ -1,0 +1,180 @@
+"""The model bundle: one folder (or the same zipped) with all that a prediction needs.
+
+`manifest.json` names classes, preprocessing, temperature, threshold, training data, metrics and
+the sha256 of every file; `model.onnx` holds normalisation and temperature; `weights.safetensors`,
+where present, lets one train on. Reading a bundle needs neither torch nor pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import weakref
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from covid_cxr.config import PreprocessSpec, Strict
+from covid_cxr.errors import BundleError
+from covid_cxr.files import atomic_write, sha256_of
+from covid_cxr.types import Task
+
+FORMAT_VERSION = 1
+MANIFEST, GRAPH, CARD, WEIGHTS = (
+    "manifest.json",
+    "model.onnx",
+    "MODEL_CARD.md",
+    "weights.safetensors",
+)
+
+
+class TrainingSource(Strict):
+    """What one source gave to training and validation."""
+
+    source: str
+    images: int
+    patients: int
+    findings: dict[str, int]
+    licenses: list[str]
+    sha256: str = Field(description="sha256 over the sorted sha256 of its films")
+
+
+class Manifest(Strict):
+    """A bundle's description of itself."""
+
+    format_version: int
+    id: str
+    name: str
+    task: Task
+    classes: tuple[str, ...]
+    architecture: str
+    has_cam: bool
+    embedding_size: int
+    preprocess: PreprocessSpec
+    temperature: float = Field(gt=0)
+    threshold: float = Field(ge=0, le=1)
+    seed: int
+    created: str
+    command: str
+    licence: str
+    training_data: tuple[TrainingSource, ...]
+    metrics: dict[str, Any]
+    files: dict[str, str] = Field(description="file -> sha256")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened, verified bundle."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def id(self) -> str:
+        return self.manifest.id
+
+    @property
+    def graph(self) -> Path:
+        return self.folder / GRAPH
+
+    @property
+    def has_weights(self) -> bool:
+        return (self.folder / WEIGHTS).exists()
+
+
+def bundle_id(graph_sha256: str, preprocess: PreprocessSpec, threshold: float) -> str:
+    """Return the id: a hash of what decides predictions, not of metrics or card."""
+    decisive = {
+        "graph": graph_sha256,
+        "preprocess": preprocess.model_dump(mode="json"),
+        "threshold": threshold,
+    }
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    return digest[:16]
+
+
+def load(path: Path | str) -> Bundle:
+    """Open a bundle folder or zip and verify it.
+
+    Raises:
+        BundleError: not a bundle, a newer format, or a file that is missing or altered.
+    """
+    path = Path(path)
+    if path.is_file():
+        return _load_zip(path)
+    manifest = _read_manifest(path)
+    for name, expected in manifest.files.items():
+        _verify(path / name, expected)
+    expected_id = bundle_id(manifest.files[GRAPH], manifest.preprocess, manifest.threshold)
+    if manifest.id != expected_id:
+        raise BundleError(
+            f"bundle '{path}' says id {manifest.id} but its graph, preprocessing and threshold "
+            f"give {expected_id}: it was altered; export it again"
+        )
+    return Bundle(path, manifest)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` with the hashes of the files that lie beside it."""
+    files = {
+        entry.name: sha256_of(entry)
+        for entry in sorted(folder.iterdir())
+        if entry.is_file() and entry.name != MANIFEST
+    }
+    hashed = manifest.model_copy(update={"files": files})
+    text = json.dumps(hashed.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
+    atomic_write(folder / MANIFEST, text)
+
+
+def _load_zip(path: Path) -> Bundle:
+    unzipped = Path(mkdtemp(prefix="covid-cxr-bundle-"))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(unzipped)
+        folders = [entry for entry in unzipped.iterdir() if entry.is_dir()]
+        wrapped = not (unzipped / MANIFEST).exists() and len(folders) == 1
+        bundle = load(folders[0] if wrapped else unzipped)
+    except zipfile.BadZipFile as error:
+        shutil.rmtree(unzipped)
+        raise BundleError(f"bundle '{path}' is neither a folder nor a zip file") from error
+    except BundleError:
+        shutil.rmtree(unzipped)
+        raise
+    weakref.finalize(bundle, shutil.rmtree, unzipped)
+    return bundle
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    try:
+        raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BundleError(
+            f"'{folder}' is no bundle: {MANIFEST} {error.strerror}; name a bundle folder or zip"
+        ) from error
+    except ValueError as error:
+        raise BundleError(f"'{folder / MANIFEST}' is not JSON; export the bundle again") from error
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            f"bundle '{folder}' has format version {version!r}, this covid-cxr reads "
+            f"{FORMAT_VERSION}; use the version of covid-cxr that made it"
+        )
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise BundleError(f"'{folder / MANIFEST}': '{where}' is invalid") from error
+
+
+def _verify(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise BundleError(f"bundle '{path.parent}' lacks {path.name}; copy it again, whole")
+    if sha256_of(path) != expected:
+        raise BundleError(
+            f"'{path}' is not the file the manifest describes (sha256 differs); copy the bundle again"
+        )

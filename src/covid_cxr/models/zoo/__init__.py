@@ -1,0 +1,60 @@
+"""The classifiers by name. Listing them imports no torch; building one does.
+
+To add one, write a function `(n_classes: int) -> Classifier` and name it here, or publish it
+under the entry point group `covid_cxr.architectures`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from covid_cxr import registry
+from covid_cxr.errors import BundleError
+
+if TYPE_CHECKING:
+    from covid_cxr.models.zoo.classifier import Classifier
+
+ARCHITECTURES: dict[str, str] = {
+    "dcnn-resnet": "covid_cxr.models.zoo.dcnn_resnet:dcnn_resnet",
+    "efficientnet-lite0": "covid_cxr.models.zoo.efficientnet:efficientnet_lite0",
+    "resnet18": "covid_cxr.models.zoo.residual:resnet18",
+    "resnet50": "covid_cxr.models.zoo.residual:resnet50",
+    "densenet121": "covid_cxr.models.zoo.densenet:densenet121",
+}
+GROUP = "covid_cxr.architectures"
+
+
+def build(name: str, n_classes: int) -> Classifier:
+    """Return a fresh network, ImageNet weights included where its recipe has them.
+
+    Raises:
+        UnknownName: no such architecture; the message suggests the closest.
+        MissingDependency: the `train` extra is not installed.
+    """
+    classifier: Classifier = registry.resolve("model", name, ARCHITECTURES, GROUP)(n_classes)
+    return classifier
+
+
+def load_weights(folder: Path) -> Classifier:
+    """Rebuild a bundle's torch network from its manifest and `weights.safetensors`.
+
+    Args:
+        folder: a bundle folder.
+
+    Raises:
+        BundleError: the bundle holds no weights, or they do not fit its architecture.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    network = build(manifest["architecture"], len(manifest["classes"]))
+    try:
+        network.load_state_dict(load_file(folder / "weights.safetensors"))
+    except FileNotFoundError as error:
+        raise BundleError(f"bundle '{folder}' holds no weights.safetensors") from error
+    except (SafetensorError, RuntimeError) as error:
+        raise BundleError(f"weights in '{folder}' do not fit {manifest['architecture']}") from error
+    return network.eval()

@@ -1,0 +1,164 @@
+"""One training, the best of several seeds, and trainings over grouped folds."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
+
+from covid_cxr.config import RunConfig
+from covid_cxr.errors import CohortError
+from covid_cxr.models import zoo
+from covid_cxr.models.zoo.classifier import Classifier
+from covid_cxr.training.datamodule import FilmData
+from covid_cxr.training.module import TrainingModule, class_weights
+from covid_cxr.training.tracking import Progress, Tracker
+from covid_cxr.types import CLASSES
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The films of a training: all of them, and which rows train and which validate."""
+
+    films: NDArray[np.float16]  # (N, 1, S, S)
+    labels: NDArray[np.int64]  # (N,)
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The best weights of a training, by validation loss."""
+
+    network: Classifier
+    val_loss: float
+    epochs: int
+    seed: int
+
+
+def fit(
+    config: RunConfig,
+    part: Part,
+    out: Path,
+    progress: Progress | None = None,
+    label: str = "training",
+) -> Trained:
+    """Train `config.model` and return it with its best validation weights.
+
+    A training that was killed goes on from `out/last.ckpt`; one that was finished is not
+    repeated. TensorBoard logs go to `out/tensorboard`.
+
+    Raises:
+        CohortError: the training or validation rows lack a class.
+    """
+    _need_all_classes(config, part)
+    lightning.seed_everything(config.seed, verbose=False)
+    torch.set_flush_denormal(True)
+    classes = CLASSES[config.task]
+    network = zoo.build(config.model, len(classes))
+    prior = np.bincount(part.labels[part.train]) / len(part.train)
+    if network.recipe.prior_bias:
+        network.set_prior(prior.tolist())
+    weights = class_weights(part.labels[part.train], classes, config.training)
+    module = TrainingModule(network, config.training, weights)
+    module.to(memory_format=torch.channels_last)
+    best = ModelCheckpoint(out, "best", monitor="val_loss", save_last=True)
+    last = out / "last.ckpt"
+    with _quiet_lightning():
+        trainer = _trainer(config, network, out, best, Tracker(progress, classes, label))
+        trainer.fit(
+            module,
+            datamodule=FilmData(config, part.films, part.labels, part.train, part.val),
+            ckpt_path=last if last.exists() else None,
+            weights_only=False,  # our own file, with the callbacks' state
+        )
+    state = torch.load(best.best_model_path, weights_only=False, map_location="cpu")
+    module.load_state_dict(state["state_dict"])
+    return Trained(network.eval(), float(best.best_model_score or 0), state["epoch"], config.seed)
+
+
+def fit_best_of(
+    runs: int, config: RunConfig, part: Part, out: Path, progress: Progress | None = None
+) -> Trained:
+    """Train `runs` seeds, counted up from `config.seed`, and keep the lowest validation loss."""
+    if runs == 1:
+        return fit(config, part, out, progress)
+    best: Trained | None = None
+    for run in range(runs):
+        seeded = config.model_copy(update={"seed": config.seed + run})
+        label = f"training {run + 1} of {runs}"
+        trained = fit(seeded, part, out / f"seed-{seeded.seed}", progress, label)
+        log.info("seed %d: validation loss %.4f", seeded.seed, trained.val_loss)
+        if best is None or trained.val_loss < best.val_loss:
+            best = trained
+    assert best is not None
+    return best
+
+
+def _trainer(
+    config: RunConfig, network: Classifier, out: Path, best: ModelCheckpoint, tracker: Tracker
+) -> lightning.Trainer:
+    stop = EarlyStopping("val_loss", patience=config.training.patience)
+    callbacks: list[lightning.Callback] = [best, stop, tracker]
+    if config.training.averaging:
+        callbacks.append(EMAWeightAveraging(decay=config.training.averaging))
+    return lightning.Trainer(
+        max_epochs=config.training.max_epochs,
+        precision="bf16-mixed" if _use_bf16(config, network) else "32-true",
+        callbacks=callbacks,
+        logger=TensorBoardLogger(out, name="tensorboard", version=""),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        log_every_n_steps=1,
+    )
+
+
+def _use_bf16(config: RunConfig, network: Classifier) -> bool:
+    if config.training.bf16 is not None:
+        return config.training.bf16
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return network.recipe.bf16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _need_all_classes(config: RunConfig, part: Part) -> None:
+    classes = CLASSES[config.task]
+    for name, rows in (("training", part.train), ("validation", part.val)):
+        counts = np.bincount(part.labels[rows], minlength=len(classes))
+        missing = [classes[i] for i in np.flatnonzero(counts == 0)]
+        if missing:
+            raise CohortError(
+                f"the {name} rows hold no film of class {', '.join(missing)}; "
+                "add a source that has some, or change the split"
+            )
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's advice and advertisements out of the user's terminal."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+        warnings.filterwarnings("ignore", ".*dirpath has changed.*")
+        warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+        logger = logging.getLogger("lightning.pytorch")
+        level = logger.level
+        logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,0 +1,201 @@
+"""A trained network becomes a bundle: graph, parity check, calibration, manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pandas as pd
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from covid_cxr.config import EvaluationConfig, RunConfig
+from covid_cxr.errors import CovidCxrError
+from covid_cxr.files import atomic_write, sha256_of
+from covid_cxr.inference.runtime import Runtime
+from covid_cxr.metrics import choose_threshold, fit_temperature, softmax
+from covid_cxr.models import bundle
+from covid_cxr.models.bundle import Bundle, Manifest, TrainingSource
+from covid_cxr.models.zoo.classifier import Classifier
+from covid_cxr.types import CLASSES, FloatArray
+
+log = logging.getLogger(__name__)
+
+PARITY = 1e-4
+PARITY_IMAGES = 32
+WEIGHTS_LICENCE = (
+    "Research use only, under the terms of the training images' licences listed per source; "
+    "the code is Apache-2.0"
+)
+
+
+class ExportedGraph(nn.Module):
+    """The network with its temperature, and the outputs of the bundle contract."""
+
+    def __init__(self, network: Classifier, temperature: float) -> None:
+        super().__init__()
+        self.network, self.temperature = network, temperature
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(N, 1, S, S) -> logits / T, probabilities, embedding and, where exact, cam."""
+        output = self.network(images)
+        logits = output.logits / self.temperature
+        answers = (logits, torch.softmax(logits, dim=1), output.embedding)
+        if not self.network.has_cam:
+            return answers
+        return (*answers, self.network.cam(output.features) / self.temperature)
+
+
+def export(
+    network: Classifier, config: RunConfig, cohort: pd.DataFrame, out: Path, command: str
+) -> Bundle:
+    """Write an uncalibrated bundle (temperature 1, threshold 0.5) to `out`.
+
+    Args:
+        network: trained weights.
+        config: what was trained, and how.
+        cohort: the rows of train and val, for the manifest's account of training data.
+        out: folder of the bundle; made where missing.
+        command: how to make it again.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    network.eval().to("cpu")
+    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    atomic_write(out / bundle.WEIGHTS, safetensors.torch.save(weights))
+    manifest = Manifest(
+        format_version=bundle.FORMAT_VERSION,
+        id="",
+        name=config.name,
+        task=config.task,
+        classes=CLASSES[config.task],
+        architecture=config.model,
+        has_cam=network.has_cam,
+        embedding_size=network.head.in_features,
+        preprocess=config.preprocess,
+        temperature=1.0,
+        threshold=0.5,
+        seed=config.seed,
+        created=datetime.now(UTC).strftime("%Y-%m-%d"),
+        command=command,
+        licence=WEIGHTS_LICENCE,
+        training_data=training_sources(cohort),
+        metrics={},
+        files={},
+    )
+    return _write(network, manifest, out)
+
+
+def calibrate(
+    network: Classifier,
+    draft: Bundle,
+    logits: FloatArray,
+    labels: NDArray[np.int64],
+    config: EvaluationConfig,
+) -> Bundle:
+    """Export again with the temperature and threshold that validation asks for.
+
+    Args:
+        network: the weights in `draft`.
+        draft: a bundle made by `export`.
+        logits: (N, C) of the validation films, as the draft's runtime gives them.
+        labels: their class numbers (N,).
+        config: the threshold rule.
+    """
+    temperature = fit_temperature(logits, labels)
+    covid = softmax(logits, temperature)[:, -1]
+    positive = labels == logits.shape[1] - 1
+    threshold = choose_threshold(positive, covid, config.threshold, config.min_sensitivity)
+    log.info("temperature %.3f and threshold %.3f from validation", temperature, threshold)
+    update = {"temperature": temperature, "threshold": round(threshold, 6)}
+    return _write(network, draft.manifest.model_copy(update=update), draft.folder)
+
+
+def check_parity(network: Classifier, made: Bundle, films: FloatArray) -> float:
+    """Return the largest difference of torch and ONNX probabilities on `films` (N, 1, S, S).
+
+    Raises:
+        CovidCxrError: it exceeds 1e-4, so that the bundle must not be used.
+    """
+    films = films[:PARITY_IMAGES].astype(np.float32)
+    with torch.inference_mode():
+        expected = ExportedGraph(network, made.manifest.temperature)(torch.from_numpy(films))[1]
+    difference = float(np.abs(expected.numpy() - Runtime(made).probabilities(films)).max())
+    if not difference <= PARITY:
+        raise CovidCxrError(
+            f"the exported graph's probabilities differ from torch's by {difference:.2g}, at most "
+            f"{PARITY:g} is allowed; the bundle in '{made.folder}' must not be used"
+        )
+    return difference
+
+
+def training_sources(cohort: pd.DataFrame) -> tuple[TrainingSource, ...]:
+    """Return the manifest's account of the rows (train and val) a model has seen."""
+    return tuple(
+        TrainingSource(
+            source=str(source),
+            images=len(rows),
+            patients=rows["patient_id"].nunique(),
+            findings={str(k): int(v) for k, v in rows["finding"].value_counts().items()},
+            licenses=sorted(set(rows["license"]) - {""}),
+            sha256=hashlib.sha256("".join(sorted(rows["sha256"])).encode()).hexdigest(),
+        )
+        for source, rows in cohort.groupby("source", sort=True)
+    )
+
+
+def _write(network: Classifier, manifest: Manifest, out: Path) -> Bundle:
+    graph = out / bundle.GRAPH
+    _write_graph(ExportedGraph(network, manifest.temperature), manifest, graph)
+    identity = bundle.bundle_id(sha256_of(graph), manifest.preprocess, manifest.threshold)
+    bundle.write_manifest(out, manifest.model_copy(update={"id": identity}))
+    return bundle.load(out)
+
+
+def _write_graph(model: ExportedGraph, manifest: Manifest, path: Path) -> None:
+    size = manifest.preprocess.size
+    names = ["logits", "probabilities", "embedding", *(["cam"] if manifest.has_cam else [])]
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            model.eval(),
+            (torch.zeros(2, 1, size, size),),
+            input_names=["images"],
+            output_names=names,
+            dynamic_shapes={"images": {0: torch.export.Dim("n", min=1)}},
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    atomic_write(path, _without_traces(program.model_proto).SerializeToString())
+
+
+def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop the exporter's notes: they hold the builder's paths and would change the hash."""
+    for item in (model, model.graph, *model.graph.node, *model.graph.value_info):
+        del item.metadata_props[:]
+        item.ClearField("doc_string")
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+    return model
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """The exporter warns of its own internals and of torchvision, which we do without."""
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        exporter.setLevel(level)

@@ -1,0 +1,103 @@
+"""What a training shows while it runs: log lines, a progress callback, TensorBoard pictures."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import lightning
+import numpy as np
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, roc_curve
+
+from covid_cxr.training.module import TrainingModule
+
+log = logging.getLogger(__name__)
+Progress = Callable[[str, int, int], None]
+
+
+class Tracker(lightning.Callback):
+    """Says after each epoch how it went and how long the rest takes at most.
+
+    Args:
+        progress: called with (label, steps done, steps at most) after every batch.
+        classes: class names for the confusion matrix.
+        label: shown beside the bar.
+    """
+
+    def __init__(
+        self, progress: Progress | None, classes: tuple[str, ...], label: str = "training"
+    ) -> None:
+        self.progress, self.classes, self.label = progress, classes, label
+        self._started, self._first_epoch = 0.0, 0
+
+    def on_train_start(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
+        self._started, self._first_epoch = time.monotonic(), trainer.current_epoch
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if self.progress:
+            self.progress(self.label, trainer.global_step, int(trainer.estimated_stepping_batches))
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        if trainer.sanity_checking:
+            return
+        scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        done = trainer.current_epoch + 1 - self._first_epoch
+        each = (time.monotonic() - self._started) / done
+        left = each * ((trainer.max_epochs or 0) - trainer.current_epoch - 1)
+        log.info(
+            "%s: epoch %d of at most %d, validation loss %.4f, AUROC %.3f; %.0f s an epoch, "
+            "at most %.0f min left",
+            *(self.label, trainer.current_epoch + 1, trainer.max_epochs),
+            *(scores["val_loss"], scores["val_auroc"], each, left / 60),
+        )
+        self._draw(trainer, module)
+
+    def _draw(self, trainer: lightning.Trainer, module: TrainingModule) -> None:
+        if not isinstance(trainer.logger, TensorBoardLogger):
+            return
+        logits, labels = module.val_logits.numpy(), module.val_labels.numpy()
+        board, epoch = trainer.logger.experiment, trainer.current_epoch
+        board.add_figure("validation/roc", roc_figure(labels, logits), epoch)
+        confusion = confusion_figure(labels, logits, self.classes)
+        board.add_figure("validation/confusion", confusion, epoch)
+
+
+def roc_figure(labels: NDArray[np.int64], logits: NDArray[np.float32]) -> Figure:
+    """Draw the ROC curve of the last class (COVID-19) for TensorBoard."""
+    score = np.exp(logits[:, -1] - np.logaddexp.reduce(logits, axis=1))
+    figure, axes = _figure()
+    positive = labels == logits.shape[1] - 1
+    if 0 < positive.sum() < len(positive):
+        false_positive, sensitivity, _ = roc_curve(positive, score)
+        axes.plot(false_positive, sensitivity)
+    axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", title="COVID-19, validation")
+    return figure
+
+
+def confusion_figure(
+    labels: NDArray[np.int64], logits: NDArray[np.float32], classes: tuple[str, ...]
+) -> Figure:
+    """Draw the confusion matrix of the most probable class for TensorBoard."""
+    counts = confusion_matrix(labels, logits.argmax(axis=1), labels=range(len(classes)))
+    figure, axes = _figure()
+    axes.imshow(counts, cmap="Blues")
+    for (row, column), count in np.ndenumerate(counts):
+        axes.text(column, row, str(count), ha="center", va="center", color="black")
+    ticks = range(len(classes))
+    axes.set(xlabel="predicted", ylabel="truth", xticks=ticks, yticks=ticks)
+    axes.set_xticklabels(classes)
+    axes.set_yticklabels(classes)
+    return figure
+
+
+def _figure() -> tuple[Figure, Any]:
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()

@@ -1,0 +1,117 @@
+"""Frozen records that cross folder boundaries. Arrays inside them must not be written to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int32]
+
+Finding = Literal["normal", "pneumonia", "covid-19"]
+Task = Literal["binary", "multiclass"]
+Status = Literal["ok", "abstained", "error"]
+
+COVID = "covid-19"
+FINDINGS: tuple[Finding, ...] = ("normal", "pneumonia", "covid-19")
+CLASSES: dict[Task, tuple[str, ...]] = {
+    "binary": ("non-covid-19", "covid-19"),
+    "multiclass": ("normal", "pneumonia", "covid-19"),
+}
+DISCLAIMER = "Research use only. Not a medical device; not for diagnosis or triage."
+
+
+def class_of(finding: str, task: Task) -> str:
+    """Return the class name that a cohort `finding` has under `task`.
+
+    >>> class_of("pneumonia", "binary")
+    'non-covid-19'
+    """
+    if task == "multiclass" or finding == COVID:
+        return finding
+    return "non-covid-19"
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """One decoded radiograph.
+
+    Attributes:
+        pixels: float32 (H, W) in [0, 1]; larger is brighter, as bone is on film.
+        origin: the path it was read from, or "<bytes>".
+        format: container actually found ("PNG", "JPEG", "DICOM", ...), whatever the name said.
+        bit_depth: significant bits a sample had in the file.
+        view: view position if the file states one ("PA", "AP", ...), else None.
+        metadata: further non-identifying facts from the file (DICOM modality, photometric, ...).
+        flags: remarks on decoding that a reader should know ("window missing", ...).
+    """
+
+    pixels: FloatArray
+    origin: str
+    format: str
+    bit_depth: int
+    view: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a model gave one image its score for one class.
+
+    Attributes:
+        method: name in `covid_cxr.explain.EXPLAINERS`.
+        label: the explained class; positive attribution supports it, negative speaks against it.
+        attribution: float32 (S, S) on the model's input grid, signed, arbitrary units.
+        segments: int32 (S, S) region numbers 0..n-1 where the method works on regions, else None.
+        weights: one signed weight a region (index = region number); empty without regions.
+        fidelity: in (-inf, 1]; for LIME the weighted R2 of the local model; None where undefined.
+        inside_lungs: share of absolute attribution inside the lungs, None without a lung mask.
+        parameters: what the method was run with, JSON-ready.
+        seed: seed of every random draw.
+        bundle: id of the explained bundle.
+    """
+
+    method: str
+    label: str
+    attribution: FloatArray
+    segments: IntArray | None = None
+    weights: tuple[float, ...] = ()
+    fidelity: float | None = None
+    inside_lungs: float | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    bundle: str = ""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the system answers for one file; one row of `predictions.csv`.
+
+    `probabilities` is empty unless `status` is "ok". `message` is one line, empty when ok.
+    """
+
+    file: str
+    status: Status
+    message: str = ""
+    predicted_class: str = ""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    threshold: float | None = None
+    flags: tuple[str, ...] = ()
+    explanation: str = ""
+    explanation_fidelity: float | None = None
+    model: str = ""
+    seconds: float = 0.0

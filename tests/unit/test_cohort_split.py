@@ -1,0 +1,150 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from covid_cxr.cohort.check import assert_no_leak, check
+from covid_cxr.cohort.split import assign, components, grouped_folds
+from covid_cxr.config import CohortConfig
+from covid_cxr.errors import CohortError, LeakError
+
+CONFIG = CohortConfig()
+
+
+def table(patients: list[str], **columns: list[str]) -> pd.DataFrame:
+    n = len(patients)
+    plain = {
+        "image_id": [f"i{number:04}" for number in range(n)],
+        "source": ["s"] * n,
+        "patient_id": patients,
+        "finding": ["normal"] * n,
+        "sha256": [f"{number:064x}" for number in range(n)],
+        "duplicate_group": [""] * n,
+        "exclusion": [""] * n,
+    }
+    return pd.DataFrame(plain | columns)
+
+
+@st.composite
+def cohorts(draw: st.DrawFn) -> pd.DataFrame:
+    n = draw(st.integers(1, 60))
+    column = {
+        "patient_id": st.sampled_from([f"p{number}" for number in range(20)]),
+        "source": st.sampled_from(["a", "b", "c"]),
+        "finding": st.sampled_from(["normal", "pneumonia", "covid-19"]),
+        "sha256": st.sampled_from(["", *(f"{number:064x}" for number in range(40))]),
+        "exclusion": st.sampled_from(["", "", "label unknown"]),
+    }
+    drawn = {name: draw(st.lists(what, min_size=n, max_size=n)) for name, what in column.items()}
+    return table(drawn.pop("patient_id"), **drawn)
+
+
+def test_duplicates_chain_patients_together():
+    cohort = table(["p", "p", "q", "r", "s"], sha256=["1", "2", "2", "3", ""])
+    groups = components(cohort)
+    assert groups[0] == groups[1] == groups[2]
+    assert len({groups[2], groups[3], groups[4]}) == 3
+
+
+def test_empty_hash_connects_nothing():
+    assert components(table(["p", "q"], sha256=["", ""])).nunique() == 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(cohort=cohorts(), seed=st.integers(0, 99))
+def test_no_component_crosses_and_row_order_plays_no_part(cohort: pd.DataFrame, seed: int):
+    split = assign(cohort, CONFIG, seed)
+    cohort["split"] = split
+    assert check(cohort) == []
+    assert set(split[cohort["exclusion"] == ""]) <= {"train", "val", "test"}
+    assert set(split[cohort["exclusion"] != ""]) <= {"excluded"}
+    shuffled = cohort.sample(frac=1, random_state=seed)
+    assert assign(shuffled, CONFIG, seed).sort_index().equals(split)
+
+
+def test_shares_of_100_single_images_are_exact_in_every_stratum():
+    cohort = table(
+        [f"p{number}" for number in range(200)], finding=["normal"] * 100 + ["covid-19"] * 100
+    )
+    split = assign(cohort, CONFIG, seed=1)
+    for half in (split[:100], split[100:]):
+        assert half.value_counts().to_dict() == {"train": 72, "test": 20, "val": 8}
+
+
+def test_patients_with_many_images_go_to_every_split():
+    patients = [f"p{number // 5}" for number in range(500)]
+    split = assign(table(patients), CONFIG, seed=1)
+    assert split.value_counts().to_dict() == {"train": 360, "test": 100, "val": 40}
+
+
+def test_seed_changes_the_split_and_another_source_does_not():
+    cohort = table([f"p{number}" for number in range(50)])
+    one = assign(cohort, CONFIG, seed=1)
+    assert one.equals(assign(cohort, CONFIG, seed=1))
+    assert not one.equals(assign(cohort, CONFIG, seed=2))
+    other = table([f"q{number}" for number in range(30)], source=["t"] * 30).assign(
+        image_id=[f"j{number}" for number in range(30)], sha256=""
+    )
+    both = pd.concat([other, cohort], ignore_index=True)
+    assert assign(both, CONFIG, seed=1)[30:].tolist() == one.tolist()
+
+
+def test_patient_with_two_findings_counts_as_the_worse():
+    # 10 patients, one normal and one COVID-19 image each: one stratum of 10 pairs, 7 / 1 / 2.
+    patients = [f"p{number // 2}" for number in range(20)]
+    split = assign(table(patients, finding=["normal", "covid-19"] * 10), CONFIG, seed=3)
+    assert split.value_counts().to_dict() == {"train": 14, "test": 4, "val": 2}
+
+
+def test_external_source_stays_out():
+    cohort = table(["p", "q", "r"], source=["s", "x", "x"], exclusion=["", "", "lateral view"])
+    split = assign(cohort, CohortConfig(external=("x",)), seed=1)
+    assert split.tolist() == ["train", "external", "excluded"]
+
+
+def test_folds_are_even_whole_and_only_of_train_and_val():
+    patients = [f"p{number // 2}" for number in range(120)]
+    cohort = table(patients, finding=(["normal"] * 60 + ["covid-19"] * 60))
+    cohort["split"] = ["train"] * 80 + ["val"] * 20 + ["test"] * 20
+    folds = grouped_folds(cohort, 5, seed=1)
+    assert folds.index.tolist() == list(range(100))
+    assert np.bincount(folds[:60]).tolist() == [12] * 5
+    assert np.bincount(folds[60:]).tolist() == [8] * 5
+    assert folds.groupby(cohort["patient_id"]).nunique().max() == 1
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_more_folds_than_patients_is_an_error(k: int):
+    cohort = table(["p", "p", "q", "r"]).assign(split=["train", "train", "val", "train"])
+    with pytest.raises(CohortError, match="expected 2 to 3 folds"):
+        grouped_folds(cohort, k, seed=1)
+
+
+def test_check_names_the_patient_and_a_pair():
+    cohort = table(["p", "p", "q"]).assign(split=["train", "test", "val"])
+    assert check(cohort) == ["patient 'p' is in test and train: i0001, i0000"]
+
+
+def test_check_names_a_duplicate_that_crosses():
+    cohort = table(["p", "q"], sha256=["ab" * 32] * 2).assign(split=["train", "external"])
+    assert check(cohort) == [
+        "the same file (sha256 abababababab) is in external and train: i0001, i0000"
+    ]
+
+
+def test_check_sees_a_chain_through_an_excluded_copy():
+    # p's excluded image is q's test image, so p's training image shows the same patient.
+    cohort = table(
+        ["p", "p", "q"], sha256=["1", "2", "2"], exclusion=["", "duplicate of i0002", ""]
+    )
+    cohort["split"] = ["train", "excluded", "test"]
+    assert len(check(cohort)) == 1
+    assert "linked patients" in check(cohort)[0]
+    assert "i0002, i0000" in check(cohort)[0]
+
+
+def test_leak_error_shows_the_first_and_counts_the_rest():
+    cohort = table([f"p{number // 2}" for number in range(12)]).assign(split=["train", "test"] * 6)
+    with pytest.raises(LeakError, match=r"^6 leaks between splits: patient 'p0' .*and 3 more"):
+        assert_no_leak(cohort)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from covid_cxr.errors import InputError
+from covid_cxr.explain.grid import enlarge
+from covid_cxr.explain.localisation import hits, inside_lungs, peak
+from covid_cxr.types import Explanation
+
+
+def _explanation(attribution: object) -> Explanation:
+    grid = np.asarray(attribution, dtype=np.float32)
+    return Explanation(method="cam", label="covid-19", attribution=grid)
+
+
+def test_peak_is_the_maximum() -> None:
+    assert peak(np.array([[1, -9], [3, 2]], dtype=np.float32)) == (1, 0)
+
+
+def test_peak_of_a_region_is_its_pixel_nearest_to_the_centroid() -> None:
+    # A U of fives: rows 0..2 of columns 0 and 4, all of row 3. Its centroid, (21/11, 2), lies in
+    # the gap; the nearest of its pixels is (3, 2), 1.09 rows away, not (2, 0), 2 columns away.
+    region = np.zeros((4, 5), dtype=np.float32)
+    region[:, [0, 4]] = 5
+    region[3] = 5
+    assert peak(region) == (3, 2)
+
+
+def test_peak_of_a_coarse_corner_cell_is_not_the_corner_of_the_film() -> None:
+    coarse = np.zeros((4, 4), dtype=np.float32)
+    coarse[0, 3] = 1
+    row, column = peak(enlarge(coarse, (64, 64))) or (-1, -1)
+    assert 3 <= row <= 4  # flat over rows 0..7
+    assert 59 <= column <= 60
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_no_peak_where_nothing_supports_the_class(value: float) -> None:
+    nothing = np.full((3, 3), value, dtype=np.float32)
+    assert peak(nothing) is None
+    assert not hits(_explanation(nothing), np.ones((3, 3), dtype=bool))
+
+
+def test_hits_is_strict() -> None:
+    explanation = _explanation([[0, 0, 0], [0, 0, 7], [0, 0, 0]])
+    opacity = np.zeros((30, 60), dtype=bool)  # ten rows and twenty columns a cell
+    opacity[10:20, 40:60] = True
+    assert hits(explanation, opacity)
+    assert not hits(explanation, np.roll(opacity, -10, axis=0))  # one cell beside
+    assert not hits(explanation, ~opacity)
+
+
+def test_a_strong_objection_is_no_peak() -> None:
+    explanation = _explanation([[-100, 1]])
+    assert hits(explanation, np.array([[False, True]]))
+
+
+def test_inside_lungs_by_hand() -> None:
+    explanation = _explanation([[1, -2], [3, 4]])
+    left = np.array([[True, False], [True, False]])
+    assert inside_lungs(explanation, left) == pytest.approx(0.4)  # (1 + 3) / 10
+    assert inside_lungs(explanation, np.repeat(left, 50, axis=0)) == pytest.approx(0.4)
+
+
+def test_inside_lungs_of_nothing_is_not_a_number() -> None:
+    assert inside_lungs(_explanation(np.zeros((2, 2))), np.ones((2, 2), dtype=bool)) is None
+
+
+@given(seed=st.integers(0, 999))
+def test_inside_and_outside_add_up(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    explanation = _explanation(rng.normal(size=(8, 8)))
+    lungs = rng.random((21, 13)) > 0.5
+    inside, outside = inside_lungs(explanation, lungs), inside_lungs(explanation, ~lungs)
+    assert inside is not None
+    assert outside is not None
+    assert inside + outside == pytest.approx(1)
+    assert 0 <= inside <= 1
+
+
+def test_a_mask_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match=r"mask is bool \(3,\), expected bool \(H, W\)"):
+        hits(_explanation([[1, 2]]), np.ones(3, dtype=bool))
