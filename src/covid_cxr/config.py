@@ -126,6 +126,7 @@ class RunConfig(Strict):
     task: Task = "binary"
     model: str = "efficientnet-lite0"
     seed: int = Field(2020, ge=0, lt=2**31)
+    data_root: str | None = Field(None, description="folder of the data; a run fills it in")
     cohort: CohortConfig = CohortConfig()
     preprocess: PreprocessSpec = PreprocessSpec()
     augment: AugmentConfig = AugmentConfig()
@@ -134,16 +135,31 @@ class RunConfig(Strict):
     explain: ExplainConfig = ExplainConfig()
 
 
-def load(path: Path | str, overrides: Sequence[str] = ()) -> RunConfig:
+def load(path: Path | str | None, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a YAML (or resolved JSON) file and apply `key=value` overrides.
 
     Args:
-        path: the file.
+        path: the file; None starts from the defaults.
         overrides: such as "model=dcnn-resnet" or "training.max_epochs=3"; values are YAML.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key or a value out of range.
     """
+    raw = {} if path is None else _read(path)
+    for override in overrides:
+        _apply(raw, override)
+    try:
+        return RunConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path or 'settings'}: {_first_problem(error)}") from error
+
+
+def dump(config: RunConfig) -> str:
+    """Return the resolved configuration as indented JSON (which `load` reads back)."""
+    return json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+
+
+def _read(path: Path | str) -> dict[str, Any]:
     try:
         raw = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except OSError as error:
@@ -152,27 +168,10 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> RunConfig:
         reason = " ".join(str(error).split())
         raise ConfigError(f"config '{path}' is not YAML: {reason}") from error
     if not isinstance(raw, dict):
-        raise ConfigError(f"config '{path}' holds a {type(raw).__name__}, expected key: value lines")
-    for override in overrides:
-        _apply(raw, override)
-    return parse(raw, str(path))
-
-
-def parse(raw: dict[str, Any], origin: str = "config") -> RunConfig:
-    """Validate a plain dict; `origin` names it in errors.
-
-    Raises:
-        ConfigError: an unknown key or a value out of range, the first one named.
-    """
-    try:
-        return RunConfig.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{origin}: {_first_problem(error)}") from error
-
-
-def dump(config: RunConfig) -> str:
-    """Return the resolved configuration as indented JSON (which `load` reads back)."""
-    return json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+        raise ConfigError(
+            f"config '{path}' holds a {type(raw).__name__}, expected key: value lines"
+        )
+    return raw
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

@@ -1,14 +1,14 @@
 """The exceptions covid-cxr raises on purpose, and the exit status each one carries.
 
-    CovidCxrError                1   a fault of ours (export parity, a broken invariant)
-    +-- InputError               2   bad input or usage; the message names value, expectation, remedy
-    |   +-- UnreadableImage          bytes that are no image we can decode
-    |   +-- ConfigError              a configuration that does not validate
-    |   +-- CohortError              a data set or cohort file that does not hold what it must
-    |   +-- BundleError              a model bundle that is damaged, altered or from another version
-    |   +-- UnknownName              a registry name that does not exist (the closest is suggested)
-    |   +-- MissingDependency        an optional extra that is not installed
-    +-- LeakError                3   a patient or duplicate image stands on both sides of a split
+CovidCxrError                1   a fault of ours (export parity, a broken invariant)
++-- InputError               2   bad input or usage; the message says which, and what to do
+|   +-- UnreadableImage          bytes that are no image we can decode
+|   +-- ConfigError              a configuration that does not validate
+|   +-- CohortError              a data set or cohort file that does not hold what it must
+|   +-- BundleError              a model bundle that is damaged, altered or from another version
+|   +-- UnknownName              a registry name that does not exist (the closest is suggested)
+|   +-- MissingDependency        an optional extra that is not installed
++-- LeakError                3   a patient or duplicate image stands on both sides of a split
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def test_missing_column_is_named(tmp_path: Path):
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00broken", MILA.encode()])
 def test_table_that_is_none_is_a_cohort_error(tmp_path: Path, content: bytes):
     (tmp_path / "metadata.csv").write_bytes(content)
-    with pytest.raises(CohortError, match="metadata.csv"):
+    with pytest.raises(CohortError, match=r"metadata\.csv"):
         read("mila", tmp_path)
 
 

@@ -148,7 +148,7 @@ def test_source_without_usable_images_is_an_error(tmp_path: Path):
 
 def test_repeated_image_is_an_error(tmp_path: Path):
     manifest(tmp_path / "a", "1.png,1,normal,,", "1.png,2,normal,,")
-    with pytest.raises(CohortError, match="image_id 'a:1.png' occurs twice"):
+    with pytest.raises(CohortError, match=r"image_id 'a:1\.png' occurs twice"):
         build(tmp_path, config("a"), seed=1)
 
 
@@ -182,7 +182,7 @@ def test_places_that_are_not_there_are_named(tmp_path: Path):
         build(tmp_path, config("a"), seed=1)
     for adapter in ("mila", "csv"):
         chosen = CohortConfig(datasets={"m": DatasetConfig(adapter=adapter)})
-        with pytest.raises(CohortError, match="give its path, datasets.m.path"):
+        with pytest.raises(CohortError, match=r"give its path, datasets\.m\.path"):
             build(tmp_path, chosen, seed=1)
 
 

@@ -90,11 +90,37 @@ def test_seed_changes_the_split_and_another_source_does_not():
     assert assign(both, CONFIG, seed=1)[30:].tolist() == one.tolist()
 
 
+def test_one_large_patient_and_50_others_still_give_the_shares():
+    # Whenever the 50 images of one patient go to train first, the others can fill up the rest.
+    patients = ["large"] * 50 + [f"p{number}" for number in range(50)]
+    for seed in range(5):
+        split = assign(table(patients), CONFIG, seed)
+        assert split.value_counts().to_dict() == {"train": 72, "test": 20, "val": 8}
+
+
+@pytest.mark.parametrize(
+    ("patients", "counts"),
+    [(1, [1, 0, 0]), (2, [2, 0, 0]), (3, [2, 0, 1]), (5, [4, 0, 1]), (10, [7, 1, 2])],
+)
+def test_small_strata_by_hand(patients: int, counts: list[int]):
+    # Sainte-Lague: the next goes where (n + 1/2) / share is least; at first 0.69, 6.25, 2.5.
+    for seed in range(5):
+        split = assign(table([f"p{number}" for number in range(patients)]), CONFIG, seed)
+        assert [(split == name).sum() for name in ("train", "val", "test")] == counts
+
+
 def test_patient_with_two_findings_counts_as_the_worse():
-    # 10 patients, one normal and one COVID-19 image each: one stratum of 10 pairs, 7 / 1 / 2.
-    patients = [f"p{number // 2}" for number in range(20)]
-    split = assign(table(patients, finding=["normal", "covid-19"] * 10), CONFIG, seed=3)
-    assert split.value_counts().to_dict() == {"train": 14, "test": 4, "val": 2}
+    # Two patients with both and two with COVID-19 alone: one stratum of four, 3 / 0 / 1. Were
+    # they two strata of two, all would be in train.
+    findings = ["normal", "covid-19"] * 2 + ["covid-19"] * 4
+    cohort = table([f"p{number // 2}" for number in range(8)], finding=findings)
+    assert assign(cohort, CONFIG, seed=3).value_counts().to_dict() == {"train": 6, "test": 2}
+
+
+def test_leftovers_of_small_strata_spread_over_the_folds():
+    sources = [f"s{number}" for number in range(60)]
+    cohort = table([f"p{number}" for number in range(60)], source=sources).assign(split="train")
+    assert np.bincount(grouped_folds(cohort, 5, seed=1), minlength=5).min() >= 5
 
 
 def test_external_source_stays_out():

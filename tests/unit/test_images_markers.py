@@ -38,7 +38,7 @@ def write(pixels: FloatArray, text: str, at: tuple[float, float], size: float) -
 
 MARKERS = [
     ("L", (0.03, 0.90), 0.08),
-    ("R", (0.05, 0.05), 0.05),
+    ("R", (0.08, 0.09), 0.05),
     ("AP", (0.02, 0.40), 0.05),
     ("PORTABLE", (0.93, 0.03), 0.035),
     ("erect 13:05", (0.01, 0.60), 0.04),
@@ -57,9 +57,9 @@ def test_drawn_marker_is_found_and_gone(
     mask = find_markers(marked)
     assert mask[ink].mean() > 0.95
     repaired = remove_markers(marked)
-    # As much of the contrast that the ink had is gone, and nothing off the marker has changed.
-    assert np.abs(repaired - clean)[ink].mean() < 0.08
-    near = ndimage.binary_dilation(ink, iterations=round(0.03 * max(shape)))
+    # What the ink covered is nearly back, and nothing off the marker has changed.
+    assert np.abs(repaired - clean)[ink].mean() < 0.1
+    near = ndimage.maximum_filter(ink, 2 * round(0.03 * max(shape)) + 1)
     np.testing.assert_array_equal(repaired[~near], marked[~near])
 
 
@@ -91,14 +91,18 @@ def test_devices_in_the_middle_of_the_chest_stay() -> None:
 
 
 def test_bright_bones_stay_wherever_they_are() -> None:
-    # A clavicle and a lateral rib, as bright as letters, but with edges that rise over 2 %.
+    # A clavicle, a rib and pieces no longer than letters, as bright as those, but with edges
+    # that rise over 2 % of the picture.
     pixels = film()
     picture = Image.new("F", (512, 512))
     draw = ImageDraw.Draw(picture)
-    draw.line([(20, 70), (200, 110)], fill=0.8, width=14)
-    draw.arc((10, 150, 200, 420), 120, 240, fill=0.8, width=10)
-    bones = np.clip(pixels + ndimage.gaussian_filter(np.array(picture), 5), 0, 1)
-    assert not find_markers(bones.astype(np.float32)).any()
+    draw.line([(20, 70), (200, 110)], fill=1.2, width=14)
+    draw.arc((10, 150, 200, 420), 120, 240, fill=1.2, width=10)
+    draw.line([(440, 20), (480, 40)], fill=1.2, width=14)
+    draw.line([(8, 470), (22, 495)], fill=1.2, width=14)
+    soft = ndimage.gaussian_filter(np.array(picture), 5)
+    bones = np.clip(pixels + soft, 0, 1).astype(np.float32)
+    assert not find_markers(bones).any()
 
 
 def test_long_wire_and_film_border_stay() -> None:

@@ -19,23 +19,23 @@ def noise(height: int, width: int, seed: int = 0) -> FloatArray:
     return np.random.default_rng(seed).random((height, width), dtype=np.float32)
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    height=st.integers(1, 300),
-    width=st.integers(1, 300),
+SPECS = st.builds(
+    PreprocessSpec,
     size=st.integers(32, 96),
-    markers=st.booleans(),
+    remove_markers=st.booleans(),
     standardise=st.booleans(),
-    low=st.floats(0, 1),
 )
+
+
+@settings(max_examples=30, deadline=None)
+@given(height=st.integers(1, 300), width=st.integers(1, 300), low=st.floats(0, 1), spec=SPECS)
 def test_any_picture_becomes_finite_input_of_the_right_shape(
-    height: int, width: int, size: int, markers: bool, standardise: bool, low: float
+    height: int, width: int, low: float, spec: PreprocessSpec
 ) -> None:
-    spec = PreprocessSpec(size=size, remove_markers=markers, standardise=standardise)
     pixels = low + (1 - low) * noise(height, width)
     before = pixels.copy()
     grid = preprocess(pixels, spec)
-    assert grid.shape == (1, size, size)
+    assert grid.shape == (1, spec.size, spec.size)
     assert grid.dtype == np.float32
     assert np.isfinite(grid).all()
     assert grid.min() >= 0

@@ -15,23 +15,13 @@ from covid_cxr.files import atomic_write
 from covid_cxr.types import FINDINGS
 
 SPLITS = ("train", "val", "test", "external", "excluded")
-_TEXT = (
-    "image_id",
-    "path",
-    "source",
-    "site",
-    "patient_id",
-    "finding",
-    "raw_finding",
-    "view",
-    "sex",
-    "license",
-    "sha256",
-    "duplicate_group",
-    "split",
-    "exclusion",
-)
-_FILLED = pa.Check.str_length(min_value=1)
+_FILLED = pa.Check(lambda column: column != "", error="some text")
+_UNIQUE = pa.Check(lambda column: ~column.duplicated(keep=False), error="a row an image, once")
+_SIZE = pa.Check.ge(0, error="pixels, 0 or more")
+
+
+def _one_of(*values: str) -> pa.Check:
+    return pa.Check.isin(values, error=" or ".join(value or "nothing" for value in values))
 
 
 def _excluded_says_why(table: pd.DataFrame) -> pd.Series:
@@ -45,30 +35,28 @@ def _included_is_complete(table: pd.DataFrame) -> pd.Series:
 
 SCHEMA = pa.DataFrameSchema(
     {
-        "image_id": pa.Column(str, _FILLED, unique=True),
+        "image_id": pa.Column(str, [_FILLED, _UNIQUE]),
         "path": pa.Column(str, _FILLED),
         "source": pa.Column(str, _FILLED),
         "site": pa.Column(str, _FILLED),
         "patient_id": pa.Column(str, _FILLED),
-        "finding": pa.Column(str, pa.Check.isin([*FINDINGS, ""])),
+        "finding": pa.Column(str, _one_of(*FINDINGS, "")),
         "raw_finding": pa.Column(str),
         "view": pa.Column(str),
-        "sex": pa.Column(str, pa.Check.isin(["M", "F", ""])),
-        "age": pa.Column(float, pa.Check.in_range(0, 120), nullable=True),
-        "width": pa.Column(int, pa.Check.ge(0)),
-        "height": pa.Column(int, pa.Check.ge(0)),
+        "sex": pa.Column(str, _one_of("M", "F", "")),
+        "age": pa.Column(float, pa.Check.in_range(0, 120, error="0 to 120 years"), nullable=True),
+        "width": pa.Column(int, _SIZE),
+        "height": pa.Column(int, _SIZE),
         "license": pa.Column(str),
-        "sha256": pa.Column(str, pa.Check.str_matches(r"^([0-9a-f]{64})?$")),
+        "sha256": pa.Column(str, pa.Check.str_matches(r"^([0-9a-f]{64})?$", error="64 hex digits")),
         "duplicate_group": pa.Column(str),
-        "split": pa.Column(str, pa.Check.isin(SPLITS)),
+        "split": pa.Column(str, _one_of(*SPLITS)),
         "exclusion": pa.Column(str),
     },
     checks=[
-        pa.Check(_excluded_says_why, name="a row has an exclusion if and only if it is excluded"),
-        pa.Check(_included_is_complete, name="an included row has finding, sha256 and size"),
+        pa.Check(_excluded_says_why, error="a row has an exclusion if and only if it is excluded"),
+        pa.Check(_included_is_complete, error="an included row has finding, sha256 and size"),
     ],
-    strict=True,
-    ordered=True,
 )
 COLUMNS = tuple(SCHEMA.columns)
 
@@ -81,10 +69,14 @@ def validate(cohort: pd.DataFrame) -> None:
     Raises:
         CohortError: the first thing that does not hold, with the first offending row.
     """
+    if list(cohort.columns) != list(COLUMNS):
+        raise CohortError(
+            f"cohort has the columns {', '.join(cohort.columns)}; expected {', '.join(COLUMNS)}"
+        )
     try:
-        SCHEMA.validate(cohort)
-    except pa.errors.SchemaError as error:
-        raise CohortError(f"cohort: {_one_line(error)}") from error
+        SCHEMA.validate(cohort, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        raise CohortError(_first_problem(cohort, error.failure_cases)) from error
 
 
 def load(path: Path | str) -> pd.DataFrame:
@@ -127,5 +119,17 @@ def save(cohort: pd.DataFrame, path: Path | str) -> None:
     atomic_write(path, cohort.to_csv(index=False, lineterminator="\n"))
 
 
-def _one_line(error: pa.errors.SchemaError) -> str:
-    return " ".join(str(error).split())
+def _first_problem(cohort: pd.DataFrame, cases: pd.DataFrame) -> str:
+    """Return one line that names the first row, what it holds and what it should."""
+    # A column of the wrong type fails other checks too; the type is what to mend.
+    wrong_type = cases[cases["check"].str.startswith("dtype")]
+    case = cases.iloc[0] if wrong_type.empty else wrong_type.iloc[0]
+    if pd.isna(case["index"]):
+        return f"cohort column '{case['column']}' holds {case['failure_case']}: {case['check']}"
+    image = cohort.at[int(case["index"]), "image_id"]
+    if case["schema_context"] == "DataFrameSchema":
+        return f"cohort image '{image}': expected that {case['check']}"
+    return (
+        f"cohort image '{image}': column '{case['column']}' holds '{case['failure_case']}', "
+        f"expected {case['check']}"
+    )

@@ -79,16 +79,16 @@ def _deal(cohort: pd.DataFrame, chosen: pd.Series, shares: Sequence[float], seed
     """Return, for the chosen rows, the number of the share that each row's component fell to."""
     rows = cohort.loc[chosen, ["image_id", "source", "finding"]]
     rows = rows.assign(component=components(cohort)[chosen], rank=rows["finding"].map(_SEVERITY))
-    # The worst finding of the component, and the source that shows it, make its stratum.
+    # The worst finding of the component, and the source that shows it, make its stratum. Sorted by
+    # image, the groups have an order that does not depend on that of the rows.
     rows = rows.sort_values(["rank", "source", "image_id"], ascending=[False, True, True])
     groups = rows.groupby("component", sort=False).agg(
         source=("source", "first"),
         finding=("finding", "first"),
-        name=("image_id", "min"),
         size=("image_id", "size"),
     )
     answer = pd.Series(0, index=groups.index)
-    for (source, finding), stratum in groups.sort_values("name").groupby(["source", "finding"]):
+    for (source, finding), stratum in groups.groupby(["source", "finding"]):
         rng = np.random.default_rng([seed, zlib.crc32(f"{source}\n{finding}".encode())])
         answer[stratum.index] = _apportion(stratum["size"].to_numpy(), shares, rng)
     return rows["component"].map(answer).reindex(cohort.index[chosen])

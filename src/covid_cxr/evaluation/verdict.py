@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from covid_cxr.evaluation.wording import SPLITS, interval, number
+from covid_cxr.evaluation.wording import SPLITS, interval
 
 # A pooled AUROC this much above the one inside a source is called out.
 _GAP = 0.05
+# An interval that reaches this far below the pooled AUROC backs nothing.
+_UNSURE = 0.15
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,22 @@ def _compare(pooled: float | None, two: Mapping[str, Any]) -> tuple[bool, list[s
             "No source holds both classes, so nothing here shows that the model reads the disease "
             "rather than the source."
         ]
-    lowest = min(block["auroc"]["value"] for block in two.values())
-    if pooled is not None and pooled - lowest > _GAP:
+    # The source with the most cases of its rarer class says the most.
+    source = max(
+        two, key=lambda name: min(two[name]["events"], two[name]["n"] - two[name]["events"])
+    )
+    inside = two[source]["auroc"]
+    if pooled is None or pooled - inside["value"] > _GAP:
         return True, [
-            f"The pooled score is up to {number(pooled - lowest)} higher than the score inside a "
-            "source: a higher pooled score may only mean that the model tells the sources apart. "
-            "Trust the score inside a source."
+            f"The pooled score is higher than the one inside {source}: a higher pooled score may "
+            "only mean that the model tells the sources apart. Trust the score inside a source."
         ]
-    return False, ["The score inside the sources backs the pooled one."]
+    if inside["low"] is None or pooled - inside["low"] > _UNSURE:
+        return True, [
+            f"The score inside {source} agrees with the pooled one, but rests on too few patients "
+            "to rule out that the model also tells the sources apart."
+        ]
+    return False, [f"The score inside {source} backs the pooled one."]
 
 
 def _single(sources: Mapping[str, Any], two: Mapping[str, Any]) -> list[str]:
@@ -109,6 +119,6 @@ def _unanswered(split: Mapping[str, Any]) -> list[str]:
     if not missing:
         return []
     return [
-        f"Not in any score: {split['abstained']} images the model abstained on and "
-        f"{split['errors']} that could not be read."
+        f"Not in any score: {missing} of {split['n'] + missing} images "
+        f"({split['abstained']} abstained, {split['errors']} unreadable)."
     ]

@@ -32,11 +32,13 @@ class Facts:
         probability: of the explained class.
         threshold: probability from which `covid-19` is called, None where there is no such rule.
         file: the radiograph's name, as in `predictions.csv`.
+        truth: the image's true class where it is known; for the JSON, not the picture.
     """
 
     probability: float
     threshold: float | None = None
     file: str = ""
+    truth: str | None = None
 
 
 def fidelity_in_words(fidelity: float | None) -> str:
@@ -85,6 +87,7 @@ def record(explanation: Explanation, facts: Facts) -> dict[str, Any]:
     """
     return {
         "file": facts.file,
+        "truth": facts.truth,
         "label": explanation.label,
         "probability": float(facts.probability),
         "threshold": facts.threshold,

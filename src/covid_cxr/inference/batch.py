@@ -23,7 +23,7 @@ from covid_cxr.files import atomic_write
 from covid_cxr.inference.predictor import Predictor, facts
 from covid_cxr.types import FloatArray, Prediction, Radiograph
 
-Progress = Callable[[int, int], None]
+Steps = Callable[[int, int], None]
 PREDICTIONS = "predictions.csv"
 _BATCH = 16
 
@@ -40,6 +40,12 @@ class _Film(NamedTuple):
     radiograph: Radiograph
     image: FloatArray  # (1, S, S)
     seconds: float  # spent reading
+
+
+class _How(NamedTuple):
+    method: str
+    options: explain.Options | None
+    pictures: Path
 
 
 def expand(paths: Iterable[Path | str]) -> list[Entry]:
@@ -60,9 +66,10 @@ def predict_to(
     out: Path,
     predictor: Predictor,
     paths: Sequence[Path | str],
+    *,
     method: str | None = None,
     options: explain.Options | None = None,
-    progress: Progress | None = None,
+    progress: Steps | None = None,
 ) -> list[Prediction]:
     """Answer everything in `paths` and write `out/predictions.csv` and `out/explanations/`.
 
@@ -83,7 +90,10 @@ def predict_to(
         explain.get(method)
     entries = expand(paths)
     pictures = out / "explanations" if method else None
-    predictions = list(predict(predictor, entries, method, options, pictures, progress))
+    rows = predict(
+        predictor, entries, method=method, options=options, pictures=pictures, progress=progress
+    )
+    predictions = list(rows)
     atomic_write(out / PREDICTIONS, table(predictions, predictor.classes))
     return predictions
 
@@ -91,18 +101,20 @@ def predict_to(
 def predict(
     predictor: Predictor,
     entries: Sequence[Entry],
+    *,
     method: str | None = None,
     options: explain.Options | None = None,
     pictures: Path | None = None,
-    progress: Progress | None = None,
+    progress: Steps | None = None,
 ) -> Iterator[Prediction]:
     """Yield one prediction an entry, in order; a file that cannot be read gives an error row."""
+    how = _How(method, options, pictures) if method and pictures else None
     waiting = iter(entries)
     done = 0
     while chunk := list(islice(waiting, _BATCH)):
         for prediction, film in _answer(predictor, chunk):
-            if method and pictures and film is not None and prediction.status == "ok":
-                yield _explained(predictor, prediction, film, method, options, pictures)
+            if how and film is not None and prediction.status == "ok":
+                yield _explained(predictor, prediction, film, how)
             else:
                 yield prediction
             done += 1
@@ -117,11 +129,10 @@ def table(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
     writer.writerow(_columns(classes))
     for each in predictions:
         probabilities = [_number(each.probabilities.get(name)) for name in classes]
-        writer.writerow(
-            [each.file, each.status, each.message, each.predicted_class, *probabilities]
-            + [_number(each.threshold), "; ".join(each.flags), each.explanation]
-            + [_number(each.explanation_fidelity), each.model, f"{each.seconds:.3f}"]
-        )
+        answer = (each.file, each.status, each.message, each.predicted_class, *probabilities)
+        remarks = (_number(each.threshold), "; ".join(each.flags), each.explanation)
+        fidelity = _number(each.explanation_fidelity)
+        writer.writerow([*answer, *remarks, fidelity, each.model, f"{each.seconds:.3f}"])
     return buffer.getvalue()
 
 
@@ -170,21 +181,14 @@ def _read(predictor: Predictor, entry: Entry) -> _Film | Prediction:
     return _Film(entry, radiograph, image, time.perf_counter() - started)
 
 
-def _explained(
-    predictor: Predictor,
-    prediction: Prediction,
-    film: _Film,
-    method: str,
-    options: explain.Options | None,
-    pictures: Path,
-) -> Prediction:
+def _explained(predictor: Predictor, prediction: Prediction, film: _Film, how: _How) -> Prediction:
     started = time.perf_counter()
-    found = predictor.explain(film.image, prediction.predicted_class, method, options)
-    stem = pictures / picture_stem(film.entry.file)
+    found = predictor.explain(film.image, prediction.predicted_class, how.method, how.options)
+    stem = how.pictures / picture_stem(film.entry.file)
     picture = save(stem, film.radiograph.pixels, found, facts(prediction))
     return replace(
         prediction,
-        explanation=f"{pictures.name}/{picture.name}",
+        explanation=f"{how.pictures.name}/{picture.name}",
         explanation_fidelity=found.fidelity,
         seconds=prediction.seconds + time.perf_counter() - started,
     )
@@ -197,7 +201,7 @@ def picture_stem(file: str) -> str:
     same files replaces its own.
 
     >>> picture_stem("ward 3/film.png")
-    'film-7d06b2b9'
+    'film-23c1c531'
     """
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(file).stem).strip("._-")[:60]
     return f"{readable or 'film'}-{hashlib.sha256(file.encode()).hexdigest()[:8]}"

@@ -61,7 +61,7 @@ class Manifest(Strict):
     seed: int
     created: str
     command: str
-    licence: str
+    licences: tuple[str, ...]
     training_data: tuple[TrainingSource, ...]
     metrics: dict[str, Any]
     files: dict[str, str] = Field(description="file -> sha256")
@@ -131,6 +131,35 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     atomic_write(folder / MANIFEST, text)
 
 
+def copy(made: Bundle, out: Path, *, weights: bool = True) -> Bundle:
+    """Copy a verified bundle to the folder `out`, or to the zip file if it ends in .zip.
+
+    Args:
+        made: what to copy.
+        out: must not exist.
+        weights: take `weights.safetensors` along.
+
+    Raises:
+        BundleError: `out` exists.
+    """
+    if out.exists():
+        raise BundleError(f"'{out}' exists; delete it or choose another name")
+    folder = Path(mkdtemp(prefix="covid-cxr-bundle-")) / made.manifest.name
+    left_out = shutil.ignore_patterns("" if weights else WEIGHTS)
+    shutil.copytree(made.folder, folder, ignore=left_out)
+    write_manifest(folder, made.manifest)
+    try:
+        load(folder)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.suffix == ".zip":
+            shutil.make_archive(str(out.with_suffix("")), "zip", folder)
+        else:
+            shutil.copytree(folder, out)
+    finally:
+        shutil.rmtree(folder.parent)
+    return load(out)
+
+
 def _load_zip(path: Path) -> Bundle:
     unzipped = Path(mkdtemp(prefix="covid-cxr-bundle-"))
     try:
@@ -176,5 +205,6 @@ def _verify(path: Path, expected: str) -> None:
         raise BundleError(f"bundle '{path.parent}' lacks {path.name}; copy it again, whole")
     if sha256_of(path) != expected:
         raise BundleError(
-            f"'{path}' is not the file the manifest describes (sha256 differs); copy the bundle again"
+            f"'{path}' is not the file the manifest describes (sha256 differs); "
+            "copy the bundle again"
         )

@@ -22,8 +22,8 @@ from covid_cxr.models import zoo
 from covid_cxr.models.zoo.classifier import Classifier
 from covid_cxr.training.datamodule import FilmData
 from covid_cxr.training.module import TrainingModule, class_weights
-from covid_cxr.training.tracking import Progress, Tracker
-from covid_cxr.types import CLASSES
+from covid_cxr.training.tracking import Tracker
+from covid_cxr.types import CLASSES, Progress
 
 log = logging.getLogger(__name__)
 
@@ -90,16 +90,22 @@ def fit(
 
 
 def fit_best_of(
-    runs: int, config: RunConfig, part: Part, out: Path, progress: Progress | None = None
+    runs: int,
+    config: RunConfig,
+    part: Part,
+    out: Path,
+    *,
+    progress: Progress | None = None,
+    label: str = "training",
 ) -> Trained:
     """Train `runs` seeds, counted up from `config.seed`, and keep the lowest validation loss."""
     if runs == 1:
-        return fit(config, part, out, progress)
+        return fit(config, part, out, progress, label)
     best: Trained | None = None
     for run in range(runs):
         seeded = config.model_copy(update={"seed": config.seed + run})
-        label = f"training {run + 1} of {runs}"
-        trained = fit(seeded, part, out / f"seed-{seeded.seed}", progress, label)
+        which = f"{label} {run + 1} of {runs}"
+        trained = fit(seeded, part, out / f"seed-{seeded.seed}", progress, which)
         log.info("seed %d: validation loss %.4f", seeded.seed, trained.val_loss)
         if best is None or trained.val_loss < best.val_loss:
             best = trained

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,15 +26,16 @@ from covid_cxr.metrics import choose_threshold, fit_temperature, softmax
 from covid_cxr.models import bundle
 from covid_cxr.models.bundle import Bundle, Manifest, TrainingSource
 from covid_cxr.models.zoo.classifier import Classifier
-from covid_cxr.types import CLASSES, FloatArray
+from covid_cxr.types import CLASSES, FloatArray, Prediction
 
 log = logging.getLogger(__name__)
 
 PARITY = 1e-4
 PARITY_IMAGES = 32
-WEIGHTS_LICENCE = (
-    "Research use only, under the terms of the training images' licences listed per source; "
-    "the code is Apache-2.0"
+_TINY = 1e-12
+LICENCES = (
+    "weights: research use only, under the terms of the training images listed per source",
+    "code: Apache-2.0",
 )
 
 
@@ -86,7 +87,7 @@ def export(
         seed=config.seed,
         created=datetime.now(UTC).strftime("%Y-%m-%d"),
         command=command,
-        licence=WEIGHTS_LICENCE,
+        licences=LICENCES,
         training_data=training_sources(cohort),
         metrics={},
         files={},
@@ -97,7 +98,7 @@ def export(
 def calibrate(
     network: Classifier,
     draft: Bundle,
-    logits: FloatArray,
+    predictions: Sequence[Prediction],
     labels: NDArray[np.int64],
     config: EvaluationConfig,
 ) -> Bundle:
@@ -106,10 +107,14 @@ def calibrate(
     Args:
         network: the weights in `draft`.
         draft: a bundle made by `export`.
-        logits: (N, C) of the validation films, as the draft's runtime gives them.
+        predictions: the draft's answers to the N validation films.
         labels: their class numbers (N,).
         config: the threshold rule.
     """
+    answered = np.array([each.status == "ok" for each in predictions])
+    scores = [list(each.probabilities.values()) for each in predictions if each.status == "ok"]
+    # at temperature 1 the log of the probabilities is the logits but for a constant a film
+    logits, labels = np.log(np.maximum(scores, _TINY)), labels[answered]
     temperature = fit_temperature(logits, labels)
     covid = softmax(logits, temperature)[:, -1]
     positive = labels == logits.shape[1] - 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
 import lightning
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_curve
 
 from covid_cxr.training.module import TrainingModule
+from covid_cxr.types import Progress
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]
 
 
 class Tracker(lightning.Callback):

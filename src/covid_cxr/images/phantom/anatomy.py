@@ -182,7 +182,8 @@ def trunk(canvas: Canvas, body: Body, view: View) -> FloatArray:
     away = 0.10 if view == "PA" else 0.0
     arm = _arm(drop, flank, away)
     arms = canvas.fill(arm, mirror(arm))
-    return np.maximum(_rounded(canvas, torso, 0.30), 0.66 * _rounded(canvas, arms, 0.10))
+    depth = np.maximum(_rounded(canvas, torso, 0.30), 0.66 * _rounded(canvas, arms, 0.10))
+    return np.asarray(depth, np.float32)
 
 
 def _arm(drop: float, flank: float, away: float) -> Points:
@@ -232,8 +233,8 @@ def breasts(canvas: Canvas, body: Body) -> FloatArray:
     shape += [(0.36, 0.47), (0.22, 0.28), (0.28, -0.02)]
     outline = loop([(0.52 + (x - 0.52) * size, 0.15 + (y - 0.15) * size + low) for x, y in shape])
     shadow = canvas.blur(canvas.fill(outline, mirror(outline)), 0.010)
-    _, y = canvas.grid()
-    ramp = np.clip((y + 0.25) / 0.75, 0, 1) ** 1.3
+    x, y = canvas.grid()
+    ramp = np.clip((y + 0.25) / 0.75, 0, 1) ** 1.3 * np.clip(np.abs(x) / 0.35 - 0.6, 0, 1)
     return np.asarray(shadow * ramp, np.float32)
 
 

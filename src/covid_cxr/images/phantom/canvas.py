@@ -79,14 +79,13 @@ class Canvas:
 
     def grid(self, step: int = 1) -> tuple[FloatArray, FloatArray]:
         """Return chest coordinates x and y of every `step`th pixel (H', W'), without the bend."""
-        rows = np.arange(0.0, self.height + step - 1, step).astype(np.float32)[:, None]
-        columns = np.arange(0.0, self.width + step - 1, step).astype(np.float32)[None, :]
-        middle = np.float32(step / 2)
-        x = (columns + middle - np.float32(self.centre[0])) / np.float32(self.unit)
-        y = (rows + middle - np.float32(self.centre[1])) / np.float32(self.unit)
-        cos, sin = np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
-        wide, tall = (np.float32(factor) for factor in self.stretch)
-        return (cos * x + sin * y) / wide, (cos * y - sin * x) / tall
+        rows, columns = np.mgrid[: self.height : step, : self.width : step].astype(np.float32)
+        x = (columns + step / 2 - self.centre[0]) / self.unit
+        y = (rows + step / 2 - self.centre[1]) / self.unit
+        cos, sin = np.cos(self.angle), np.sin(self.angle)
+        wide, tall = self.stretch
+        right, down = (cos * x + sin * y) / wide, (cos * y - sin * x) / tall
+        return np.asarray(right, np.float32), np.asarray(down, np.float32)
 
     def enlarge(self, coarse: FloatArray, step: int) -> FloatArray:
         """Return a map made on `grid(step)` at full size (H, W)."""

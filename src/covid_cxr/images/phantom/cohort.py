@@ -16,7 +16,7 @@ from covid_cxr.images.phantom.hospitals import HOSPITALS
 from covid_cxr.images.phantom.radiograph import Phantom, draw
 from covid_cxr.types import FINDINGS, BoolArray, Finding
 
-COLUMNS = ("image_id", "path", "patient_id", "finding", "site", "view", "sex", "age")
+_COLUMNS = ("image_id", "path", "patient_id", "finding", "site", "view", "sex", "age")
 
 # Patients in every block of 20: 40 % normal, 25 % pneumonia, 35 % covid-19.
 _QUOTA: dict[Finding, int] = {"normal": 8, "pneumonia": 5, "covid-19": 7}
@@ -184,6 +184,6 @@ def _write_manifest(root: Path, rows: list[_Row]) -> Path:
     manifest = root / "manifest.csv"
     with manifest.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(_COLUMNS)
         writer.writerows(astuple(row) for row in rows)
     return manifest

@@ -91,8 +91,8 @@ def _ground_glass(
             clear *= 1 - _patch(
                 side * x, y, _outer(outline, side), severity=severity, ragged=ragged, rng=rng
             )
-    shape = np.clip((1 - clear) * (1 + 0.28 * cloud), 0, 1)
-    strength = (0.46 + 0.16 * severity) * np.clip(1 + 0.16 * cloud + 0.14 * fine, 0.4, 1.5)
+    shape = np.clip((1 - clear) * (1 + 0.14 * cloud), 0, 1)
+    strength = (0.46 + 0.16 * severity) * np.clip(1 + 0.11 * cloud + 0.14 * fine, 0.4, 1.5)
     return np.asarray(shape, np.float32), np.asarray(strength, np.float32)
 
 

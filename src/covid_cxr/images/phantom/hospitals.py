@@ -121,10 +121,10 @@ def expose(
     photons = hospital.dose * exposure
     noise = rng.standard_normal(attenuation.shape, np.float32) * np.sqrt(reached / photons)
     detected = smooth(reached + noise, hospital.blur * edge / 320)
-    density = -np.log(np.maximum(detected, 1e-4)) + 0.6 * np.log(exposure)
+    density = -np.log(np.maximum(detected, 1e-4)) - 0.6 * np.log(exposure)
     low, high = hospital.window
     level = (density - low) / (high - low)
-    return np.interp(level, _LEVELS, _film_curve(hospital)).astype(np.float32)
+    return np.asarray(np.interp(level, _LEVELS, _film_curve(hospital)), np.float32)
 
 
 def _film_curve(hospital: Hospital) -> NDArray[np.float64]:
@@ -140,9 +140,10 @@ def finish(hospital: Hospital, film: FloatArray, view: View, rng: Generator) -> 
     """Return the film (H, W) with the hospital's border and burnt-in markers."""
     image = Image.fromarray(np.asarray(np.clip(film, 0, 1) * 255 + 0.5, np.uint8))
     _border(image, hospital, rng)
+    shift = rng.normal(0, 0.010, 2)
     for marker in hospital.markers:
         if marker.view in (None, view):
-            _burn(image, marker, view, rng)
+            _burn(image, marker, view, (float(shift[0]), float(shift[1])))
     return np.asarray(image, np.float32) / np.float32(255)
 
 
@@ -163,11 +164,10 @@ def _border(image: Image.Image, hospital: Hospital, rng: Generator) -> None:
         pen.rectangle((0, 0, width - 1, height - 1), outline=250, width=max(3, top // 2))
 
 
-def _burn(image: Image.Image, marker: Marker, view: View, rng: Generator) -> None:
+def _burn(image: Image.Image, marker: Marker, view: View, shift: tuple[float, float]) -> None:
     width, height = image.size
     size = max(9.0, marker.size * max(width, height))
     font = ImageFont.load_default(size=size)
-    shift = rng.normal(0, 0.010, 2)
     x, y = (marker.at[0] + shift[0]) * width, (marker.at[1] + shift[1]) * height
     ink = round(255 * marker.brightness)
     pen = ImageDraw.Draw(image)

@@ -79,7 +79,7 @@ def draw(
     view = view or usual
     canvas = _place(site, body, view, size, placing)
     lungs, disease, attenuation = _shadow(canvas, body, view, finding, seed)
-    film = expose(site, attenuation, float(np.exp(placing.normal(0, 0.22))), placing)
+    film = expose(site, attenuation, float(np.exp(placing.normal(0, 0.19))), placing)
     return Phantom(
         pixels=finish(site, film, view, placing),
         lungs=lungs,
@@ -110,8 +110,9 @@ def _place(site: Hospital, body: Body, view: View, size: int | None, rng: Genera
     if size is not None:
         scale = size / max(height, width)
         height, width = round(height * scale), round(width * scale)
-    zoom = rng.uniform(0.98, 1.15) * (1.03 if view == "AP" else 1.0)
-    unit = zoom * min(width / 2.02, height / 1.95)
+    zoom = rng.uniform(0.95, 1.09) * (1.03 if view == "AP" else 1.0)
+    # Whoever takes the film opens the field to the patient's size.
+    unit = zoom * min(width / (2.02 * body.wide), height / (1.95 * body.tall))
     shift = rng.normal(0, 0.018, 2) * unit
     return Canvas(
         height=height,

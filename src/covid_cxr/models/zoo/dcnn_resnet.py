@@ -32,9 +32,9 @@ class ConcatBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> (N, filters + channels, H / 2, W / 2)."""
-        y: Tensor = self.conv1(self.act(self.norm0(self.conv0(x))))
-        y = self.pool(self.act(self.norm1(torch.cat([y, x], dim=1))))
-        return y
+        y = self.conv1(self.act(self.norm0(self.conv0(x))))
+        joined: Tensor = self.norm1(torch.cat([y, x], dim=1))
+        return self.pool(self.act(joined))  # type: ignore[no-any-return]
 
 
 def dcnn_resnet(n_classes: int) -> Classifier:

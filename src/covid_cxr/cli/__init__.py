@@ -1,0 +1,5 @@
+"""The command line: one subcommand, one function call. Heavy imports happen inside commands."""
+
+from covid_cxr.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,179 @@
+"""Commands that make models: demo, run, train, evaluate, export, models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from covid_cxr.cli import show
+from covid_cxr.cli.options import AsJson, Config, Data, Runs, Settings, command, data_root, repeated
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(demo)
+    app.command()(run)
+    app.command()(train)
+    app.command()(evaluate)
+    app.command()(export)
+    app.command()(models)
+
+
+def demo(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/demo"),
+    rigged: Annotated[bool, typer.Option(help="Tie COVID-19 to one hospital.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of phantoms, split and training.")] = 2020,
+    json: AsJson = False,
+) -> None:
+    """Run the whole pipeline on synthetic radiographs, in minutes.
+
+    Example: `covid-cxr demo --out runs/demo`
+    """
+    from covid_cxr import pipeline
+
+    words = ["demo", *(["--rigged"] if rigged else []), f"--seed {seed}"]
+    with show.progress(context) as progress:
+        folder = pipeline.demo(
+            out, command=command(*words), rigged=rigged, seed=seed, progress=progress
+        )
+    show.summarise(folder.metrics(), out, json)
+
+
+def run(
+    context: typer.Context,
+    config: Config,
+    data: Data = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; default runs/<name of the config>.")
+    ] = None,
+    settings: Settings = None,
+    runs: Runs = 1,
+    json: AsJson = False,
+) -> None:
+    """Cohort, training, evaluation, explanations and report, on real data.
+
+    The same command on the same folder goes on where it was stopped.
+
+    Example: `covid-cxr run configs/seed-protocol.yaml --data DATA -s model=dcnn-resnet`
+    """
+    from covid_cxr import config as configuration
+    from covid_cxr import pipeline
+
+    chosen = configuration.load(config, settings or [])
+    out = out or Path("runs") / chosen.name
+    words = ["run", str(config), "--data DATA", *repeated(settings, runs)]
+    with show.progress(context) as progress:
+        folder = pipeline.run(
+            chosen,
+            data_root(data, chosen.data_root),
+            out,
+            command=command(*words),
+            runs=runs,
+            progress=progress,
+        )
+    show.summarise(folder.metrics(), out, json)
+
+
+def train(
+    context: typer.Context,
+    config: Config,
+    cohort: Annotated[Path, typer.Option(help="cohort.csv made by `cohort build`.")],
+    data: Data = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; default runs/<name of the config>.")
+    ] = None,
+    settings: Settings = None,
+    runs: Runs = 1,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Instead of one model: score the recipe out of fold."),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Train on a cohort; the test split is not read.
+
+    Examples:
+
+    `covid-cxr train configs/default.yaml --cohort cohort.csv --data DATA --runs 3`
+
+    `covid-cxr train configs/default.yaml --cohort cohort.csv --data DATA --folds 5 --out runs/oof`
+    """
+    from covid_cxr import config as configuration
+    from covid_cxr import pipeline
+    from covid_cxr.cohort import schema
+
+    chosen = configuration.load(config, settings or [])
+    out = out or Path("runs") / chosen.name
+    words = ["train", str(config), f"--cohort {cohort.name}", "--data DATA"]
+    words += [*repeated(settings, runs), *([f"--folds {folds}"] if folds else [])]
+    root = data_root(data, chosen.data_root)
+    table = schema.load(cohort)
+    folder = pipeline.RunFolder.create(out, chosen, root, command(*words))
+    schema.save(table, out / "cohort.csv")
+    with show.progress(context) as progress:
+        if folds:
+            pipeline.train_folds(folder, folds, progress=progress)
+            show.summarise(folder.metrics(), out, json)
+            return
+        made = pipeline.train_only(folder, runs=runs, progress=progress)
+    show.out.print(f"Bundle {made.id}: {made.folder}", soft_wrap=True)
+    show.out.print(f"Next: covid-cxr evaluate {out}", soft_wrap=True)
+
+
+def evaluate(
+    context: typer.Context,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    json: AsJson = False,
+) -> None:
+    """Open the test split: intervals, per source, report and model card.
+
+    Example: `covid-cxr evaluate runs/default`
+    """
+    from covid_cxr import pipeline
+
+    with show.progress(context) as progress:
+        folder = pipeline.evaluate(pipeline.RunFolder.open(run), progress=progress)
+    show.summarise(folder.metrics(), run, json)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    out: Annotated[Path, typer.Option(help="Where to; a name that ends in .zip makes a zip.")],
+    weights: Annotated[bool, typer.Option(help="Take the weights to train on along.")] = True,
+) -> None:
+    """Copy a run's bundle, verified, to a folder or a zip.
+
+    Example: `covid-cxr export runs/default --out default.zip --no-weights`
+    """
+    from covid_cxr import pipeline
+    from covid_cxr.models import bundle
+
+    made = pipeline.RunFolder.open(run).bundle()
+    copied = bundle.copy(made, out, weights=weights)
+    show.out.print(f"Bundle {copied.id}: {out}", soft_wrap=True)
+
+
+def models(json: AsJson = False) -> None:
+    """List the architectures that can be trained and the bundle that ships.
+
+    Example: `covid-cxr models --json`
+    """
+    from covid_cxr import default_bundle, registry
+    from covid_cxr.models import zoo
+
+    shipped = default_bundle()
+    architectures = sorted(registry.names(zoo.ARCHITECTURES, zoo.GROUP))
+    if json:
+        manifest = shipped.manifest.model_dump(mode="json")
+        show.as_json({"architectures": architectures, "default_bundle": manifest})
+        return
+    show.out.print("Architectures: " + ", ".join(architectures))
+    manifest_ = shipped.manifest
+    show.out.print(
+        f"Default bundle: {manifest_.name} {manifest_.id} ({manifest_.architecture}, "
+        f"{manifest_.task}), card in {shipped.folder}",
+        soft_wrap=True,
+    )

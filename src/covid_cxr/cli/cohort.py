@@ -1,0 +1,85 @@
+"""Commands on the table of images: cohort build, cohort check."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from covid_cxr.cli import show
+from covid_cxr.cli.options import AsJson, Settings, data_root
+from covid_cxr.errors import ConfigError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    group = typer.Typer(no_args_is_help=True, help="Make and check the table of images.")
+    group.command("build")(build_cohort)
+    group.command("check")(check_cohort)
+    app.add_typer(group, name="cohort")
+
+
+def build_cohort(
+    context: typer.Context,
+    data: Annotated[Path, typer.Option(help="Folder that holds the data sets.")],
+    out: Annotated[Path, typer.Option(help="Folder for cohort.csv and its accounts.")],
+    config: Annotated[Path | None, typer.Option(help="Take the `cohort` section of it.")] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="A set and its folder; may be repeated."),
+    ] = None,
+    settings: Settings = None,
+    json: AsJson = False,
+) -> None:
+    """Find the data sets, exclude by rule, find duplicates, split by patient.
+
+    Example: `covid-cxr cohort build --data DATA --out cohort`
+    """
+    from covid_cxr import config as configuration
+    from covid_cxr.cohort import build
+    from covid_cxr.config import DatasetConfig
+
+    chosen = configuration.load(config, settings or ())
+    wanted = chosen.cohort
+    if dataset:
+        named = dict(map(_named_path, dataset))
+        sets = {name: DatasetConfig(adapter=name, path=path) for name, path in named.items()}
+        wanted = wanted.model_copy(update={"datasets": sets})
+    with show.progress(context) as progress:
+        steps = partial(progress, "reading cohort") if progress else None
+        found = build.build(data_root(data, None), wanted, chosen.seed, progress=steps)
+    build.write(found, out)
+    summary = build.summary(found.cohort)
+    if json:
+        show.as_json(summary.to_dict("records"))
+        return
+    show.out.print(summary.to_string(index=False))
+    excluded = int((found.cohort["split"] == "excluded").sum())
+    show.out.print(f"{excluded} rows excluded, see {out / 'attrition.csv'}", soft_wrap=True)
+    show.out.print(f"Cohort: {out / 'cohort.csv'}", soft_wrap=True)
+
+
+def check_cohort(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="cohort.csv, edited or not.")],
+) -> None:
+    """Look for patients or duplicates on both sides of a split; exit status 3 if there are.
+
+    Example: `covid-cxr cohort check runs/default/cohort.csv`
+    """
+    from covid_cxr.cohort import check, schema
+
+    problems = check.check(schema.read(file))
+    for problem in problems:
+        show.out.print(problem, soft_wrap=True, markup=False)
+    if problems:
+        raise typer.Exit(3)
+    show.out.print(f"No leak in {file}", soft_wrap=True)
+
+
+def _named_path(text: str) -> tuple[str, str]:
+    name, sep, path = text.partition("=")
+    if not (name and sep and path):
+        raise ConfigError(f"--dataset '{text}' is not NAME=PATH, such as mila=/data/mila")
+    return name, str(Path(path).resolve())

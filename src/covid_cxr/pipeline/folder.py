@@ -1,0 +1,131 @@
+"""The run folder: what lies where, and what belongs to the same run."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from covid_cxr import config as configuration
+from covid_cxr.cohort import schema
+from covid_cxr.config import RunConfig
+from covid_cxr.errors import ConfigError, InputError
+from covid_cxr.files import atomic_write, sha256_of
+from covid_cxr.models import bundle
+from covid_cxr.models.bundle import Bundle
+
+_PACKAGES = ("covid-cxr", "numpy", "onnxruntime", "pydicom", "scikit-image", "torch", "lightning")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run on disk.
+
+    Attributes:
+        path: the folder.
+        config: resolved, with the data root.
+        command: how to do the run again, data root written as DATA.
+    """
+
+    path: Path
+    config: RunConfig
+    command: str
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig, data_root: Path, command: str) -> RunFolder:
+        """Start a run in `path`, or take up the one that was begun there with the same config.
+
+        Raises:
+            ConfigError: the folder holds a run with another configuration.
+        """
+        resolved = config.model_copy(update={"data_root": str(data_root.resolve())})
+        file = path / "config.json"
+        if file.exists():
+            _refuse_other(file, resolved)
+        else:
+            atomic_write(file, configuration.dump(resolved))
+        folder = cls(path, resolved, command)
+        atomic_write(path / "environment.json", _json(folder._environment()))
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Open a run that exists.
+
+        Raises:
+            InputError: the folder is no run.
+        """
+        if not (path / "config.json").exists():
+            raise InputError(
+                f"'{path}' is no run folder (no config.json); name one that covid-cxr run or "
+                "train has made"
+            )
+        environment = json.loads((path / "environment.json").read_text(encoding="utf-8"))
+        return cls(path, configuration.load(path / "config.json"), environment["command"])
+
+    @property
+    def data_root(self) -> Path:
+        """Folder that the cohort's paths are relative to."""
+        return Path(self.config.data_root or ".")
+
+    def cohort(self) -> pd.DataFrame:
+        """Return the run's cohort, checked for leaks."""
+        return schema.load(self.path / "cohort.csv")
+
+    def bundle(self) -> Bundle:
+        """Return the run's bundle, verified."""
+        return bundle.load(self.path / "bundle")
+
+    def metrics(self) -> dict[str, Any]:
+        """Return `metrics.json`; empty before the first evaluation."""
+        path = self.path / "metrics.json"
+        found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        return found
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        atomic_write(self.path / "metrics.json", _json(metrics))
+
+    def _environment(self) -> dict[str, Any]:
+        cohort = self.path / "cohort.csv"
+        return {
+            "command": self.command,
+            "started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "seed": self.config.seed,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "processors": os.cpu_count(),
+            "packages": {name: _version(name) for name in _PACKAGES},
+            "cohort_sha256": sha256_of(cohort) if cohort.exists() else None,
+        }
+
+    def note_cohort(self) -> None:
+        """Write the cohort's hash into `environment.json`, once it is there."""
+        atomic_write(self.path / "environment.json", _json(self._environment()))
+
+
+def _refuse_other(file: Path, config: RunConfig) -> None:
+    before = configuration.load(file).model_dump(mode="json")
+    for key, value in config.model_dump(mode="json").items():
+        if before.get(key) != value:
+            raise ConfigError(
+                f"'{file.parent}' holds a run whose '{key}' is {before.get(key)!r}, not {value!r}; "
+                "choose another --out, or delete that folder"
+            )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"

@@ -1,0 +1,164 @@
+"""A cohort in, a calibrated bundle and its validation predictions out."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from covid_cxr.cohort.split import grouped_folds
+from covid_cxr.config import RunConfig
+from covid_cxr.files import atomic_write
+from covid_cxr.inference import Predictor
+from covid_cxr.inference.batch import Entry, predict, table
+from covid_cxr.models.bundle import Bundle
+from covid_cxr.training.experiment import Part, fit_best_of
+from covid_cxr.training.export import calibrate, check_parity, export
+from covid_cxr.training.films import labels_of, preprocess_all
+from covid_cxr.types import CLASSES, Prediction, Progress
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    config: RunConfig,
+    cohort: pd.DataFrame,
+    data_root: Path,
+    out: Path,
+    *,
+    command: str,
+    runs: int = 1,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Train on the cohort's train rows, stop and calibrate on its val rows; test is not read.
+
+    Writes `out/bundle/`, `out/predictions-val.csv` and `out/training/tensorboard`.
+
+    Args:
+        config: the recipe.
+        cohort: as `cohort.schema.load` returns it.
+        data_root: folder that the cohort's paths are relative to.
+        out: run folder. A killed training in it goes on where it was.
+        command: how to make the bundle again, for its manifest.
+        runs: seeds to try; the one with the lowest validation loss is kept.
+        progress: called with (what, done, total).
+    """
+    seen = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
+    films = _films(config, seen, data_root, out, progress)
+    rows = {name: np.flatnonzero(seen["split"] == name) for name in ("train", "val")}
+    part = Part(films, labels_of(seen, config.task), rows["train"], rows["val"])
+    made = _bundle(
+        config, seen, part, out, data_root=data_root, command=command, runs=runs, progress=progress
+    )
+    val = predict_cohort(
+        Predictor(made), seen.iloc[part.val], data_root, progress, "predicting val"
+    )
+    atomic_write(out / "predictions-val.csv", table(val, made.manifest.classes))
+    _clean(out)
+    return made
+
+
+def out_of_fold(
+    config: RunConfig,
+    cohort: pd.DataFrame,
+    data_root: Path,
+    out: Path,
+    *,
+    folds: int,
+    command: str,
+    progress: Progress | None = None,
+) -> Path:
+    """Predict every train and val row by a model that has seen neither it nor its patient.
+
+    Of 2 x `folds` equal parts of patients, each model leaves out two, stops and calibrates on a
+    third and trains on the rest. Writes and returns `out/predictions-oof.csv`; folds that are
+    done are not repeated.
+    """
+    seen = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
+    films = _films(config, seen, data_root, out, progress)
+    labels = labels_of(seen, config.task)
+    parts = grouped_folds(seen, 2 * folds, config.seed).to_numpy()
+    answers: list[Prediction] = []
+    for fold in range(folds):
+        left_out = np.isin(parts, (2 * fold, 2 * fold + 1))
+        stopping = parts == (2 * fold + 2) % (2 * folds)
+        train_rows = np.flatnonzero(~left_out & ~stopping)
+        part = Part(films, labels, train_rows, np.flatnonzero(stopping))
+        note = f"fold {fold + 1} of {folds}"
+        made = _bundle(
+            config,
+            seen,
+            part,
+            out / f"fold-{fold}",
+            data_root=data_root,
+            command=command,
+            progress=progress,
+            note=note,
+        )
+        rows = seen.iloc[np.flatnonzero(left_out)]
+        answers += predict_cohort(Predictor(made), rows, data_root, progress, f"predicting {note}")
+    path = out / "predictions-oof.csv"
+    atomic_write(path, table(answers, CLASSES[config.task]))
+    _clean(out)
+    return path
+
+
+def predict_cohort(
+    predictor: Predictor,
+    rows: pd.DataFrame,
+    data_root: Path,
+    progress: Progress | None = None,
+    what: str = "predicting",
+) -> list[Prediction]:
+    """Answer cohort rows as the shipped system would; `file` is the row's `path`."""
+    entries = [Entry(path, data_root / path) for path in rows["path"]]
+    return list(predict(predictor, entries, progress=_named(progress, what)))
+
+
+def _films(
+    config: RunConfig, rows: pd.DataFrame, data_root: Path, out: Path, progress: Progress | None
+) -> NDArray[np.float16]:
+    cache, step = out / "training" / "films.npy", _named(progress, "reading films")
+    return preprocess_all(rows, data_root, config.preprocess, cache, step)
+
+
+def _bundle(
+    config: RunConfig,
+    seen: pd.DataFrame,
+    part: Part,
+    out: Path,
+    *,
+    data_root: Path,
+    command: str,
+    runs: int = 1,
+    progress: Progress | None = None,
+    note: str = "training",
+) -> Bundle:
+    trained = fit_best_of(runs, config, part, out / "training", progress=progress, label=note)
+    log.info("%s: best epoch %d, validation loss %.4f", note, trained.epochs, trained.val_loss)
+    rows = seen.iloc[np.concatenate([part.train, part.val])]
+    seeded = config.model_copy(update={"seed": trained.seed})
+    draft = export(trained.network, seeded, rows, out / "bundle", command)
+    val = predict_cohort(Predictor(draft), seen.iloc[part.val], data_root, progress)
+    made = calibrate(trained.network, draft, val, part.labels[part.val], config.evaluation)
+    check_parity(trained.network, made, part.films[part.val].astype(np.float32))
+    return made
+
+
+def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
+    return partial(progress, what) if progress else None
+
+
+def _clean(out: Path) -> None:
+    """Remove what only a killed training needs: cached films and checkpoints."""
+    (out / "training" / "films.npy").unlink(missing_ok=True)
+    for checkpoint in out.rglob("*.ckpt"):
+        checkpoint.unlink()
+    for folder in out.glob("fold-*"):
+        shutil.rmtree(folder / "bundle")

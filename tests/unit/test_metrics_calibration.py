@@ -1,0 +1,40 @@
+"""Temperature and reliability."""
+
+import numpy as np
+import pytest
+
+from covid_cxr import metrics
+
+
+def test_temperature_by_hand():
+    # Three of four cases have the class that logits (1, 0) favour. Best is a probability of 3/4,
+    # whose log odds are ln 3; the logit difference 1 must be divided by T = 1 / ln 3.
+    logits = np.tile([1.0, 0.0], (4, 1))
+    assert metrics.fit_temperature(logits, [0, 0, 0, 1]) == pytest.approx(1 / np.log(3), rel=1e-4)
+
+
+def test_temperature_undoes_overconfidence():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (4000, 3))
+    labels = (metrics.softmax(logits).cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
+    assert metrics.fit_temperature(logits, labels) == pytest.approx(1, abs=0.06)
+    assert metrics.fit_temperature(5 * logits, labels) == pytest.approx(5, abs=0.3)
+
+
+def test_temperature_is_bounded():
+    logits = np.array([[3.0, -3.0], [-3.0, 3.0]])
+    assert 0.05 <= metrics.fit_temperature(logits, [0, 1]) < 0.3
+    assert metrics.fit_temperature(logits, [1, 0]) == pytest.approx(20, rel=1e-3)
+
+
+def test_softmax_by_hand_and_at_extremes():
+    assert metrics.softmax([[np.log(3), 0]])[0] == pytest.approx([0.75, 0.25])
+    assert metrics.softmax([[np.log(9), 0]], temperature=2)[0] == pytest.approx([0.75, 0.25])
+    assert metrics.softmax([[1e4, -1e4]])[0].tolist() == [1, 0]
+
+
+def test_reliability_bins_by_hand():
+    bins = metrics.reliability([0, 1, 1, 1, 1], [0.02, 0.08, 0.55, 0.95, 1.0])
+    assert bins.forecast == pytest.approx([0.05, 0.55, 0.975])
+    assert bins.observed.tolist() == [0.5, 1, 1]
+    assert bins.cases.tolist() == [2, 1, 2]

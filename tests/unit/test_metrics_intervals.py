@@ -1,0 +1,161 @@
+"""Bootstrap: whole patients, seeded, honest at the edges, fast and small."""
+
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+import sklearn.metrics as reference
+
+from covid_cxr import metrics
+from covid_cxr.metrics.intervals import resample
+
+
+def cohort(rng, with_disease, without, separation):
+    """Patients with one to four images that resemble each other; true AUROC known by size."""
+    y = np.repeat([1, 0], [with_disease, without])
+    index = np.repeat(np.arange(y.size), rng.integers(1, 5, y.size))
+    alike = rng.normal(0, 1, y.size)[index]
+    z = separation * (y[index] - 0.5) + alike + rng.normal(0, 1, index.size)
+    return y[index], 1 / (1 + np.exp(-z)), index
+
+
+def scorer(y, p, threshold=0.5):
+    return lambda weights: metrics.binary_scores(y, p, threshold, weights)
+
+
+def test_draws_take_whole_clusters():
+    index = np.array([0, 0, 1, 2, 2, 2])
+    weights = np.concatenate(list(resample(index, 50, seed=1)))
+    assert weights.shape == (50, 6)
+    assert (weights[:, 0] == weights[:, 1]).all() and (weights[:, 3] == weights[:, 5]).all()
+    assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()
+    assert weights.std(axis=0).min() > 0
+
+
+def test_same_as_scoring_the_drawn_rows_one_by_one():
+    y, p, patients = cohort(np.random.default_rng(0), 15, 25, 2.0)
+    areas = []
+    for weights in resample(patients, 200, seed=7):
+        for w in weights.astype(int):
+            areas.append(reference.roc_auc_score(np.repeat(y, w), np.repeat(p, w)))
+    found = metrics.bootstrap(scorer(y, p), patients, draws=200, seed=7)["auroc"]
+    assert found.value == pytest.approx(reference.roc_auc_score(y, p))
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(areas, [0.025, 0.975])))
+
+
+def test_seed_decides_and_cluster_names_do_not():
+    y, p, patients = cohort(np.random.default_rng(0), 15, 25, 2.0)
+    first = metrics.bootstrap(scorer(y, p), patients, draws=100, seed=1)
+    again = metrics.bootstrap(scorer(y, p), [f"p{n:03}" for n in patients], draws=100, seed=1)
+    other = metrics.bootstrap(scorer(y, p), patients, draws=100, seed=2)
+    assert first == again
+    assert first["auroc"].low != other["auroc"].low
+
+
+def test_undefined_draws_are_left_out_and_too_few_give_none():
+    # One event among 40 patients: 1 - (39/40)^40 = 64 % of draws hold it.
+    labels, p = np.zeros(40), np.linspace(0, 0.4, 40)
+    labels[30] = 1
+    some = metrics.bootstrap(scorer(labels, p), np.arange(40), draws=400)["auroc"]
+    assert np.isfinite([some.low, some.high]).all()
+    # Defined in every third draw only.
+    rare = lambda weights: {  # noqa: E731
+        "x": np.where(np.arange(1 if weights is None else len(weights)) % 3 == 0, 0.5, np.nan)
+    }
+    few = metrics.bootstrap(rare, np.arange(40), draws=400)["x"]
+    assert few.value == 0.5
+    assert np.isnan([few.low, few.high]).all()
+
+
+def test_perfect_scores_do_not_claim_certainty():
+    labels = np.repeat([1, 0], [12, 30])
+    p = np.where(labels == 1, 0.9, 0.1)
+    patients = np.arange(42)
+    plain = metrics.bootstrap(scorer(labels, p), patients, draws=100)
+    assert plain["auroc"] == (1, 1, 1)  # what the fallback is for
+    support = metrics.binary_support(labels, p, 0.5, patients)
+    found = metrics.bootstrap(scorer(labels, p), patients, draws=100, support=support)
+    for name, n in {"sensitivity": 12, "specificity": 30, "auroc": 12, "ppv": 12}.items():
+        assert found[name] == pytest.approx((1, 0.025 ** (1 / n), 1)), name
+    none_found = metrics.bootstrap(scorer(labels, 1 - p), patients, draws=100, support=support)
+    assert none_found["sensitivity"] == pytest.approx((0, 0, 1 - 0.025 ** (1 / 12)))
+
+
+def test_support_counts_patients_not_images():
+    labels, p = np.array([1, 1, 1, 0, 0]), np.array([0.9, 0.8, 0.2, 0.7, 0.1])
+    support = metrics.binary_support(labels, p, 0.5, ["a", "a", "b", "c", "c"])
+    assert support == {
+        "auroc": 1,
+        "auprc": 1,
+        "sensitivity": 2,
+        "specificity": 1,
+        "ppv": 2,  # a and c
+        "npv": 2,  # b and c
+        "f1": 3,
+        "accuracy": 3,
+    }
+
+
+def test_one_patient_shows_no_variation():
+    found = metrics.bootstrap(scorer([1, 0], [0.7, 0.2]), ["a", "a"], draws=100)
+    assert all(np.isnan([entry.low, entry.high]).all() for entry in found.values())
+
+
+def test_no_cases():
+    found = metrics.bootstrap(scorer([], []), [], draws=100)
+    assert all(np.isnan(entry).all() for entry in found.values())
+
+
+def test_clopper_pearson_by_hand():
+    assert metrics.clopper_pearson(10, 10) == pytest.approx((0.025**0.1, 1))
+    assert metrics.clopper_pearson(0, 10) == pytest.approx((0, 1 - 0.025**0.1))
+    # Published table value for 5 of 10.
+    assert metrics.clopper_pearson(5, 10) == pytest.approx((0.1871, 0.8129), abs=1e-4)
+    assert np.isnan(metrics.clopper_pearson(0, 0)).all()
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    rng = np.random.default_rng(1)
+    truth = metrics.auroc(*cohort(rng, 30_000, 30_000, 2.5)[:2])
+    patients_hold = images_hold = 0
+    for seed in range(100):
+        y, p, patients = cohort(rng, 40, 60, 2.5)
+        by_patient = metrics.bootstrap(scorer(y, p), patients, draws=200, seed=seed)["auroc"]
+        by_image = metrics.bootstrap(scorer(y, p), np.arange(y.size), draws=200, seed=seed)["auroc"]
+        patients_hold += by_patient.low <= truth <= by_patient.high
+        images_hold += by_image.low <= truth <= by_image.high
+    assert patients_hold >= 89  # nominal 95, two standard errors and the small sample off
+    assert images_hold < patients_hold
+
+
+def large():
+    rng = np.random.default_rng(0)
+    y = rng.random(5000) < 0.2
+    return y, np.clip(rng.normal(0.3 + 0.3 * y, 0.2), 0, 1), rng.integers(0, 3000, 5000)
+
+
+def test_two_thousand_draws_of_five_thousand_rows_take_under_two_seconds():
+    y, p, patients = large()
+    start = time.process_time()  # processor seconds: other work on the machine does not count
+    metrics.bootstrap(scorer(y, p), patients, draws=2000)
+    assert time.process_time() - start < 2
+
+
+def test_memory_stays_bounded():
+    y, p, patients = large()
+    tracemalloc.start()
+    metrics.bootstrap(scorer(y, p), patients, draws=300)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+
+
+def test_roc_band_surrounds_the_curve():
+    y, p, patients = cohort(np.random.default_rng(5), 40, 60, 2.0)
+    band = metrics.roc_band(y, p, patients, draws=200, seed=1)
+    curve = metrics.roc_curve(y, p)
+    middle = np.interp(band.x, curve.x, curve.y)
+    inside = (band.low - 1e-9 <= middle) & (middle <= band.high + 1e-9)
+    assert band.x.size == 101 and inside.mean() > 0.95
+    assert (band.high - band.low)[20] > 0.05
