@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from covid_cxr import config
+from covid_cxr.config import EvaluationConfig, RunConfig
 from covid_cxr.evaluation import evaluate, join, write_report
 from covid_cxr.types import CLASSES, class_of
 
@@ -70,7 +70,7 @@ def make_run(run: Path, task):
     people.to_csv(run / "cohort.csv", index=False)
     answers.to_csv(run / "predictions-test.csv", index=False)
     prevalence = people["finding"].map(lambda f: class_of(f, task)).value_counts(normalize=True)
-    settings = config.parse({"task": task, "evaluation": {"bootstrap": 200}})
+    settings = RunConfig(task=task, evaluation=EvaluationConfig(bootstrap=200))
     measured = evaluate(
         join(answers, test),
         task=task,
@@ -83,7 +83,7 @@ def make_run(run: Path, task):
     metrics |= {"threshold": 0.5, "temperature": 1.0, "splits": {"test": measured}}
     metrics |= {"command": "covid-cxr run configs/default.yaml --data DATA --out runs/" + 60 * "x"}
     (run / "metrics.json").write_text(json.dumps(metrics))
-    (run / "config.json").write_text(config.dump(settings))
+    (run / "config.json").write_text(settings.model_dump_json())
     (run / "environment.json").write_text(json.dumps({"python": "3.12", "cohort": "ab" * 32}))
     (run / "attrition.csv").write_text("source,rule,rows\nmila,lateral view,230\n")
     explain(run / "explanations", test["path"].iloc[0])

@@ -30,10 +30,10 @@ def table(patients: list[str], **columns: list[str]) -> pd.DataFrame:
 def cohorts(draw: st.DrawFn) -> pd.DataFrame:
     n = draw(st.integers(1, 60))
     column = {
-        "patient_id": st.sampled_from([f"p{number}" for number in range(20)]),
+        "patient_id": st.sampled_from([f"p{number}" for number in range(40)]),
         "source": st.sampled_from(["a", "b", "c"]),
         "finding": st.sampled_from(["normal", "pneumonia", "covid-19"]),
-        "sha256": st.sampled_from(["", *(f"{number:064x}" for number in range(40))]),
+        "sha256": st.sampled_from(["", "", *(f"{number:064x}" for number in range(200))]),
         "exclusion": st.sampled_from(["", "", "label unknown"]),
     }
     drawn = {name: draw(st.lists(what, min_size=n, max_size=n)) for name, what in column.items()}
@@ -61,6 +61,12 @@ def test_no_component_crosses_and_row_order_plays_no_part(cohort: pd.DataFrame, 
     assert set(split[cohort["exclusion"] != ""]) <= {"excluded"}
     shuffled = cohort.sample(frac=1, random_state=seed)
     assert assign(shuffled, CONFIG, seed).sort_index().equals(split)
+
+
+def test_row_order_of_many_patients_plays_no_part():
+    cohort = table([f"p{number // 3}" for number in range(300)])
+    shuffled = cohort.sample(frac=1, random_state=4)
+    assert assign(shuffled, CONFIG, 1).sort_index().equals(assign(cohort, CONFIG, 1))
 
 
 def test_shares_of_100_single_images_are_exact_in_every_stratum():

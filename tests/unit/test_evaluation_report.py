@@ -81,7 +81,7 @@ def test_text_from_data_is_escaped(run):
 
 
 def test_every_score_stands_beside_the_constant_prior(run, metrics):
-    text = write_report(run).read_text()
+    text = write_report(run).read_text().replace("\u00a0", " ")
     test = metrics["splits"]["test"]
     for key, label in wording.score_names(test["pooled"]).items():
         shown = wording.interval(test["pooled"][key])

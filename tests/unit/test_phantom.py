@@ -1,4 +1,4 @@
-"""Synthetic radiographs: anatomy where it belongs, disease as defined, cohorts honest and rigged."""
+"""Synthetic radiographs: anatomy where it belongs, disease as defined, honest and rigged sets."""
 
 from __future__ import annotations
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
@@ -25,6 +24,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+_GLOBALS = {"-v", "-vv", "--verbose", "-q", "--quiet", "--debug"}
+# typer raises these from click or from its own copy of it, depending on its version
+_UsageError: Any = typer.BadParameter.__base__
 build.add_to(app)
 cohort.add_to(app)
 use.add_to(app)
@@ -46,8 +48,12 @@ def _options(
         typer.echo(__version__)
         raise typer.Exit
     level = logging.WARNING if quiet else logging.DEBUG if verbose > 1 else logging.INFO
-    handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    console = Console(stderr=True)
+    handler = RichHandler(console=console, show_path=False, show_level=False)
+    plain = logging.StreamHandler()
+    plain.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    chosen = handler if console.is_terminal else plain
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[chosen], force=True)
     logging.getLogger("covid_cxr").setLevel(level)
     context.obj = {"quiet": quiet, "debug": debug}
 
@@ -58,37 +64,40 @@ def main() -> None:
     0 done, 1 a fault of ours, 2 bad input or usage, 3 a leak was found, 4 every file was answered
     but some with an error, 130 interrupted.
     """
-    sys.exit(_run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))
 
 
-def _run(arguments: list[str]) -> int:
-    debug = "--debug" in arguments
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit status; errors are one line on stderr."""
     try:
-        status = app(arguments, prog_name="covid-cxr", standalone_mode=False)
+        status = app(_globals_first(arguments), prog_name="covid-cxr", standalone_mode=False)
         return int(status or 0)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        _say("interrupted; the same command goes on where it can")
-        return 130
+    except _UsageError as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "covid-cxr"
+        return _fail(f"{error.format_message()} See {command} --help", 2)
+    except (typer.Abort, KeyboardInterrupt):
+        return _fail("interrupted; the same command goes on where it can", 130)
     except CovidCxrError as error:
-        if debug:
-            traceback.print_exc()
-        _say(" ".join(str(error).split()))
-        return error.exit_status
+        return _fail(str(error), error.exit_status)
     except OSError as error:
-        if debug:
-            traceback.print_exc()
         where = f"'{error.filename}': " if error.filename else ""
-        _say(f"{where}{error.strerror or error}")
-        return 2
+        return _fail(f"{where}{error.strerror or error}", 2)
     except Exception as error:  # noqa: BLE001 - the last resort: say it in one line
-        if debug:
-            traceback.print_exc()
-        _say(f"a fault of ours, {type(error).__name__}: {error}; --debug shows where")
-        return 1
+        kind = type(error).__name__
+        return _fail(f"a fault of ours, {kind}: {error}; --debug shows where", 1)
 
 
-def _say(message: str) -> None:
-    sys.stderr.write(f"covid-cxr: {message}\n")
+def _globals_first(arguments: list[str]) -> list[str]:
+    """Let -v, -q and --debug stand behind the command as well as before it."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    flags = [each for each in arguments[:end] if each in _GLOBALS]
+    rest = [each for each in arguments[:end] if each not in _GLOBALS]
+    return flags + rest + arguments[end:]
+
+
+def _fail(message: str, status: int) -> int:
+    if "--debug" in sys.argv:
+        traceback.print_exc()
+    sys.stderr.write(f"covid-cxr: {' '.join(message.split())}\n")
+    return status

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
@@ -51,8 +52,9 @@ def summarise(metrics: Mapping[str, Any], run: Path, machine: bool) -> None:
     split = next((name for name in ("test", "val") if name in metrics["splits"]), None)
     measured = metrics["splits"][split] if split else metrics["out_of_fold"]
     name = {"test": "test split", "val": "validation split", None: "out of fold"}[split]
-    table = Table(title=f"{metrics['model']}, {metrics['task']}: {name}", title_justify="left")
-    for column in ("", "images", "COVID-19", "AUROC", "sensitivity", "specificity"):
+    title = f"{metrics['model']}, {metrics['task']}: {name} (95 % intervals)"
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, padding=(0, 1))
+    for column in ("", "n", "COVID-19", "AUROC", "sensitivity", "specificity"):
         table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
     table.add_row(*_row("pooled", measured["pooled"]))
     for source, block in measured["per_source"].items():

