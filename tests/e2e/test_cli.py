@@ -19,6 +19,13 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return status, captured.out, captured.err
 
 
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 COMMANDS = (
     *("demo", "run", "train", "evaluate", "export", "models", "predict", "explain"),
     *("cohort build", "cohort check"),
@@ -50,20 +57,18 @@ def test_every_command_has_help_with_an_example(
 )
 def test_errors_are_one_line_and_say_what_to_do(
     capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    empty: Path,
     arguments: list[str],
     status: int,
     message: str,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, *arguments)
     assert code == status
     assert message in err
     assert err.count("\n") == 1
     assert err.startswith("covid-cxr: ")
     assert "Traceback" not in out + err
-    assert not list(tmp_path.iterdir())
+    assert not list(empty.iterdir())
 
 
 def test_predict_writes_rows_and_pictures(

@@ -80,7 +80,7 @@ def test_augmentation_is_seeded_by_epoch_and_row() -> None:
     rows = np.arange(6)
 
     def draw(epoch: int, row: int) -> torch.Tensor:
-        return Films(pixels, labels, rows, augmentation(ALL_ON, 64), (1, epoch))[row][0]
+        return Films(pixels, labels, rows, augmentation(ALL_ON, 64), lambda: (1, epoch))[row][0]
 
     torch.testing.assert_close(draw(0, 2), draw(0, 2))
     assert not torch.equal(draw(0, 2), draw(1, 2))
@@ -101,15 +101,22 @@ def test_no_flip_by_default_because_the_heart_has_a_side() -> None:
     pixels[..., :32] = 1  # bright on the viewer's left
     transform = augmentation(AugmentConfig(), 64)
     for epoch in range(20):
-        film = Films(pixels, np.zeros(1, np.int64), np.array([0]), transform, (0, epoch))[0][0]
+        seed = (0, epoch)
+        films_ = Films(
+            pixels, np.zeros(1, np.int64), np.array([0]), transform, lambda seed=seed: seed
+        )
+        film = films_[0][0]
         assert film[0, :, :32].mean() > film[0, :, 32:].mean()
 
 
 def test_oversampling_evens_the_classes_out() -> None:
-    config = RunConfig(training=TrainingConfig(imbalance="oversample"))
+    even = TrainingConfig(imbalance="oversample")
     labels = np.array([0] * 95 + [1] * 5)
-    data = FilmData(config, np.zeros((100, 1, 4, 4), np.float16), labels, np.arange(100), labels)
-    drawn = [labels[i] for epoch in range(20) for i in data._sampler(epoch)]
+    pixels, rows = np.zeros((100, 1, 4, 4), np.float16), np.arange(100)
+    configs = [RunConfig(training=even, seed=seed) for seed in range(20)]
+    drawn = [
+        labels[i] for each in configs for i in FilmData(each, pixels, labels, rows, rows).order()
+    ]
     assert 0.45 < np.mean(drawn) < 0.55
 
 

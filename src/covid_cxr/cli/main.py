@@ -24,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+_LONGEST = 300
 _GLOBALS = {"-v", "-vv", "--verbose", "-q", "--quiet", "--debug"}
 # typer raises these from click or from its own copy of it, depending on its version
 _UsageError: Any = typer.BadParameter.__base__
@@ -84,8 +85,8 @@ def run(arguments: list[str]) -> int:
         where = f"'{error.filename}': " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", 2)
     except Exception as error:  # noqa: BLE001 - the last resort: say it in one line
-        kind = type(error).__name__
-        return _fail(f"a fault of ours, {kind}: {error}; --debug shows where", 1)
+        said = f"{type(error).__name__}: {error}"[:_LONGEST]
+        return _fail(f"a fault of ours, {said}; --debug shows where", 1)
 
 
 def _globals_first(arguments: list[str]) -> list[str]:

@@ -37,10 +37,11 @@ def demo_config(seed: int) -> RunConfig:
     phantoms = DatasetConfig(adapter="csv", path="manifest.csv")
     return RunConfig(
         name="demo",
+        model="efficientnet-lite0-stride16",
         seed=seed,
         cohort=CohortConfig(datasets={"phantoms": phantoms}),
         augment=AugmentConfig(rotation=5, shift=0.05, scale=0.1, gamma=0.3),
-        training=TrainingConfig(max_epochs=4, schedule="cosine", learning_rate=1e-3),
+        training=TrainingConfig(max_epochs=12, patience=12, schedule="cosine"),
         explain=ExplainConfig(examples=6, samples=300),
     )
 

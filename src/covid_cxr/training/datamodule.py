@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import lightning
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, RandomSampler, Sampler, WeightedRandomSampler
+from torch.utils.data import DataLoader, Sampler
 
 from covid_cxr.config import RunConfig
 from covid_cxr.training.films import Films, augmentation
@@ -38,23 +39,39 @@ class FilmData(lightning.LightningDataModule):
         self.train, self.val = train, val
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Return this epoch's batches; called anew each epoch so that every epoch has its seed."""
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        seed = (self.config.seed, epoch)
+        """Return training batches, drawn and changed anew in every epoch."""
         transform = augmentation(self.config.augment, self.config.preprocess.size)
-        films = Films(self.films, self.labels, self.train, transform, seed)
+        films = Films(self.films, self.labels, self.train, transform, self._seed)
         size = min(self.config.training.batch_size, len(films))
-        return DataLoader(films, size, sampler=self._sampler(epoch), drop_last=True)
+        return DataLoader(films, size, sampler=_EpochSampler(self), drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the validation rows, in order, unchanged."""
         films = Films(self.films, self.labels, self.val)
         return DataLoader(films, 2 * self.config.training.batch_size)
 
-    def _sampler(self, epoch: int) -> Sampler[int]:
-        labels = self.labels[self.train]
-        generator = torch.Generator().manual_seed(self.config.seed * 10_007 + epoch)
+    def order(self) -> Iterator[int]:
+        """Yield this epoch's positions in `train`, shuffled or oversampled."""
+        labels, rng = self.labels[self.train], np.random.default_rng(self._seed())
         if self.config.training.imbalance == "oversample":
             weights = 1.0 / np.bincount(labels)[labels]
-            return WeightedRandomSampler(weights.tolist(), len(labels), generator=generator)
-        return RandomSampler(range(len(labels)), generator=generator)
+            chance = weights / weights.sum()
+            yield from rng.choice(len(labels), len(labels), p=chance).tolist()
+        else:
+            yield from rng.permutation(len(labels)).tolist()
+
+    def _seed(self) -> tuple[int, int]:
+        return self.config.seed, self.trainer.current_epoch if self.trainer else 0
+
+
+class _EpochSampler(Sampler[int]):
+    """Asks for the order when an epoch begins; a resumed trainer knows its epoch no earlier."""
+
+    def __init__(self, data: FilmData) -> None:
+        self.data = data
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self.data.order()
+
+    def __len__(self) -> int:
+        return len(self.data.train)

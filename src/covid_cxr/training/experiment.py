@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -81,7 +82,7 @@ def fit(
         trainer.fit(
             module,
             datamodule=FilmData(config, part.films, part.labels, part.train, part.val),
-            ckpt_path=last if last.exists() else None,
+            ckpt_path=last if _fits(last, module) else None,
             weights_only=False,  # our own file, with the callbacks' state
         )
     state = torch.load(best.best_model_path, weights_only=False, map_location="cpu")
@@ -113,11 +114,22 @@ def fit_best_of(
     return best
 
 
+def _fits(checkpoint: Path, module: TrainingModule) -> bool:
+    """Tell whether a killed training can go on from `checkpoint`."""
+    if not checkpoint.exists():
+        return False
+    state = torch.load(checkpoint, weights_only=False, map_location="cpu")["state_dict"]
+    if state.keys() == module.state_dict().keys():
+        return True
+    log.warning("'%s' is from another version of the network; training starts anew", checkpoint)
+    return False
+
+
 def _trainer(
     config: RunConfig, network: Classifier, out: Path, best: ModelCheckpoint, tracker: Tracker
 ) -> lightning.Trainer:
     stop = EarlyStopping("val_loss", patience=config.training.patience)
-    callbacks: list[lightning.Callback] = [best, stop, tracker]
+    callbacks: list[lightning.Callback] = [best, stop, tracker, _StepSeed(config.seed)]
     if config.training.averaging:
         callbacks.append(EMAWeightAveraging(decay=config.training.averaging))
     return lightning.Trainer(
@@ -128,9 +140,18 @@ def _trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,
         log_every_n_steps=1,
     )
+
+
+class _StepSeed(lightning.Callback):
+    """Seeds dropout by step, so that a resumed training is the uninterrupted one."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + trainer.global_step)
 
 
 def _use_bf16(config: RunConfig, network: Classifier) -> bool:

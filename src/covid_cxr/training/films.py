@@ -113,7 +113,7 @@ class Films(Dataset[tuple[Tensor, Tensor]]):
         labels: NDArray[np.int64],
         rows: NDArray[np.int64],
         transform: Compose | None = None,
-        seed: tuple[int, int] = (0, 0),
+        seed: Callable[[], tuple[int, int]] = lambda: (0, 0),
     ) -> None:
         self.films, self.labels, self.rows = films, labels, rows
         self.transform, self.seed = transform, seed
@@ -126,7 +126,7 @@ class Films(Dataset[tuple[Tensor, Tensor]]):
         row = int(self.rows[i])
         film = torch.from_numpy(self.films[row].astype(np.float32))
         if self.transform is not None:
-            seed = np.random.SeedSequence([*self.seed, row]).generate_state(1)[0]
+            seed = np.random.SeedSequence([*self.seed(), row]).generate_state(1)[0]
             self.transform.set_random_state(seed=int(seed))
             film = torch.as_tensor(self.transform(film)).clamp(0, 1)
         return film, torch.tensor(self.labels[row])
