@@ -1,0 +1,68 @@
+"""The bundle that ships: small, self-describing, honest, and it answers."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+import covid_cxr
+from covid_cxr import cli
+from covid_cxr.images.phantom import draw
+from covid_cxr.types import Radiograph
+
+
+def test_the_public_surface_is_what_is_promised() -> None:
+    assert sorted(covid_cxr.__all__) == ["__version__", "default_bundle", "load"]
+    for name in covid_cxr.__all__:
+        assert hasattr(covid_cxr, name)
+
+
+def test_it_is_small_and_says_what_it_is() -> None:
+    shipped = covid_cxr.default_bundle()
+    files = list(shipped.folder.iterdir())
+    assert sum(file.stat().st_size for file in files) <= 40e6
+    assert {file.name for file in files} == {"manifest.json", "model.onnx", "MODEL_CARD.md"}
+    manifest = shipped.manifest
+    assert manifest.command == "covid-cxr run configs/default.yaml --data DATA"
+    assert {source.source for source in manifest.training_data} == {"mila", "figure1", "nih"}
+    for measured in manifest.metrics.values():
+        assert measured["auroc"]["low"] <= measured["auroc"]["value"] <= measured["auroc"]["high"]
+        assert set(measured["auroc_per_source"]) == {"mila", "figure1", "nih"}
+
+
+def test_its_card_warns_and_lists_every_source() -> None:
+    card = (covid_cxr.default_bundle().folder / "MODEL_CARD.md").read_text()
+    for words in ("Not a medical device", "mila", "figure1", "nih", "one class only", "Research"):
+        assert words in card
+
+
+def test_two_lines_of_python_give_an_explained_prediction() -> None:
+    phantom = draw("covid-19", seed=1)
+    film = Radiograph(phantom.pixels, origin="phantom", format="PNG", bit_depth=8)
+    reading = covid_cxr.load(threads=1).predict(film)
+    assert sum(reading.prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert reading.explanation is not None
+    assert reading.explanation.method == "cam"
+    assert reading.picture is not None
+    assert reading._repr_png_().startswith(b"\x89PNG")
+
+
+def test_it_ships_no_weights_and_says_so(
+    capsys: pytest.CaptureFixture[str], phantoms: Path, tmp_path: Path
+) -> None:
+    film = next((phantoms / "images").glob("*.png"))
+    arguments = ["explain", str(film), "--method", "gradcam", "--out", str(tmp_path)]
+    assert cli.run(arguments) == 2
+    assert "ships no weights.safetensors" in capsys.readouterr().err
+
+
+def test_every_figure1_film_gets_a_row_and_an_overlay(
+    capsys: pytest.CaptureFixture[str], real_data: Path, tmp_path: Path
+) -> None:
+    folder = real_data / "Figure1-COVID-chestxray-dataset" / "images"
+    assert cli.run(["predict", str(folder), "--explain", "cam", "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    with (tmp_path / "predictions.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == len(list(folder.iterdir())) == 41
+    assert all((tmp_path / row["explanation"]).is_file() for row in rows)
