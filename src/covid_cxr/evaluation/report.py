@@ -15,6 +15,7 @@ from covid_cxr.evaluation import wording
 from covid_cxr.evaluation.figures import draw
 from covid_cxr.evaluation.tables import cases, join, read_predictions
 from covid_cxr.evaluation.verdict import primary, verdict
+from covid_cxr.files import atomic_write
 from covid_cxr.types import DISCLAIMER, FINDINGS
 
 # A table longer than this says how many rows it leaves to its file.
@@ -38,11 +39,9 @@ def write_report(run: Path) -> Path:
         raise InputError(f"run folder '{run}' has no metrics.json: finish the run, then report")
     figures = _figures(run, metrics)
     for name, svg in figures.items():
-        path = run / "figures" / f"{name}.svg"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(svg, encoding="utf-8")
+        atomic_write(run / "figures" / f"{name}.svg", svg)
     page = run / "report.html"
-    page.write_text(_page(run, metrics, figures), encoding="utf-8")
+    atomic_write(page, _page(run, metrics, figures))
     return page
 
 
