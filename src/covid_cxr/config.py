@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from covid_cxr.errors import ConfigError
-from covid_cxr.types import Task
+from covid_cxr.types import CLASSES, Task
 
 
 class Strict(BaseModel):
@@ -95,9 +103,19 @@ class TrainingConfig(Strict):
         0.0, ge=0, lt=1, description="decay of an exponential moving average of the weights; 0: off"
     )
     imbalance: Literal["class-weights", "oversample", "focal", "none"] = "class-weights"
-    class_multipliers: dict[str, float] = Field(
+    runs: int = Field(1, ge=1, description="seeds to train; the best on validation is kept")
+    class_multipliers: dict[str, PositiveFloat] = Field(
         default_factory=dict, description="class -> factor on its inverse frequency; default 1"
     )
+
+    @field_validator("class_multipliers")
+    @classmethod
+    def _classes_exist(cls, multipliers: dict[str, float]) -> dict[str, float]:
+        known = {name for names in CLASSES.values() for name in names}
+        if unknown := sorted(set(multipliers) - known):
+            raise ValueError(f"no class '{unknown[0]}'; known are {', '.join(sorted(known))}")
+        return multipliers
+
     bf16: bool | None = Field(None, description="bf16 autocast; None: where measured faster")
 
 
@@ -117,6 +135,7 @@ class ExplainConfig(Strict):
     methods: tuple[str, ...] = ("lime", "cam")
     examples: int = Field(8, ge=0, description="test images explained in the report")
     samples: int = Field(1000, ge=10, description="LIME perturbations an image")
+    hidden: Literal["mean", "dark"] = Field("mean", description="what LIME hides a region with")
 
 
 class RunConfig(Strict):

@@ -184,6 +184,8 @@ def test_prediction_lime_and_cam_work_without_torch(
         f"        '--model', {str(tiny_run / 'bundle')!r}, '--out', {str(tmp_path)!r}]) == 0\n"
         f"assert cli.run(['explain', {str(film)!r}, '--method', 'gradcam', '--model',\n"
         f"    {str(tiny_run / 'bundle')!r}, '--out', {str(tmp_path)!r}]) == 2\n"
+        f"import shutil; shutil.copytree({str(tiny_run)!r}, {str(tmp_path / 'run')!r})\n"
+        f"assert cli.run(['evaluate', {str(tmp_path / 'run')!r}]) == 0\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

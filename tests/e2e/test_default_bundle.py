@@ -52,8 +52,8 @@ def test_it_ships_no_weights_and_says_so(
 ) -> None:
     film = next((phantoms / "images").glob("*.png"))
     arguments = ["explain", str(film), "--method", "gradcam", "--out", str(tmp_path)]
-    assert cli.run(arguments) == 2
-    assert "ships no weights.safetensors" in capsys.readouterr().err
+    assert cli.run(arguments) == 0
+    assert "1 without a picture: no explanation" in capsys.readouterr().out
 
 
 def test_every_figure1_film_gets_a_row_and_an_overlay(

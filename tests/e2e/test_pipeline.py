@@ -10,7 +10,7 @@ import pytest
 from covid_cxr import pipeline
 from covid_cxr.cohort import schema
 from covid_cxr.config import RunConfig
-from covid_cxr.errors import ConfigError, InputError
+from covid_cxr.errors import ConfigError, InputError, LeakError, UnknownName
 from covid_cxr.models import bundle
 from covid_cxr.pipeline.examples import choose
 from covid_cxr.training import experiment
@@ -69,7 +69,7 @@ def test_training_never_reads_the_test_split(
     for path in cohort.loc[cohort["split"] == "test", "path"]:
         (data / path).unlink()
     made = pipeline.train_only(folder)
-    assert made.manifest.threshold != 0.5
+    assert made.manifest.temperature != 1
 
 
 def test_every_opening_of_test_is_recorded(tiny_run: Path, tmp_path: Path) -> None:
@@ -88,6 +88,7 @@ def test_the_same_run_goes_on_and_another_is_refused(
     graph = (run / "bundle" / "model.onnx").read_bytes()
     pipeline.run(tiny_config, phantoms, run, command="again")
     assert (run / "bundle" / "model.onnx").read_bytes() == graph  # not trained twice
+    assert metrics_of(run) == metrics_of(tiny_run)  # nor the test split opened twice
     other = tiny_config.model_copy(update={"seed": 7})
     with pytest.raises(ConfigError, match="holds a run whose 'seed' is 2020, not 7"):
         pipeline.run(other, phantoms, run, command="other")
@@ -96,10 +97,11 @@ def test_the_same_run_goes_on_and_another_is_refused(
 def test_a_killed_training_goes_on_where_it_was(
     phantoms: Path, tiny_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed after the first of two epochs and taken up again, it gives the uninterrupted net."""
+    """Killed in the third of three epochs and taken up again, it gives the uninterrupted net."""
     import numpy as np
+    import torch
 
-    longer = tiny_config.training.model_copy(update={"max_epochs": 2})
+    longer = tiny_config.training.model_copy(update={"max_epochs": 3, "learning_rate": 0.01})
     config = tiny_config.model_copy(update={"training": longer})
     rng = np.random.default_rng(0)
     films = rng.random((24, 1, 64, 64)).astype(np.float16)
@@ -107,7 +109,7 @@ def test_a_killed_training_goes_on_where_it_was(
     whole = experiment.fit(config, part, tmp_path / "whole")
 
     def stop(what: str, done: int, total: int) -> None:
-        if done == 3:  # in the second epoch of two steps each
+        if done == 5:  # in the third epoch of two steps each
             raise KeyboardInterrupt
 
     with pytest.raises((KeyboardInterrupt, SystemExit)):
@@ -116,8 +118,11 @@ def test_a_killed_training_goes_on_where_it_was(
     resumed = experiment.fit(
         config, part, tmp_path / "killed", lambda what, done, total: seen.append(done)
     )
-    assert seen == [3, 4]
-    assert resumed.val_loss == pytest.approx(whole.val_loss, rel=1e-3)
+    assert seen == [5, 6]  # whichever epoch was the best, the last one is gone on with
+    assert resumed.val_loss == whole.val_loss
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, resumed.network.state_dict()[name]), name
+    assert experiment.fit(config, part, tmp_path / "killed", stop).val_loss == whole.val_loss
 
 
 def test_of_several_seeds_the_best_on_validation_is_kept(
@@ -128,7 +133,9 @@ def test_of_several_seeds_the_best_on_validation_is_kept(
     rng = np.random.default_rng(0)
     films = rng.random((24, 1, 64, 64)).astype(np.float16)
     part = experiment.Part(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
-    best = experiment.fit_best_of(2, tiny_config, part, tmp_path)
+    two = tiny_config.training.model_copy(update={"runs": 2})
+    twice = tiny_config.model_copy(update={"training": two})
+    best = experiment.fit_best_of(twice, part, tmp_path)
     each = [
         experiment.fit(tiny_config.model_copy(update={"seed": seed}), part, tmp_path / str(seed))
         for seed in (2020, 2021)
@@ -150,6 +157,52 @@ def test_out_of_fold_answers_every_training_row_once(
     )
     assert rows["model"].nunique() == 2
     assert metrics_of(tmp_path)["out_of_fold"]["n"] == len(rows)
+    # all images of a patient are left out of the same model
+    models = rows.set_index("file")["model"]
+    linked = cohort[cohort["path"].isin(rows["file"])]
+    assert (linked.groupby("patient_id")["path"].agg(lambda p: models[p].nunique()) == 1).all()
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_bundle_is_never_measured_on_another_split(tiny_run: Path, tmp_path: Path) -> None:
+    """A cohort exchanged under a trained model would make test of what it was trained on."""
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    folder = pipeline.RunFolder.open(run)
+    cohort = folder.cohort()
+    swapped = cohort.assign(split=cohort["split"].replace({"test": "train", "train": "test"}))
+    with pytest.raises(ConfigError, match="begun on another cohort"):
+        folder.put_cohort(swapped)
+    schema.save(swapped, run / "cohort.csv")
+    before = metrics_of(run)
+    with pytest.raises(LeakError, match="may have been trained on"):
+        pipeline.evaluate(folder)
+    assert metrics_of(run) == before
+
+
+def test_a_draft_is_no_bundle(tiny_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    (run / "predictions-val.csv").unlink()
+    with pytest.raises(InputError, match="no finished bundle"):
+        pipeline.evaluate(pipeline.RunFolder.open(run))
+
+
+def test_names_are_checked_before_anything_is_written(
+    phantoms: Path, tiny_config: RunConfig, tmp_path: Path
+) -> None:
+    methods = tiny_config.explain.model_copy(update={"methods": ("limee",)})
+    for change in ({"model": "resnt18"}, {"explain": methods}):
+        config = tiny_config.model_copy(update=change)
+        with pytest.raises(UnknownName, match="did you mean"):
+            pipeline.run(config, phantoms, tmp_path / "run", command="typo")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_honest_demo_is_never_reported_as_rigged(tmp_path: Path) -> None:
+    from covid_cxr.pipeline.demo import demo_config
+
+    pipeline.RunFolder.create(tmp_path, demo_config(1), tmp_path, "demo")
+    with pytest.raises(ConfigError, match="'name' is 'demo', not 'demo-rigged'"):
+        pipeline.RunFolder.create(tmp_path, demo_config(1, rigged=True), tmp_path, "demo --rigged")
 
 
 def test_multiclass_goes_the_same_way(

@@ -35,6 +35,8 @@ def test_the_resolved_json_reads_back_to_the_same(tmp_path: Path) -> None:
         ("name.x=1", "'name' is a value"),
         ("cohort.test=0.5", "train \\+ val \\+ test is 1.3, expected 1"),
         ("seed=[", "not YAML"),
+        ("training.class_multipliers={covid19: 3}", "no class 'covid19'"),
+        ("training.class_multipliers={covid-19: -3}", "class_multipliers.covid-19' is -3"),
         ("name=../up", "'name' is '../up'"),
     ],
 )

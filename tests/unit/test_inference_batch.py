@@ -143,10 +143,27 @@ def test_a_batch_answers_as_one_by_one(model: Predictor, phantoms: Path, tmp_pat
             )
 
 
-def test_out_inside_the_input_is_refused(model: Predictor, mess: Path) -> None:
-    with pytest.raises(InputError, match="lies inside the input folder"):
-        predict_to(mess / "out", model, [mess])
-    assert not (mess / "out").exists()
+def test_out_inside_the_input_is_left_out(model: Predictor, mess: Path) -> None:
+    for _ in range(2):
+        options = Options(samples=20)
+        predictions = predict_to(mess / "out", model, [mess], method="lime", options=options)
+        assert len(predictions) == 12
+
+
+def test_out_that_is_a_file_is_found_before_any_film(model: Predictor, mess: Path) -> None:
+    with pytest.raises(InputError, match="is a file; name a folder"):
+        predict_to(mess / "film.png", model, [mess])
+
+
+def test_a_method_that_cannot_explain_this_model_leaves_a_flag(
+    model: Predictor, mess: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.runtime, "cam", lambda image: None)
+    predict_to(tmp_path, model, [mess], method="cam")
+    ok = [row for row in rows_of(tmp_path) if row["status"] == "ok"]
+    assert len(ok) == 5
+    assert all("no explanation:" in row["flags"] for row in ok)
+    assert all(row["explanation"] == "" for row in ok)
 
 
 def test_an_unknown_method_is_found_before_any_file(model: Predictor, tmp_path: Path) -> None:

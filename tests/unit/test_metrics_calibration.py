@@ -7,10 +7,11 @@ from covid_cxr import metrics
 
 
 def test_temperature_by_hand():
-    # Three of four cases have the class that logits (1, 0) favour. Best is a probability of 3/4,
-    # whose log odds are ln 3; the logit difference 1 must be divided by T = 1 / ln 3.
+    # Logits (1, 0) for all of four cases, three of class 0. Platt's targets for class 0 are 4/5
+    # three times and 1/3 once, on mean 41/60, whose log odds ln(41/19) the difference must become.
     logits = np.tile([1.0, 0.0], (4, 1))
-    assert metrics.fit_temperature(logits, [0, 0, 0, 1]) == pytest.approx(1 / np.log(3), rel=1e-4)
+    by_hand = 1 / np.log(41 / 19)
+    assert metrics.fit_temperature(logits, [0, 0, 0, 1]) == pytest.approx(by_hand, rel=1e-4)
 
 
 def test_temperature_undoes_overconfidence():
@@ -21,10 +22,16 @@ def test_temperature_undoes_overconfidence():
     assert metrics.fit_temperature(5 * logits, labels) == pytest.approx(5, abs=0.3)
 
 
+def test_two_separated_cases_do_not_make_a_model_certain():
+    # One case a class: the target is 2/3, log odds ln 2, from a difference of 6.
+    logits = np.array([[3.0, -3.0], [-3.0, 3.0]])
+    assert metrics.fit_temperature(logits, [0, 1]) == pytest.approx(6 / np.log(2), rel=1e-4)
+
+
 def test_temperature_is_bounded():
     logits = np.array([[3.0, -3.0], [-3.0, 3.0]])
-    assert 0.05 <= metrics.fit_temperature(logits, [0, 1]) < 0.3
     assert metrics.fit_temperature(logits, [1, 0]) == pytest.approx(20, rel=1e-3)
+    assert metrics.fit_temperature(logits / 1e4, [0, 1]) == pytest.approx(0.05, rel=1e-3)
 
 
 def test_softmax_by_hand_and_at_extremes():

@@ -65,6 +65,8 @@ def test_metrics_and_card_do_not_change_the_id(folder: Path) -> None:
         ({"format_version": 99}, "format version 99, this covid-cxr reads 1"),
         ({"temperature": -1}, "'temperature' is invalid"),
         ({"surprise": 1}, "'surprise' is invalid"),
+        ({"classes": ["covid-19", "non-covid-19"]}, "classes .* expected"),
+        ({"files": {}}, "lists no model.onnx"),
     ],
 )
 def test_a_manifest_that_does_not_fit(folder: Path, changes: dict, message: str) -> None:

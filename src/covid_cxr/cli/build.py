@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from covid_cxr.cli import show
-from covid_cxr.cli.options import AsJson, Config, Data, Runs, Settings, command, data_root, repeated
+from covid_cxr.cli.options import (
+    AsJson,
+    Config,
+    Data,
+    Runs,
+    Settings,
+    command,
+    data_root,
+    repeated,
+    with_runs,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,7 +44,7 @@ def demo(
     """
     from covid_cxr import pipeline
 
-    words = ["demo", *(["--rigged"] if rigged else []), f"--seed {seed}"]
+    words = ["demo", *(["--rigged"] if rigged else []), "--seed", str(seed)]
     with show.progress(context) as progress:
         folder = pipeline.demo(
             out, command=command(*words), rigged=rigged, seed=seed, progress=progress
@@ -50,7 +60,7 @@ def run(
         Path | None, typer.Option(help="Run folder; default runs/<name of the config>.")
     ] = None,
     settings: Settings = None,
-    runs: Runs = 1,
+    runs: Runs = None,
     json: AsJson = False,
 ) -> None:
     """Cohort, training, evaluation, explanations and report, on real data.
@@ -62,16 +72,16 @@ def run(
     from covid_cxr import config as configuration
     from covid_cxr import pipeline
 
-    chosen = configuration.load(config, settings or [])
+    settings = with_runs(settings, runs)
+    chosen = configuration.load(config, settings)
     out = out or Path("runs") / chosen.name
-    words = ["run", str(config), "--data DATA", *repeated(settings, runs)]
+    words = ["run", str(config), "--data", "DATA", *repeated(settings)]
     with show.progress(context) as progress:
         folder = pipeline.run(
             chosen,
             data_root(data, chosen.data_root),
             out,
             command=command(*words),
-            runs=runs,
             progress=progress,
         )
     show.summarise(folder.metrics(), out, json)
@@ -86,7 +96,7 @@ def train(
         Path | None, typer.Option(help="Run folder; default runs/<name of the config>.")
     ] = None,
     settings: Settings = None,
-    runs: Runs = 1,
+    runs: Runs = None,
     folds: Annotated[
         int | None,
         typer.Option(min=2, help="Instead of one model: score the recipe out of fold."),
@@ -105,20 +115,21 @@ def train(
     from covid_cxr import pipeline
     from covid_cxr.cohort import schema
 
-    chosen = configuration.load(config, settings or [])
+    settings = with_runs(settings, runs)
+    chosen = configuration.load(config, settings)
     out = out or Path("runs") / chosen.name
-    words = ["train", str(config), f"--cohort {cohort.name}", "--data DATA"]
-    words += [*repeated(settings, runs), *([f"--folds {folds}"] if folds else [])]
+    words = ["train", str(config), "--cohort", str(cohort), "--data", "DATA", *repeated(settings)]
+    words += ["--folds", str(folds)] if folds else []
     root = data_root(data, chosen.data_root)
     table = schema.load(cohort)
     folder = pipeline.RunFolder.create(out, chosen, root, command(*words))
-    schema.save(table, out / "cohort.csv")
+    folder.put_cohort(table)
     with show.progress(context) as progress:
         if folds:
             pipeline.train_folds(folder, folds, progress=progress)
             show.summarise(folder.metrics(), out, json)
             return
-        made = pipeline.train_only(folder, runs=runs, progress=progress)
+        made = pipeline.train_only(folder, progress=progress)
     show.out.print(f"Bundle {made.id}: {made.folder}", soft_wrap=True)
     show.out.print(f"Next: covid-cxr evaluate {out}", soft_wrap=True)
 

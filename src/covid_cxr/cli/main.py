@@ -79,14 +79,21 @@ def run(arguments: list[str]) -> int:
         return _fail(f"{error.format_message()} See {command} --help", 2)
     except (typer.Abort, KeyboardInterrupt):
         return _fail("interrupted; the same command goes on where it can", 130)
-    except CovidCxrError as error:
-        return _fail(str(error), error.exit_status)
-    except OSError as error:
-        where = f"'{error.filename}': " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}", 2)
     except Exception as error:  # noqa: BLE001 - the last resort: say it in one line
-        said = f"{type(error).__name__}: {error}"[:_LONGEST]
-        return _fail(f"a fault of ours, {said}; --debug shows where", 1)
+        return _fail(*_explained(error))
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """Return what to say of an error, and the exit status."""
+    if isinstance(error, CovidCxrError):
+        return str(error), error.exit_status
+    if isinstance(error, ModuleNotFoundError):
+        return f"this needs the package '{error.name}': pip install 'covid-cxr[train]'", 2
+    if isinstance(error, OSError):
+        where = f"'{error.filename}': " if error.filename else ""
+        return f"{where}{error.strerror or error}", 2
+    said = f"{type(error).__name__}: {error}"[:_LONGEST]
+    return f"a fault of ours, {said}; --debug shows where", 1
 
 
 def _globals_first(arguments: list[str]) -> list[str]:

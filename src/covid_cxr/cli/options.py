@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -19,19 +20,24 @@ Settings = Annotated[
     typer.Option("-s", "--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
 ]
 Runs = Annotated[
-    int, typer.Option(min=1, help="Train so many seeds and keep the best on validation.")
+    int | None, typer.Option(min=1, help="Train so many seeds and keep the best on validation.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print for a machine.")]
 
 
+def with_runs(settings: Sequence[str] | None, runs: int | None) -> list[str]:
+    """Return the settings, `--runs` among them."""
+    return [*(settings or []), *([f"training.runs={runs}"] if runs else [])]
+
+
 def command(*words: str) -> str:
     """Return a command as one would type it, for manifests and reports."""
-    return " ".join(["covid-cxr", *words])
+    return shlex.join(["covid-cxr", *words])
 
 
-def repeated(settings: Sequence[str] | None, runs: int) -> list[str]:
-    """Return the words that repeat these options."""
-    return [*(f"-s {each}" for each in settings or []), *([f"--runs {runs}"] if runs > 1 else [])]
+def repeated(settings: Sequence[str] | None) -> list[str]:
+    """Return the words that repeat these settings."""
+    return [word for each in settings or [] for word in ("-s", each)]
 
 
 def data_root(given: Path | None, configured: str | None) -> Path:

@@ -13,6 +13,7 @@ import typer
 
 from covid_cxr.cli import show
 from covid_cxr.cli.options import AsJson
+from covid_cxr.explain.base import Hidden, Options
 from covid_cxr.types import DISCLAIMER, Prediction, Progress
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, DICOM, folders.")]
@@ -21,10 +22,14 @@ Model = Annotated[
     Path | None, typer.Option(help="Bundle, folder or zip; default: the one that ships.")
 ]
 Samples = Annotated[int, typer.Option(min=10, help="Perturbations an image, for LIME.")]
+Hide = Annotated[
+    Hidden, typer.Option("--hidden", help="What LIME hides a region with: its mean, or lung-dark.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of every random draw.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")]
 
 SOME_WITH_ERRORS = 4
+NO_PICTURE = "no explanation"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,6 +47,7 @@ def predict(
         str | None, typer.Option(metavar="METHOD", help="Also write overlays: lime, cam, gradcam.")
     ] = None,
     samples: Samples = 1000,
+    hidden: Hide = "mean",
     seed: Seed = 0,
     threads: Threads = None,
     json: AsJson = False,
@@ -56,9 +62,8 @@ def predict(
 
     `covid-cxr predict films/ --explain lime --out out`
     """
-    _answer(
-        context, paths, out, model, explain, samples=samples, seed=seed, threads=threads, json=json
-    )
+    options = Options(samples=samples, seed=seed, hidden=hidden)
+    _answer(context, paths, out, explain, options=options, model=model, threads=threads, json=json)
 
 
 def explain(
@@ -68,6 +73,7 @@ def explain(
     method: Annotated[str, typer.Option(help="lime, cam or gradcam.")] = "lime",
     model: Model = None,
     samples: Samples = 1000,
+    hidden: Hide = "mean",
     seed: Seed = 0,
     threads: Threads = None,
     json: AsJson = False,
@@ -76,29 +82,25 @@ def explain(
 
     Example: `covid-cxr explain film.png --method cam --out out`
     """
-    _answer(
-        context, paths, out, model, method, samples=samples, seed=seed, threads=threads, json=json
-    )
+    options = Options(samples=samples, seed=seed, hidden=hidden)
+    _answer(context, paths, out, method, options=options, model=model, threads=threads, json=json)
 
 
 def _answer(
     context: typer.Context,
     paths: Sequence[Path],
     out: Path,
-    model: Path | None,
     method: str | None,
     *,
-    samples: int,
-    seed: int,
+    options: Options,
+    model: Path | None,
     threads: int | None,
     json: bool,
 ) -> None:
     import covid_cxr
-    from covid_cxr.explain import Options
     from covid_cxr.inference.batch import predict_to
 
     predictor = covid_cxr.load(model, threads)
-    options = Options(samples=samples, seed=seed)
     with show.progress(context) as progress:
         predictions = predict_to(
             out, predictor, paths, method=method, options=options, progress=_steps(progress)
@@ -122,6 +124,9 @@ def _tell(predictions: Sequence[Prediction], out: Path) -> None:
     for each in [each for each in predictions if each.status == "error"][:5]:
         show.out.print(each.message, soft_wrap=True, markup=False)
     show.out.print(f"Predictions: {out / 'predictions.csv'}", soft_wrap=True)
+    missing = [flag for each in predictions for flag in each.flags if flag.startswith(NO_PICTURE)]
+    if missing:
+        show.out.print(f"{len(missing)} without a picture: {missing[0]}", soft_wrap=True)
     pictures = sum(bool(each.explanation) for each in predictions)
     if pictures:
         show.out.print(f"Explanations: {pictures} in {out / 'explanations'}", soft_wrap=True)

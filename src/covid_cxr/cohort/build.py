@@ -72,10 +72,10 @@ def build(
 
 def write(result: CohortResult, out_dir: Path | str) -> None:
     """Write `cohort.csv`, `attrition.csv` and `duplicates.csv`, each whole or not at all."""
-    schema.save(result.cohort, Path(out_dir) / "cohort.csv")
     for name, table in (("attrition", result.attrition), ("duplicates", result.duplicates)):
         text = table.to_csv(index=False, lineterminator="\n")
         atomic_write(Path(out_dir) / f"{name}.csv", text)
+    schema.save(result.cohort, Path(out_dir) / "cohort.csv")  # last: where it is, all is
 
 
 def summary(cohort: pd.DataFrame) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from covid_cxr.metrics import (
     multiclass_scores,
 )
 from covid_cxr.metrics.scores import Array, Scores
-from covid_cxr.types import CLASSES, Task
+from covid_cxr.types import CLASSES, COVID, Task
 
 Block = dict[str, Any]
 
@@ -134,7 +134,12 @@ def _support(chosen: Cases, threshold: float) -> dict[str, int]:
 def _confusion(chosen: Cases, threshold: float) -> np.ndarray[Any, np.dtype[np.int64]]:
     if len(chosen.classes) == 2:
         return confusion_matrix(chosen.labels, chosen.scores >= threshold, 2)
-    return confusion_matrix(chosen.labels, chosen.probabilities.argmax(axis=1), len(chosen.classes))
+    covid = chosen.classes.index(COVID)
+    others = chosen.probabilities.copy()
+    others[:, covid] = -1
+    # As the system answers: COVID-19 from its threshold on, else the most probable other class.
+    called = np.where(chosen.scores >= threshold, covid, others.argmax(axis=1))
+    return confusion_matrix(chosen.labels, called, len(chosen.classes))
 
 
 def _json(interval: Interval) -> dict[str, float | None]:

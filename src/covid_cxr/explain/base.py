@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -40,6 +40,9 @@ class Model(Protocol):
         """
 
 
+Hidden = Literal["mean", "dark"]
+
+
 @dataclass(frozen=True)
 class Options:
     """How an explanation is made.
@@ -48,11 +51,15 @@ class Options:
         samples: perturbed images a sampling method shows to the model, at least 10.
         seed: of every random draw.
         batch_size: images handed to the model at once.
+        hidden: what LIME makes of a hidden region: its own "mean" grey, as the original did, or
+            "dark", the grey of clear lung. A hazy region's mean is as hazy as the region, so that
+            only "dark" asks what the model would say without the haze.
     """
 
     samples: int = 1000
     seed: int = 0
     batch_size: int = 64
+    hidden: Hidden = "mean"
 
     def __post_init__(self) -> None:
         """Refuse values that no method can work with."""

@@ -17,7 +17,7 @@ from scipy.linalg import cho_factor, cho_solve
 from skimage.segmentation import quickshift
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.base import Model, Options, check_image, class_index
+from covid_cxr.explain.base import Hidden, Model, Options, check_image, class_index
 from covid_cxr.types import BoolArray, Explanation, FloatArray, IntArray
 
 QUICKSHIFT: dict[str, float] = {
@@ -28,6 +28,8 @@ QUICKSHIFT: dict[str, float] = {
 }
 KERNEL_WIDTH = 1.75
 RIDGE_ALPHA = 1.0
+# Clear lung on a standardised film: one and a half deviations below the mean.
+_LUNG = 0.2
 # Answers that differ by less than float32 rounding leave no variance for R2 to explain.
 _CONSTANT = 1e-6
 
@@ -95,7 +97,7 @@ def lime(
     masks = sample_masks(int(segments.max()) + 1, options.samples, options.seed)
     answers = [
         _column(predict_proba(batch), len(batch), label_index)
-        for batch in perturbed(image[0], segments, masks, options.batch_size)
+        for batch in perturbed(image[0], segments, masks, options.batch_size, options.hidden)
     ]
     return segments, fit(masks, np.concatenate(answers))
 
@@ -120,18 +122,24 @@ def sample_masks(regions: int, samples: int, seed: int) -> BoolArray:
 
 
 def perturbed(
-    image: FloatArray, segments: IntArray, masks: BoolArray, batch_size: int
+    image: FloatArray,
+    segments: IntArray,
+    masks: BoolArray,
+    batch_size: int,
+    hidden: Hidden = "mean",
 ) -> Iterator[FloatArray]:
-    """Yield (N, 1, S, S) batches in which each hidden region is its own mean grey.
+    """Yield (N, 1, S, S) batches in which hidden regions are their mean grey, or lung-dark.
 
     Every batch is a view of one buffer that the next one overwrites.
     """
-    hidden = _region_means(image, segments)[segments]
+    covered = np.full_like(image, _LUNG)
+    if hidden == "mean":
+        covered = _region_means(image, segments)[segments]
     buffer = np.empty((min(batch_size, len(masks)), 1, *image.shape), dtype=np.float32)
     for start in range(0, len(masks), batch_size):
         rows = masks[start : start + batch_size]
         batch = buffer[: len(rows)]
-        batch[:] = hidden
+        batch[:] = covered
         np.copyto(batch[:, 0], image, where=np.take(rows, segments, axis=1))
         yield batch
 
@@ -189,7 +197,7 @@ def _parameters(local: LocalModel, options: Options) -> dict[str, Any]:
     return {
         "samples": options.samples,
         "segmentation": {"method": "quickshift", **QUICKSHIFT},
-        "hidden": "region mean",
+        "hidden": options.hidden,
         "distance": "cosine",
         "kernel_width": KERNEL_WIDTH,
         "ridge_alpha": RIDGE_ALPHA,

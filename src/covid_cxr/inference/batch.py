@@ -76,19 +76,21 @@ def predict_to(
     Args:
         out: made where missing; an existing CSV is replaced when all files are answered.
         predictor: the model.
-        paths: files and folders.
+        paths: files and folders; what lies in `out` itself is left out.
         method: explainer for every row with a prediction; None writes no pictures.
         options: samples and seed of the explainer.
         progress: called with (done, total).
 
     Raises:
-        InputError: `out` lies inside one of the folders, which would predict our own pictures.
+        InputError: `out` is a file.
         UnknownName: no such explainer (found before any file is read).
     """
-    _keep_apart(out, paths)
     if method:
         explain.get(method)
-    entries = expand(paths)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out '{out}' is a file; name a folder")
+    out.mkdir(parents=True, exist_ok=True)
+    entries = [entry for entry in expand(paths) if not _lies_in(entry.path, out)]
     pictures = out / "explanations" if method else None
     rows = predict(
         predictor, entries, method=method, options=options, pictures=pictures, progress=progress
@@ -120,6 +122,17 @@ def predict(
             done += 1
             if progress:
                 progress(done, len(entries))
+
+
+def predict_cohort(
+    predictor: Predictor,
+    paths: Iterable[str],
+    data_root: Path,
+    progress: Steps | None = None,
+) -> list[Prediction]:
+    """Answer a cohort's `paths` as the shipped system would; `file` is the path in the cohort."""
+    entries = [Entry(path, data_root / path) for path in paths]
+    return list(predict(predictor, entries, progress=progress))
 
 
 def table(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
@@ -183,7 +196,10 @@ def _read(predictor: Predictor, entry: Entry) -> _Film | Prediction:
 
 def _explained(predictor: Predictor, prediction: Prediction, film: _Film, how: _How) -> Prediction:
     started = time.perf_counter()
-    found = predictor.explain(film.image, prediction.predicted_class, how.method, how.options)
+    try:
+        found = predictor.explain(film.image, prediction.predicted_class, how.method, how.options)
+    except InputError as error:
+        return replace(prediction, flags=(*prediction.flags, f"no explanation: {error}"))
     stem = how.pictures / picture_stem(film.entry.file)
     picture = save(stem, film.radiograph.pixels, found, facts(prediction))
     return replace(
@@ -221,10 +237,6 @@ def _printable(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _keep_apart(out: Path, paths: Iterable[Path | str]) -> None:
-    for path in map(Path, paths):
-        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
-            raise InputError(
-                f"--out '{out}' lies inside the input folder '{path}', whose pictures would then "
-                "be predicted the next time; choose a folder outside"
-            )
+def _lies_in(path: Path, out: Path) -> bool:
+    """Tell whether `path` is one of our own pictures, of this run or the last."""
+    return path.parent.resolve().is_relative_to(out.resolve())

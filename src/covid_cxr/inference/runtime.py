@@ -13,7 +13,7 @@ from covid_cxr.types import FloatArray
 
 
 class Outputs(NamedTuple):
-    """What the graph answers; `logits` are before temperature scaling's softmax."""
+    """What the graph answers, temperature included."""
 
     logits: FloatArray  # (N, C), divided by the temperature
     probabilities: FloatArray  # (N, C)

@@ -149,8 +149,14 @@ def _ends(
         return np.nan, np.nan
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     # Different sums of the same losses differ in the last bits, so "all agree" needs a tolerance.
-    if np.ptp(defined) > 1e-12:
+    varied = np.ptp(defined) > 1e-12
+    if trials is not None and (not varied or high >= 1 - 1e-12 or low <= 1e-12):
+        exact = clopper_pearson(value * trials, trials, level)
+        if not varied:
+            return exact
+        # Draws that pile up at the edge cannot show how far off the truth may be.
+        low = min(low, exact[0]) if high >= 1 - 1e-12 else low
+        high = max(high, exact[1]) if low <= 1e-12 else high
+    if varied:
         return float(low), float(high)
-    if trials is not None:
-        return clopper_pearson(value * trials, trials, level)
     return (value, value) if n_clusters > 1 else (np.nan, np.nan)

@@ -15,14 +15,17 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from covid_cxr.config import PreprocessSpec, Strict
 from covid_cxr.errors import BundleError
 from covid_cxr.files import atomic_write, sha256_of
-from covid_cxr.types import Task
+from covid_cxr.types import CLASSES, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT_VERSION = 1
 MANIFEST, GRAPH, CARD, WEIGHTS = (
@@ -66,6 +69,12 @@ class Manifest(Strict):
     metrics: dict[str, Any]
     files: dict[str, str] = Field(description="file -> sha256")
 
+    @model_validator(mode="after")
+    def _classes_are_the_tasks(self) -> Manifest:
+        if self.classes != CLASSES[self.task]:
+            raise ValueError(f"classes {self.classes}, expected {CLASSES[self.task]}")
+        return self
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -84,7 +93,7 @@ class Bundle:
 
     @property
     def has_weights(self) -> bool:
-        return (self.folder / WEIGHTS).exists()
+        return WEIGHTS in self.manifest.files
 
 
 def bundle_id(graph_sha256: str, preprocess: PreprocessSpec, threshold: float) -> str:
@@ -108,6 +117,8 @@ def load(path: Path | str) -> Bundle:
     if path.is_file():
         return _load_zip(path)
     manifest = _read_manifest(path)
+    if GRAPH not in manifest.files:
+        raise BundleError(f"bundle '{path}' lists no {GRAPH}; export it again")
     for name, expected in manifest.files.items():
         _verify(path / name, expected)
     expected_id = bundle_id(manifest.files[GRAPH], manifest.preprocess, manifest.threshold)
@@ -117,6 +128,21 @@ def load(path: Path | str) -> Bundle:
             f"give {expected_id}: it was altered; export it again"
         )
     return Bundle(path, manifest)
+
+
+def training_sources(cohort: pd.DataFrame) -> tuple[TrainingSource, ...]:
+    """Return the manifest's account of the rows (train and val) a model has seen."""
+    return tuple(
+        TrainingSource(
+            source=str(source),
+            images=len(rows),
+            patients=rows["patient_id"].nunique(),
+            findings={str(k): int(v) for k, v in rows["finding"].value_counts().items()},
+            licenses=sorted(set(rows["license"]) - {""}),
+            sha256=hashlib.sha256("".join(sorted(rows["sha256"])).encode()).hexdigest(),
+        )
+        for source, rows in cohort.groupby("source", sort=True)
+    )
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -196,8 +222,10 @@ def _read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise BundleError(f"'{folder / MANIFEST}': '{where}' is invalid") from error
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        said = f"'{where}' is invalid" if where else problem["msg"]
+        raise BundleError(f"'{folder / MANIFEST}': {said}; export the bundle again") from error
 
 
 def _verify(path: Path, expected: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 
 from covid_cxr import evaluation, images
@@ -20,11 +21,11 @@ from covid_cxr.config import (
     RunConfig,
     TrainingConfig,
 )
-from covid_cxr.explain import Options
 from covid_cxr.explain.localisation import hits, inside_lungs
 from covid_cxr.images import phantom
 from covid_cxr.inference import Predictor
-from covid_cxr.metrics import clopper_pearson
+from covid_cxr.metrics import bootstrap
+from covid_cxr.pipeline.examples import explain_options
 from covid_cxr.pipeline.folder import RunFolder
 from covid_cxr.pipeline.run import run
 from covid_cxr.types import COVID, BoolArray, Progress
@@ -32,17 +33,17 @@ from covid_cxr.types import COVID, BoolArray, Progress
 PATIENTS = 170
 
 
-def demo_config(seed: int) -> RunConfig:
+def demo_config(seed: int, rigged: bool = False) -> RunConfig:
     """Return the demo's recipe: small, and over in minutes on two CPU cores."""
     phantoms = DatasetConfig(adapter="csv", path="manifest.csv")
     return RunConfig(
-        name="demo",
+        name="demo-rigged" if rigged else "demo",
         model="efficientnet-lite0-stride16",
         seed=seed,
         cohort=CohortConfig(datasets={"phantoms": phantoms}),
         augment=AugmentConfig(rotation=5, shift=0.05, scale=0.1, gamma=0.3),
-        training=TrainingConfig(max_epochs=12, patience=12, schedule="cosine"),
-        explain=ExplainConfig(examples=6, samples=300),
+        training=TrainingConfig(batch_size=16, max_epochs=12, patience=12, schedule="cosine"),
+        explain=ExplainConfig(examples=6, samples=500, hidden="dark"),
     )
 
 
@@ -63,7 +64,8 @@ def demo(
         seed: of phantoms, split and training.
         progress: called with (what, done, total).
     """
-    data = out / "phantoms"
+    data, config = out / "phantoms", demo_config(seed, rigged)
+    RunFolder.create(out, config, data, command)
     if not (data / "manifest.csv").exists():
         steps = partial(progress, "drawing phantoms") if progress else None
         phantom.write_cohort(
@@ -73,7 +75,7 @@ def demo(
             tie="hospital" if rigged else "none",
             progress=steps,
         )
-    folder = run(demo_config(seed), data, out, command=command, progress=progress)
+    folder = run(config, data, out, command=command, progress=progress)
     metrics = folder.metrics()
     metrics["explanations"] = localise(folder, data / "masks", progress=progress)
     folder.write_metrics(metrics)
@@ -86,8 +88,6 @@ def localise(
     masks: Path,
     *,
     methods: Sequence[str] = ("cam", "lime"),
-    most: int | None = 10,
-    samples: int = 300,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Count how often each method's peak falls on a true opacity.
@@ -99,30 +99,27 @@ def localise(
         folder: an evaluated run.
         masks: with `lungs/` and `opacities/`, 1-bit PNGs named by image id.
         methods: explainers.
-        most: images for methods that sample, which are slow; the class activation map sees all.
-        samples: LIME's perturbations an image.
         progress: called with (what, done, total).
 
     Returns:
-        method -> images, hits, hit_rate {value, low, high} (Clopper-Pearson) and inside_lungs,
+        method -> images, hits, hit_rate {value, low, high} (patients drawn) and inside_lungs,
         the median share of absolute attribution inside the lungs.
     """
     predictor = Predictor(folder.bundle())
     rows = _called_right(folder)
+    options = explain_options(folder.config)
     found: dict[str, Any] = {}
     for method in methods:
-        chosen = rows if method == "cam" or most is None else rows.head(most)
         hit, inside = [], []
-        for done, row in enumerate(chosen.itertuples(), start=1):
+        for done, row in enumerate(rows.itertuples(), start=1):
             film = predictor.prepare(images.read(folder.data_root / str(row.path)))
-            options = Options(samples=samples, seed=folder.config.seed)
             explanation = predictor.explain(film, COVID, method, options)
             name = str(row.image_id).split(":", 1)[1] + ".png"
             hit.append(hits(explanation, _mask(masks / "opacities" / name)))
             inside.append(inside_lungs(explanation, _mask(masks / "lungs" / name)))
             if progress:
-                progress(f"checking where {method} points", done, len(chosen))
-        found[method] = _summary(hit, inside)
+                progress(f"checking where {method} points", done, len(rows))
+        found[method] = _summary(hit, inside, rows["patient_id"])
     return found
 
 
@@ -138,14 +135,20 @@ def _mask(path: Path) -> BoolArray:
     return np.asarray(Image.open(path)).astype(bool)
 
 
-def _summary(hit: list[bool], inside: list[float | None]) -> dict[str, Any]:
+def _summary(hit: list[bool], inside: list[float | None], patients: pd.Series) -> dict[str, Any]:
     if not hit:
         return {"images": 0}
-    low, high = clopper_pearson(sum(hit), len(hit))
+
+    def rate(weights: NDArray[np.float64] | None) -> dict[str, NDArray[np.float64]]:
+        times = np.ones((1, len(hit))) if weights is None else weights
+        return {"hit_rate": times @ np.asarray(hit, dtype=np.float64) / times.sum(axis=1)}
+
+    clusters = patients.to_numpy(dtype=object)
+    interval = bootstrap(rate, clusters, support={"hit_rate": patients.nunique()})["hit_rate"]
     shares = [share for share in inside if share is not None]
     return {
         "images": len(hit),
         "hits": sum(hit),
-        "hit_rate": {"value": sum(hit) / len(hit), "low": low, "high": high},
+        "hit_rate": interval._asdict(),
         "inside_lungs": float(np.median(shares)) if shares else None,
     }

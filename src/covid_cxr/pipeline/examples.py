@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from covid_cxr import images
+from covid_cxr.config import RunConfig
 from covid_cxr.explain import Options
 from covid_cxr.explain.render import Facts, save
 from covid_cxr.inference import Predictor
@@ -33,7 +34,7 @@ def explain_examples(
         shutil.rmtree(pictures)
     has_cam = predictor.bundle.manifest.has_cam
     methods = [name for name in settings.methods if name != "cam" or has_cam]
-    options = Options(samples=settings.samples, seed=folder.config.seed)
+    options = explain_options(folder.config)
     chosen = list(choose(cohort, settings.examples, folder.config.seed))
     work = [(row, method) for row in chosen for method in methods]
     for done, (row, method) in enumerate(work, start=1):
@@ -52,6 +53,12 @@ def explain_examples(
         save(stem, radiograph.pixels, reading.explanation, facts)
         if progress:
             progress("explaining examples", done, len(work))
+
+
+def explain_options(config: RunConfig) -> Options:
+    """Return the explainers' options that a run's configuration asks for."""
+    settings = config.explain
+    return Options(samples=settings.samples, seed=config.seed, hidden=settings.hidden)
 
 
 def choose(cohort: pd.DataFrame, count: int, seed: int) -> Iterator[pd.Series]:

@@ -52,7 +52,8 @@ class RunFolder:
         else:
             atomic_write(file, configuration.dump(resolved))
         folder = cls(path, resolved, command)
-        atomic_write(path / "environment.json", _json(folder._environment()))
+        if not (path / "environment.json").exists():
+            folder._write_environment()
         return folder
 
     @classmethod
@@ -67,8 +68,9 @@ class RunFolder:
                 f"'{path}' is no run folder (no config.json); name one that covid-cxr run or "
                 "train has made"
             )
-        environment = json.loads((path / "environment.json").read_text(encoding="utf-8"))
-        return cls(path, configuration.load(path / "config.json"), environment["command"])
+        environment = path / "environment.json"
+        known = json.loads(environment.read_text("utf-8")) if environment.exists() else {}
+        return cls(path, configuration.load(path / "config.json"), known.get("command", ""))
 
     @property
     def data_root(self) -> Path:
@@ -79,8 +81,42 @@ class RunFolder:
         """Return the run's cohort, checked for leaks."""
         return schema.load(self.path / "cohort.csv")
 
+    def put_cohort(self, cohort: pd.DataFrame) -> None:
+        """Make `cohort` the run's, or see that it is.
+
+        Raises:
+            ConfigError: the run was begun on another cohort.
+        """
+        file = self.path / "cohort.csv"
+        if not file.exists():
+            schema.save(cohort, file)
+            self.note_cohort()
+        elif not self.cohort().equals(cohort):
+            raise ConfigError(
+                f"'{self.path}' was begun on another cohort, and its model may have seen what is "
+                "now test; choose another --out, or delete that folder"
+            )
+
+    def note_cohort(self) -> None:
+        """Write the cohort's hash into `environment.json`, once it is there."""
+        self._write_environment()
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the bundle is finished: calibrated, checked, and validation predicted."""
+        return (self.path / "predictions-val.csv").exists()
+
     def bundle(self) -> Bundle:
-        """Return the run's bundle, verified."""
+        """Return the run's bundle, verified.
+
+        Raises:
+            InputError: it is not finished.
+        """
+        if not self.is_trained:
+            raise InputError(
+                f"'{self.path}' holds no finished bundle; the command that began the run goes on "
+                "with it"
+            )
         return bundle.load(self.path / "bundle")
 
     def metrics(self) -> dict[str, Any]:
@@ -92,9 +128,9 @@ class RunFolder:
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         atomic_write(self.path / "metrics.json", _json(metrics))
 
-    def _environment(self) -> dict[str, Any]:
+    def _write_environment(self) -> None:
         cohort = self.path / "cohort.csv"
-        return {
+        environment = {
             "command": self.command,
             "started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "seed": self.config.seed,
@@ -104,10 +140,7 @@ class RunFolder:
             "packages": {name: _version(name) for name in _PACKAGES},
             "cohort_sha256": sha256_of(cohort) if cohort.exists() else None,
         }
-
-    def note_cohort(self) -> None:
-        """Write the cohort's hash into `environment.json`, once it is there."""
-        atomic_write(self.path / "environment.json", _json(self._environment()))
+        atomic_write(self.path / "environment.json", _json(environment))
 
 
 def _refuse_other(file: Path, config: RunConfig) -> None:

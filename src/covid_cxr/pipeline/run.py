@@ -10,17 +10,17 @@ from typing import Any
 
 import pandas as pd
 
-from covid_cxr import evaluation
+from covid_cxr import evaluation, explain, registry
 from covid_cxr.cohort import build
 from covid_cxr.config import RunConfig
-from covid_cxr.errors import InputError
+from covid_cxr.errors import LeakError, UnknownName
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
-from covid_cxr.inference.batch import table
-from covid_cxr.models.bundle import CARD, Bundle, write_manifest
+from covid_cxr.inference.batch import predict_cohort, table
+from covid_cxr.models import zoo
+from covid_cxr.models.bundle import CARD, Bundle, training_sources, write_manifest
 from covid_cxr.pipeline.examples import explain_examples
 from covid_cxr.pipeline.folder import RunFolder
-from covid_cxr.training.run import out_of_fold, predict_cohort, train
 from covid_cxr.types import CLASSES, Progress, class_of
 
 log = logging.getLogger(__name__)
@@ -34,44 +34,62 @@ def run(
     out: Path,
     *,
     command: str,
-    runs: int = 1,
     progress: Progress | None = None,
 ) -> RunFolder:
     """Build the cohort, train, evaluate, explain examples and write the report.
 
-    Called again on the same folder with the same configuration it goes on where it was.
+    Called again on the same folder with the same configuration it goes on where it was; a run
+    that is finished is left as it is, so that the test split is not opened again.
 
     Args:
         config: the experiment.
         data_root: folder of the data sets.
         out: run folder.
         command: how to repeat the run; goes into bundle, card and report.
-        runs: seeds to train; the best on validation is kept.
         progress: called with (what, done, total).
+
+    Raises:
+        UnknownName: no such model or explainer; found before anything is written.
     """
+    check_names(config)
     folder = RunFolder.create(out, config, data_root, command)
     if not (out / "cohort.csv").exists():
         steps = partial(progress, "reading cohort") if progress else None
         found = build.build(data_root, config.cohort, config.seed, progress=steps)
         build.write(found, out)
         folder.note_cohort()
-    train_only(folder, runs=runs, progress=progress)
+    made = train_only(folder, progress=progress)
+    if folder.metrics().get("bundle") == made.id and (out / "report.html").exists():
+        log.info("'%s' is evaluated already", out)
+        return folder
     return evaluate(folder, progress=progress)
 
 
-def train_only(folder: RunFolder, *, runs: int = 1, progress: Progress | None = None) -> Bundle:
+def check_names(config: RunConfig) -> None:
+    """Refuse a model or explainer that does not exist before a run folder is begun.
+
+    Raises:
+        UnknownName: the message suggests the closest.
+    """
+    architectures = registry.names(zoo.ARCHITECTURES, zoo.GROUP)
+    if config.model not in architectures:
+        raise UnknownName("model", config.model, architectures)
+    explainers = registry.names(explain.EXPLAINERS, explain.GROUP)
+    for method in config.explain.methods:
+        if method not in explainers:
+            raise UnknownName("explainer", method, explainers)
+
+
+def train_only(folder: RunFolder, *, progress: Progress | None = None) -> Bundle:
     """Train the run's model on its cohort, unless that is done."""
-    if (folder.path / "predictions-val.csv").exists():
+    if folder.is_trained:
         log.info("'%s' is trained already", folder.path)
         return folder.bundle()
+    from covid_cxr.training.run import train
+
+    root, command = folder.data_root, folder.command
     return train(
-        folder.config,
-        folder.cohort(),
-        folder.data_root,
-        folder.path,
-        command=folder.command,
-        runs=runs,
-        progress=progress,
+        folder.config, folder.cohort(), root, folder.path, command=command, progress=progress
     )
 
 
@@ -81,19 +99,19 @@ def evaluate(folder: RunFolder, *, progress: Progress | None = None) -> RunFolde
     Each call opens the test split once, and `metrics.json` keeps account of it.
 
     Raises:
-        InputError: the run holds no bundle.
+        InputError: the run holds no finished bundle.
+        LeakError: the cohort is not the one that the bundle was trained on.
     """
-    if not (folder.path / "bundle" / "manifest.json").exists():
-        raise InputError(f"'{folder.path}' holds no bundle; covid-cxr train or run makes one")
     cohort, made = folder.cohort(), folder.bundle()
-    metrics = _heading(folder, made)
+    _same_cohort(cohort, made)
+    metrics = folder.metrics() | _heading(folder, made)
+    folder.write_metrics(metrics)  # the opening is on record before the split is read
     predictor = Predictor(made)
     for split in ("val", "test", "external"):
         rows = cohort[cohort["split"] == split]
         if len(rows):
-            answers = predict_cohort(
-                predictor, rows, folder.data_root, progress, f"predicting {split}"
-            )
+            steps = partial(progress, f"predicting {split}") if progress else None
+            answers = predict_cohort(predictor, rows["path"], folder.data_root, steps)
             path = folder.path / f"predictions-{split}.csv"
             atomic_write(path, table(answers, made.manifest.classes))
             threshold = made.manifest.threshold
@@ -106,29 +124,42 @@ def evaluate(folder: RunFolder, *, progress: Progress | None = None) -> RunFolde
 
 
 def train_folds(folder: RunFolder, folds: int, *, progress: Progress | None = None) -> RunFolder:
-    """Score the recipe out of fold over train and val rows; writes metrics and report.
+    """Score the recipe out of fold over train and val rows, into `metrics.json` and the run's report.
 
-    Scores at the threshold use the mean of the folds' own thresholds.
+    Scores at the threshold use the mean of the folds' own thresholds and are indicative only.
     """
+    from covid_cxr.training.run import out_of_fold
+
     cohort = folder.cohort()
-    path = folder.path / "predictions-oof.csv"
-    if not path.exists():
-        out_of_fold(
-            folder.config,
-            cohort,
-            folder.data_root,
-            folder.path,
-            folds=folds,
-            command=folder.command,
-            progress=progress,
-        )
+    root, command = folder.data_root, folder.command
+    path = out_of_fold(
+        folder.config, cohort, root, folder.path, folds=folds, command=command, progress=progress
+    )
     rows = cohort[cohort["split"].isin(("train", "val"))]
     threshold = float(evaluation.read_predictions(path)["threshold"].mean())
-    measured = _measure(folder, cohort, rows, path, threshold)
-    metrics = {"task": folder.config.task, "model": folder.config.model, "folds": folds}
-    metrics |= {"classes": list(CLASSES[folder.config.task]), "command": folder.command}
-    folder.write_metrics(metrics | {"splits": {}, "out_of_fold": measured})
+    measured = _measure(folder, cohort, rows, path, threshold) | {"folds": folds}
+    task, model = folder.config.task, folder.config.model
+    fresh: dict[str, Any] = {
+        "task": task,
+        "classes": list(CLASSES[task]),
+        "model": model,
+        "splits": {},
+    }
+    fresh["command"] = folder.command
+    metrics = fresh | folder.metrics() | {"out_of_fold": measured}
+    folder.write_metrics(metrics)
+    if metrics["splits"]:  # without a bundle there is nothing to report on but these numbers
+        evaluation.write_report(folder.path)
     return folder
+
+
+def _same_cohort(cohort: pd.DataFrame, made: Bundle) -> None:
+    seen = cohort[cohort["split"].isin(("train", "val"))]
+    if training_sources(seen) != made.manifest.training_data:
+        raise LeakError(
+            f"cohort.csv is not the one bundle {made.id} was trained on, so that its test rows "
+            "may have been trained on; restore it, or run again in another folder"
+        )
 
 
 def _heading(folder: RunFolder, made: Bundle) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 
 from covid_cxr.config import RunConfig
-from covid_cxr.errors import CohortError
+from covid_cxr.errors import CohortError, CovidCxrError
+from covid_cxr.files import atomic_write
 from covid_cxr.models import zoo
 from covid_cxr.models.zoo.classifier import Classifier
 from covid_cxr.training.datamodule import FilmData
@@ -45,7 +47,7 @@ class Trained:
 
     network: Classifier
     val_loss: float
-    epochs: int
+    epoch: int
     seed: int
 
 
@@ -75,23 +77,30 @@ def fit(
     weights = class_weights(part.labels[part.train], classes, config.training)
     module = TrainingModule(network, config.training, weights)
     module.to(memory_format=torch.channels_last)
-    best = ModelCheckpoint(out, "best", monitor="val_loss", save_last=True)
+    best = ModelCheckpoint(out, "best", monitor="val_loss", enable_version_counter=False)
     last = out / "last.ckpt"
-    with _quiet_lightning():
-        trainer = _trainer(config, network, out, best, Tracker(progress, classes, label))
-        trainer.fit(
-            module,
-            datamodule=FilmData(config, part.films, part.labels, part.train, part.val),
-            ckpt_path=last if _fits(last, module) else None,
-            weights_only=False,  # our own file, with the callbacks' state
-        )
-    state = torch.load(best.best_model_path, weights_only=False, map_location="cpu")
+    done = out / "done.json"
+    if not done.exists():
+        with _quiet_lightning():
+            trainer = _trainer(config, network, out, best, Tracker(progress, classes, label))
+            trainer.fit(
+                module,
+                datamodule=FilmData(config, part.films, part.labels, part.train, part.val),
+                ckpt_path=last if _fits(last, module) else None,
+                weights_only=False,  # our own file, with the callbacks' state
+            )
+        if best.best_model_score is None:
+            raise CovidCxrError(
+                "training diverged: validation loss was never finite; lower training.learning_rate"
+            )
+        atomic_write(done, json.dumps({"val_loss": float(best.best_model_score)}))
+    state = torch.load(out / "best.ckpt", weights_only=False, map_location="cpu")
     module.load_state_dict(state["state_dict"])
-    return Trained(network.eval(), float(best.best_model_score or 0), state["epoch"], config.seed)
+    loss = json.loads(done.read_text("utf-8"))["val_loss"]
+    return Trained(network.eval(), loss, state["epoch"] + 1, config.seed)
 
 
 def fit_best_of(
-    runs: int,
     config: RunConfig,
     part: Part,
     out: Path,
@@ -99,7 +108,8 @@ def fit_best_of(
     progress: Progress | None = None,
     label: str = "training",
 ) -> Trained:
-    """Train `runs` seeds, counted up from `config.seed`, and keep the lowest validation loss."""
+    """Train `config.training.runs` seeds, counted up, and keep the lowest validation loss."""
+    runs = config.training.runs
     if runs == 1:
         return fit(config, part, out, progress, label)
     best: Trained | None = None
@@ -129,7 +139,9 @@ def _trainer(
     config: RunConfig, network: Classifier, out: Path, best: ModelCheckpoint, tracker: Tracker
 ) -> lightning.Trainer:
     stop = EarlyStopping("val_loss", patience=config.training.patience)
-    callbacks: list[lightning.Callback] = [best, stop, tracker, _StepSeed(config.seed)]
+    # "best" alone would send a resumed training back to the best epoch, not the last one
+    last = ModelCheckpoint(out, "last", monitor=None, enable_version_counter=False)
+    callbacks: list[lightning.Callback] = [best, last, stop, tracker, _StepSeed(config.seed)]
     if config.training.averaging:
         callbacks.append(EMAWeightAveraging(decay=config.training.averaging))
     return lightning.Trainer(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ from covid_cxr.files import atomic_write, sha256_of
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.metrics import choose_threshold, fit_temperature, softmax
 from covid_cxr.models import bundle
-from covid_cxr.models.bundle import Bundle, Manifest, TrainingSource
+from covid_cxr.models.bundle import Bundle, Manifest, training_sources
 from covid_cxr.models.zoo.classifier import Classifier
 from covid_cxr.types import CLASSES, FloatArray, Prediction
 
@@ -140,21 +139,6 @@ def check_parity(network: Classifier, made: Bundle, films: FloatArray) -> float:
             f"{PARITY:g} is allowed; the bundle in '{made.folder}' must not be used"
         )
     return difference
-
-
-def training_sources(cohort: pd.DataFrame) -> tuple[TrainingSource, ...]:
-    """Return the manifest's account of the rows (train and val) a model has seen."""
-    return tuple(
-        TrainingSource(
-            source=str(source),
-            images=len(rows),
-            patients=rows["patient_id"].nunique(),
-            findings={str(k): int(v) for k, v in rows["finding"].value_counts().items()},
-            licenses=sorted(set(rows["license"]) - {""}),
-            sha256=hashlib.sha256("".join(sorted(rows["sha256"])).encode()).hexdigest(),
-        )
-        for source, rows in cohort.groupby("source", sort=True)
-    )
 
 
 def _write(network: Classifier, manifest: Manifest, out: Path) -> Bundle:

@@ -16,12 +16,12 @@ from covid_cxr.cohort.split import grouped_folds
 from covid_cxr.config import RunConfig
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
-from covid_cxr.inference.batch import Entry, predict, table
+from covid_cxr.inference.batch import predict_cohort, table
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.training.experiment import Part, fit_best_of
 from covid_cxr.training.export import calibrate, check_parity, export
 from covid_cxr.training.films import labels_of, preprocess_all
-from covid_cxr.types import CLASSES, Prediction, Progress
+from covid_cxr.types import Progress
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,6 @@ def train(
     out: Path,
     *,
     command: str,
-    runs: int = 1,
     progress: Progress | None = None,
 ) -> Bundle:
     """Train on the cohort's train rows, stop and calibrate on its val rows; test is not read.
@@ -46,19 +45,15 @@ def train(
         data_root: folder that the cohort's paths are relative to.
         out: run folder. A killed training in it goes on where it was.
         command: how to make the bundle again, for its manifest.
-        runs: seeds to try; the one with the lowest validation loss is kept.
         progress: called with (what, done, total).
     """
     seen = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
     films = _films(config, seen, data_root, out, progress)
     rows = {name: np.flatnonzero(seen["split"] == name) for name in ("train", "val")}
     part = Part(films, labels_of(seen, config.task), rows["train"], rows["val"])
-    made = _bundle(
-        config, seen, part, out, data_root=data_root, command=command, runs=runs, progress=progress
-    )
-    val = predict_cohort(
-        Predictor(made), seen.iloc[part.val], data_root, progress, "predicting val"
-    )
+    made = _bundle(config, seen, part, out, data_root=data_root, command=command, progress=progress)
+    steps = _named(progress, "predicting val")
+    val = predict_cohort(Predictor(made), seen.iloc[part.val]["path"], data_root, steps)
     atomic_write(out / "predictions-val.csv", table(val, made.manifest.classes))
     _clean(out)
     return made
@@ -84,41 +79,36 @@ def out_of_fold(
     films = _films(config, seen, data_root, out, progress)
     labels = labels_of(seen, config.task)
     parts = grouped_folds(seen, 2 * folds, config.seed).to_numpy()
-    answers: list[Prediction] = []
+    answers = []
     for fold in range(folds):
         left_out = np.isin(parts, (2 * fold, 2 * fold + 1))
         stopping = parts == (2 * fold + 2) % (2 * folds)
         train_rows = np.flatnonzero(~left_out & ~stopping)
         part = Part(films, labels, train_rows, np.flatnonzero(stopping))
-        note = f"fold {fold + 1} of {folds}"
-        made = _bundle(
-            config,
-            seen,
-            part,
-            out / f"fold-{fold}",
-            data_root=data_root,
-            command=command,
-            progress=progress,
-            note=note,
-        )
-        rows = seen.iloc[np.flatnonzero(left_out)]
-        answers += predict_cohort(Predictor(made), rows, data_root, progress, f"predicting {note}")
+        # the number of folds is in the name: five folds never go on with ten folds' trainings
+        folder = out / f"folds-{folds}" / f"fold-{fold + 1}"
+        if not (folder / "predictions.csv").exists():
+            note = f"fold {fold + 1} of {folds}"
+            made = _bundle(
+                config,
+                seen,
+                part,
+                folder,
+                data_root=data_root,
+                command=command,
+                progress=progress,
+                note=note,
+            )
+            rows, steps = seen.iloc[left_out.nonzero()[0]], _named(progress, f"predicting {note}")
+            found = predict_cohort(Predictor(made), rows["path"], data_root, steps)
+            atomic_write(folder / "predictions.csv", table(found, made.manifest.classes))
+            _clean(folder)
+            shutil.rmtree(folder / "bundle")
+        answers.append(pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False))
     path = out / "predictions-oof.csv"
-    atomic_write(path, table(answers, CLASSES[config.task]))
+    atomic_write(path, pd.concat(answers).to_csv(index=False, lineterminator="\n"))
     _clean(out)
     return path
-
-
-def predict_cohort(
-    predictor: Predictor,
-    rows: pd.DataFrame,
-    data_root: Path,
-    progress: Progress | None = None,
-    what: str = "predicting",
-) -> list[Prediction]:
-    """Answer cohort rows as the shipped system would; `file` is the row's `path`."""
-    entries = [Entry(path, data_root / path) for path in rows["path"]]
-    return list(predict(predictor, entries, progress=_named(progress, what)))
 
 
 def _films(
@@ -136,16 +126,15 @@ def _bundle(
     *,
     data_root: Path,
     command: str,
-    runs: int = 1,
     progress: Progress | None = None,
     note: str = "training",
 ) -> Bundle:
-    trained = fit_best_of(runs, config, part, out / "training", progress=progress, label=note)
-    log.info("%s: best epoch %d, validation loss %.4f", note, trained.epochs, trained.val_loss)
+    trained = fit_best_of(config, part, out / "training", progress=progress, label=note)
+    log.info("%s: best epoch %d, validation loss %.4f", note, trained.epoch, trained.val_loss)
     rows = seen.iloc[np.concatenate([part.train, part.val])]
     seeded = config.model_copy(update={"seed": trained.seed})
     draft = export(trained.network, seeded, rows, out / "bundle", command)
-    val = predict_cohort(Predictor(draft), seen.iloc[part.val], data_root, progress)
+    val = predict_cohort(Predictor(draft), seen.iloc[part.val]["path"], data_root)
     made = calibrate(trained.network, draft, val, part.labels[part.val], config.evaluation)
     check_parity(trained.network, made, part.films[part.val].astype(np.float32))
     return made
@@ -158,7 +147,5 @@ def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] |
 def _clean(out: Path) -> None:
     """Remove what only a killed training needs: cached films and checkpoints."""
     (out / "training" / "films.npy").unlink(missing_ok=True)
-    for checkpoint in out.rglob("*.ckpt"):
+    for checkpoint in (out / "training").rglob("*.ckpt"):
         checkpoint.unlink()
-    for folder in out.glob("fold-*"):
-        shutil.rmtree(folder / "bundle")
