@@ -168,8 +168,13 @@ def test_models_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
 
 BLOCK_TORCH = """
 import sys
-for name in ("torch", "lightning", "monai", "captum", "onnx", "tensorboard"):
-    sys.modules[name] = None
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "lightning", "monai", "captum", "onnx", "tensorboard"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
 """
 
 

@@ -95,7 +95,7 @@ def test_explanations_are_drawn_for_ok_rows(model: Predictor, mess: Path, tmp_pa
     predict_to(out, model, [mess], method="lime", options=Options(samples=20))
     for row in rows_of(out):
         if row["status"] == "ok":
-            assert Image.open(out / row["explanation"]).format == "PNG"
+            assert (out / row["explanation"]).read_bytes().startswith(b"\x89PNG")
             assert (out / row["explanation"]).with_suffix(".json").exists()
         else:
             assert row["explanation"] == ""

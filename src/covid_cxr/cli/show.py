@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
@@ -53,8 +52,8 @@ def summarise(metrics: Mapping[str, Any], run: Path, machine: bool) -> None:
     measured = metrics["splits"][split] if split else metrics["out_of_fold"]
     name = {"test": "test split", "val": "validation split", None: "out of fold"}[split]
     title = f"{metrics['model']}, {metrics['task']}: {name} (95 % intervals)"
-    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, padding=(0, 1))
-    for column in ("", "n", "COVID-19", "AUROC", "sensitivity", "specificity"):
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
+    for column in ("", "COVID/n", "AUROC", "sensitivity", "specificity"):
         table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
     table.add_row(*_row("pooled", measured["pooled"]))
     for source, block in measured["per_source"].items():
@@ -73,7 +72,7 @@ def summarise(metrics: Mapping[str, Any], run: Path, machine: bool) -> None:
 
 def _row(name: str, block: Mapping[str, Any]) -> list[str]:
     scores = [interval(block[score]) for score in ("auroc", "sensitivity", "specificity")]
-    return [name, str(block["n"]), str(block["events"]), *scores]
+    return [name, f"{block['events']}/{block['n']}", *scores]
 
 
 def _pointing(method: str, found: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from covid_cxr.inference.predictor import Predictor, facts
 from covid_cxr.types import FloatArray, Prediction, Radiograph
 
 Steps = Callable[[int, int], None]
-PREDICTIONS = "predictions.csv"
+PREDICTIONS, EXPLANATIONS = "predictions.csv", "explanations"
 _BATCH = 16
 
 
@@ -76,7 +76,7 @@ def predict_to(
     Args:
         out: made where missing; an existing CSV is replaced when all files are answered.
         predictor: the model.
-        paths: files and folders; what lies in `out` itself is left out.
+        paths: files and folders; our own CSV and pictures in `out` are left out.
         method: explainer for every row with a prediction; None writes no pictures.
         options: samples and seed of the explainer.
         progress: called with (done, total).
@@ -90,8 +90,8 @@ def predict_to(
     if out.exists() and not out.is_dir():
         raise InputError(f"--out '{out}' is a file; name a folder")
     out.mkdir(parents=True, exist_ok=True)
-    entries = [entry for entry in expand(paths) if not _lies_in(entry.path, out)]
-    pictures = out / "explanations" if method else None
+    entries = [entry for entry in expand(paths) if not _is_ours(entry.path, out)]
+    pictures = out / EXPLANATIONS if method else None
     rows = predict(
         predictor, entries, method=method, options=options, pictures=pictures, progress=progress
     )
@@ -237,6 +237,7 @@ def _printable(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _lies_in(path: Path, out: Path) -> bool:
-    """Tell whether `path` is one of our own pictures, of this run or the last."""
-    return path.parent.resolve().is_relative_to(out.resolve())
+def _is_ours(path: Path, out: Path) -> bool:
+    """Tell whether `path` is an answer of this run or the last, no question."""
+    resolved, ours = path.parent.resolve() / path.name, out.resolve()
+    return resolved == ours / PREDICTIONS or resolved.is_relative_to(ours / EXPLANATIONS)

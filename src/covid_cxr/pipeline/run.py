@@ -124,7 +124,7 @@ def evaluate(folder: RunFolder, *, progress: Progress | None = None) -> RunFolde
 
 
 def train_folds(folder: RunFolder, folds: int, *, progress: Progress | None = None) -> RunFolder:
-    """Score the recipe out of fold over train and val rows, into `metrics.json` and the run's report.
+    """Score the recipe out of fold over train and val rows; into metrics and the run's report.
 
     Scores at the threshold use the mean of the folds' own thresholds and are indicative only.
     """
