@@ -9,7 +9,7 @@ import numpy as np
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain.base import Model, Options, check_image, class_index
-from covid_cxr.explain.grid import enlarge
+from covid_cxr.explain.grid import SMOOTHING, enlarge
 from covid_cxr.types import Explanation, FloatArray
 
 
@@ -19,7 +19,7 @@ def explain(image: FloatArray, model: Model, label: str, options: Options) -> Ex
     Where the head is linear over pooled features, a logit is its bias plus the mean of its
     class map over positions. The softmax depends on differences of logits alone, so the
     evidence shown is the map of `label` minus the mean map of the other classes: in the binary
-    case the log-odds, taken apart by position. It is brought to (S, S) bilinearly.
+    case the log-odds, taken apart by position. It is brought to (S, S) bilinearly and smoothed.
 
     Raises:
         UnknownName: the model has no class `label`.
@@ -37,7 +37,11 @@ def explain(image: FloatArray, model: Model, label: str, options: Options) -> Ex
         method="cam",
         label=label,
         attribution=enlarge(margin(maps, index), image.shape[1:]),
-        parameters={"grid": list(maps.shape[1:]), "against": "mean of the other classes"},
+        parameters={
+            "grid": list(maps.shape[1:]),
+            "against": "mean of the other classes",
+            "smoothing": round(SMOOTHING, 4),
+        },
         seed=options.seed,
         bundle=model.bundle_id,
     )
