@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.grid import enlarge
+from covid_cxr.explain.grid import enlarge, from_cells
 from covid_cxr.explain.localisation import hits, inside_lungs, peak
 from covid_cxr.types import Explanation
 
@@ -35,6 +35,18 @@ def test_peak_of_a_coarse_corner_cell_is_not_the_corner_of_the_film() -> None:
     row, column = peak(enlarge(coarse, (64, 64))) or (-1, -1)
     assert 3 <= row <= 4  # flat over rows 0..7
     assert 59 <= column <= 60
+
+
+def test_the_middle_of_a_region_speaks_not_its_strongest_rim_cell() -> None:
+    cells = np.zeros((14, 14), dtype=np.float32)
+    cells[4:9, 3:8] = 1.0
+    cells[6, 7] = 1.3  # the rim
+    row, column = peak(from_cells(cells, (224, 224))) or (-1, -1)
+    assert abs(row - 16 * 6.5) <= 8
+    assert 16 * 4 < column < 16 * 7
+    strict = peak(enlarge(cells, (224, 224)))
+    assert strict is not None
+    assert strict[1] >= 16 * 7
 
 
 @pytest.mark.parametrize("value", [0, -1])

@@ -15,7 +15,7 @@ from covid_cxr import registry
 from covid_cxr.errors import BundleError, InputError, UnknownName
 from covid_cxr.explain import EXPLAINERS, Options, cam, get, gradients
 from covid_cxr.explain.contract import OPTIONS, QuadrantModel, dotted_film
-from covid_cxr.explain.grid import enlarge, mask_on_grid
+from covid_cxr.explain.grid import enlarge, from_cells, mask_on_grid
 from covid_cxr.models import zoo
 
 
@@ -113,10 +113,10 @@ def test_gradcam_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     model = QuadrantModel(weights=Path("x"), classes=("normal", "pneumonia", "covid-19"))
     coarse = np.array([[2.5, 4.5], [10.5, 12.5]], dtype=np.float32) * 0.75
     found = gradients.gradcam(image, model, "covid-19", Options())
-    np.testing.assert_allclose(found.attribution, enlarge(coarse, (4, 4)), rtol=1e-6)
+    np.testing.assert_allclose(found.attribution, from_cells(coarse, (4, 4)), rtol=1e-6)
     # Class 0: (0, 0) - (10, 4) / 2 = (-5, -2), so (-5 + 2) a / 4: negative values are kept.
     found = gradients.gradcam(image, model, "normal", Options())
-    np.testing.assert_allclose(found.attribution, -enlarge(coarse, (4, 4)), rtol=1e-6)
+    np.testing.assert_allclose(found.attribution, -from_cells(coarse, (4, 4)), rtol=1e-6)
 
 
 def _bundle(folder: Path, architecture: str) -> nn.Module:
@@ -137,7 +137,7 @@ def test_gradcam_of_a_pooled_linear_head_is_its_cam(tmp_path: Path, architecture
         maps = network.cam(network(torch.from_numpy(film[None])).features)[0].numpy()
     model = QuadrantModel(weights=tmp_path)
     found = gradients.gradcam(film, model, "covid-19", OPTIONS).attribution
-    expected = enlarge(cam.margin(maps, 1), (64, 64)) / maps[0].size
+    expected = from_cells(cam.margin(maps, 1), (64, 64)) / maps[0].size
     np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
     assert np.abs(expected).max() > 0
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain.base import Model, Options, check_image, class_index
-from covid_cxr.explain.grid import SMOOTHING, enlarge
+from covid_cxr.explain.grid import SMOOTHING, from_cells
 from covid_cxr.types import Explanation, FloatArray
 
 
@@ -36,7 +36,7 @@ def explain(image: FloatArray, model: Model, label: str, options: Options) -> Ex
     return Explanation(
         method="cam",
         label=label,
-        attribution=enlarge(margin(maps, index), image.shape[1:]),
+        attribution=from_cells(margin(maps, index), image.shape[1:]),
         parameters={
             "grid": list(maps.shape[1:]),
             "against": "mean of the other classes",

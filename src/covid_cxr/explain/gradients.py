@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain.base import Model, Options, check_image, class_index
-from covid_cxr.explain.grid import enlarge
+from covid_cxr.explain.grid import from_cells
 from covid_cxr.models import zoo
 from covid_cxr.types import Explanation, FloatArray
 
@@ -23,7 +23,7 @@ def gradcam(image: FloatArray, model: Model, label: str, options: Options) -> Ex
 
     Two choices differ from the paper, so that the map means the same as the class activation
     map: the gradient is that of the logit minus the mean of the other logits, and negative
-    values are kept. It is taken at the last feature map and enlarged bilinearly.
+    values are kept. It is taken at the last feature map and enlarged and smoothed as a class activation map is.
 
     Raises:
         UnknownName: the model has no class `label`.
@@ -40,7 +40,7 @@ def gradcam(image: FloatArray, model: Model, label: str, options: Options) -> Ex
     return Explanation(
         method="gradcam",
         label=label,
-        attribution=enlarge(coarse, image.shape[1:]),
+        attribution=from_cells(coarse, image.shape[1:]),
         parameters={"layer": "features", "grid": list(coarse.shape)},
         seed=options.seed,
         bundle=model.bundle_id,

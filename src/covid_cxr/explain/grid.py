@@ -13,15 +13,20 @@ SMOOTHING = 1 / 14  # standard deviation, as a share of the map's edge
 
 
 def enlarge(grid: FloatArray, shape: tuple[int, int]) -> FloatArray:
-    """Return a map (h, w) brought to float32 `shape` (H, W) bilinearly and smoothed.
+    """Return a map (h, w) brought to float32 `shape` (H, W) bilinearly, pixel centres aligned."""
+    image = Image.fromarray(np.ascontiguousarray(grid, dtype=np.float32))
+    return np.array(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
+
+
+def from_cells(cells: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    """Return a network's map (h, w) enlarged to `shape` (H, W) and smoothed.
 
     A cell's evidence comes from all that it sees, which is more than its own square, and the
-    strongest cell of a diseased region is often one at its edge. Smoothing by a fourteenth of the
-    edge lets the middle of the region speak.
+    strongest cell of a diseased region is often one at its rim. Smoothing by a fourteenth of the
+    edge lets the middle of the region speak; outside the film there is no evidence.
     """
-    image = Image.fromarray(np.ascontiguousarray(grid, dtype=np.float32))
-    large = np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
-    smooth: FloatArray = gaussian_filter(large, SMOOTHING * shape[0], mode="nearest")
+    sigma = SMOOTHING * shape[0]
+    smooth: FloatArray = gaussian_filter(enlarge(cells, shape), sigma, mode="constant")
     return smooth
 
 
