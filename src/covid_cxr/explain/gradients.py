@@ -23,7 +23,8 @@ def gradcam(image: FloatArray, model: Model, label: str, options: Options) -> Ex
 
     Two choices differ from the paper, so that the map means the same as the class activation
     map: the gradient is that of the logit minus the mean of the other logits, and negative
-    values are kept. It is taken at the last feature map and enlarged and smoothed as a class activation map is.
+    values are kept. It is taken at the last feature map, enlarged and smoothed as a class
+    activation map is.
 
     Raises:
         UnknownName: the model has no class `label`.
