@@ -240,3 +240,28 @@ def test_examples_are_drawn_not_picked(tiny_run: Path) -> None:
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no run folder"):
         pipeline.RunFolder.open(tmp_path)
+
+
+def test_localisation_counts_the_phantoms_called_right(
+    tiny_run: Path, phantoms: Path, tmp_path: Path
+) -> None:
+    from covid_cxr.pipeline.demo import localise
+
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    path = run / "predictions-test.csv"
+    rows = pd.read_csv(path)
+    cohort = schema.load(run / "cohort.csv").set_index("path")["finding"]
+    covid = rows["file"].map(cohort) == "covid-19"
+    # as if the model had called all but the first of them right
+    rows["predicted_class"] = "non-covid-19"
+    called = rows.index[covid][1:]
+    rows.loc[called, "predicted_class"] = "covid-19"
+    rows.to_csv(path, index=False)
+    found = localise(pipeline.RunFolder.open(run), phantoms / "masks", methods=["cam"])["cam"]
+    assert found["images"] == len(called) > 0
+    assert found["hit_rate"]["value"] == found["hits"] / found["images"]
+    assert 0 <= found["inside_lungs"] <= 1
+    rows["predicted_class"] = "non-covid-19"
+    rows.to_csv(path, index=False)
+    none = localise(pipeline.RunFolder.open(run), phantoms / "masks", methods=["cam"])
+    assert none == {"cam": {"images": 0}}

@@ -228,3 +228,16 @@ def test_wording():
         "auroc": "AUROC",
         "auroc_normal": "AUROC, normal against the rest",
     }
+
+
+def test_where_the_explanations_lie_is_said_in_a_sentence(run):
+    path = run / "metrics.json"
+    metrics = json.loads(path.read_text())
+    rate = {"value": 0.85, "low": 0.6, "high": 0.95}
+    found = {"images": 20, "hits": 17, "hit_rate": rate, "inside_lungs": 0.5}
+    metrics["explanations"] = {"cam": found, "lime": {"images": 0}}
+    path.write_text(json.dumps(metrics))
+    page = write_report(run).read_text()
+    assert "CAM: the highest region falls on a true opacity in 17 of 20" in page
+    assert "50 % of the attribution lies inside the lungs" in page
+    assert "LIME: the highest" not in page

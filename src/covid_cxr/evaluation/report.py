@@ -58,7 +58,7 @@ def _page(run: Path, metrics: dict[str, Any], figures: dict[str, str]) -> str:
             verdict=verdict(metrics),
             figures={name: Markup(svg) for name, svg in figures.items()},
             explained=_explained(run / "explanations"),
-            explanations=wording.flat(metrics.get("explanations") or {}),
+            explanations=metrics.get("explanations") or {},
             counts=_cohort_counts(_table(run / "cohort.csv")),
             findings=FINDINGS,
             attrition=_table(run / "attrition.csv"),
