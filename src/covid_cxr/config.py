@@ -99,9 +99,6 @@ class TrainingConfig(Strict):
         "constant", description="cosine: warm up over 5 % of all steps, then decay to 0"
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    averaging: float = Field(
-        0.0, ge=0, lt=1, description="decay of an exponential moving average of the weights; 0: off"
-    )
     imbalance: Literal["class-weights", "oversample", "focal", "none"] = "class-weights"
     runs: int = Field(1, ge=1, description="seeds to train; the best on validation is kept")
     class_multipliers: dict[str, PositiveFloat] = Field(

@@ -14,7 +14,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 
@@ -142,8 +142,6 @@ def _trainer(
     # "best" alone would send a resumed training back to the best epoch, not the last one
     last = ModelCheckpoint(out, "last", monitor=None, enable_version_counter=False)
     callbacks: list[lightning.Callback] = [best, last, stop, tracker, _StepSeed(config.seed)]
-    if config.training.averaging:
-        callbacks.append(EMAWeightAveraging(decay=config.training.averaging))
     return lightning.Trainer(
         max_epochs=config.training.max_epochs,
         precision="bf16-mixed" if _use_bf16(config, network) else "32-true",
