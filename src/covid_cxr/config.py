@@ -53,6 +53,30 @@ class DatasetConfig(Strict):
     )
 
 
+class FilterConfig(Strict):
+    """Which images of a source enter; what a source does not state leaves nothing out."""
+
+    views: tuple[str, ...] = Field(
+        ("PA", "AP", "AP Supine", ""), description="view positions; '' is one not stated"
+    )
+    min_age: float = Field(18.0, ge=0, description="years; a known age below it is left out")
+    paediatric_sources: bool = Field(
+        False, description="let in sources that are known or suspected to hold children"
+    )
+    one_per_patient: Literal["first", "last"] | None = Field(
+        None, description="keep a patient's earliest or latest image alone"
+    )
+    offset: tuple[float, float] | None = Field(
+        None, description="days since symptoms or admission, both ends in; unknown stays"
+    )
+
+    @model_validator(mode="after")
+    def _window_is_in_order(self) -> FilterConfig:
+        if self.offset and self.offset[0] > self.offset[1]:
+            raise ValueError(f"offset {list(self.offset)} ends before it begins")
+        return self
+
+
 class CohortConfig(Strict):
     """Which sources enter, and how patients are split."""
 
@@ -60,6 +84,16 @@ class CohortConfig(Strict):
         default_factory=dict, description="source name -> where; empty: all that are recognised"
     )
     external: tuple[str, ...] = Field((), description="sources kept out of train, val and test")
+    filters: FilterConfig = FilterConfig()
+    strategy: Literal["random", "leave-one-source-out", "leave-one-site-out", "lists"] = Field(
+        "random", description="how test is chosen; always over whole patients and duplicates"
+    )
+    held_out: str | None = Field(
+        None, description="the source or site that becomes test, for leave-one-...-out"
+    )
+    lists: str | None = Field(
+        None, description="for 'lists': CSV with image_id and split, relative to the data root"
+    )
     train: float = Field(0.72, gt=0, lt=1)
     val: float = Field(0.08, gt=0, lt=1)
     test: float = Field(0.20, gt=0, lt=1)

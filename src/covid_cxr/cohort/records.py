@@ -14,6 +14,9 @@ from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError
 
 
+Box = tuple[float, float, float, float]
+
+
 @dataclass(frozen=True)
 class Record:
     """One image as its source describes it; `build` puts the source's name before both ids.
@@ -28,7 +31,10 @@ class Record:
         sex: M | F | "".
         age: years, NaN where unknown.
         license: as the source writes it, "" where unknown.
-        modality: "X-ray", or what the source says instead ("CT").
+        modality: what the source says ("X-ray", "CT", "DX"); "" where it says nothing.
+        offset: days since first symptoms or admission, as the source counts them; NaN if unknown.
+        boxes: marked opacities as (x, y, width, height) in pixels of the file; mostly none.
+        paediatric: the source is known or suspected to hold children and states no ages.
     """
 
     image_id: str
@@ -40,7 +46,10 @@ class Record:
     sex: str = ""
     age: float = math.nan
     license: str = ""
-    modality: str = "X-ray"
+    modality: str = ""
+    offset: float = math.nan
+    boxes: tuple[Box, ...] = ()
+    paediatric: bool = False
 
 
 Adapter = Callable[[Path, DatasetConfig], list[Record]]

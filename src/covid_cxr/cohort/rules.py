@@ -17,7 +17,7 @@ from covid_cxr.cohort.split import components
 from covid_cxr.errors import UnreadableImage
 
 RULES = ("modality", "view", "label", "file", "duplicates", "external")
-_RADIOGRAPHY = ("x-ray", "xr", "cr", "dx", "dr")
+_RADIOGRAPHY = ("", "x-ray", "xr", "cr", "dx", "dr", "rg")
 _FRONTAL = ("PA", "AP", "AP Supine", "")
 
 

@@ -53,7 +53,7 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
                 view=view_of(row["view"]),
                 sex=sex_of(row["sex"]),
                 age=age_of(row["age"]),
-                modality=row["modality"].strip() or "X-ray",
+                modality=row["modality"].strip(),
             )
         )
     return found

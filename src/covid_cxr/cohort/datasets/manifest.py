@@ -54,5 +54,5 @@ def _record(row: Mapping[str, str]) -> Record:
         sex=sex_of(row["sex"]),
         age=age_of(row["age"]),
         license=row["license"],
-        modality=row["modality"] or "X-ray",
+        modality=row["modality"],
     )

@@ -54,5 +54,5 @@ def _record(row: Mapping[str, str]) -> Record:
         sex=sex_of(row["sex"]),
         age=age_of(row["age"]),
         license=row["license"].strip(),
-        modality="CT" if volume else row["modality"].strip() or "X-ray",
+        modality="CT" if volume else row["modality"].strip(),
     )
