@@ -32,6 +32,9 @@ class PreprocessSpec(Strict):
     """How a radiograph becomes model input; travels in the bundle's manifest."""
 
     size: int = Field(224, ge=32, le=1024, description="edge of the square model input in pixels")
+    max_pixels: int = Field(
+        100_000_000, ge=1024, description="a larger radiograph is refused before it is decoded"
+    )
     remove_markers: bool = Field(True, description="paint over burnt-in text markers (L, R, AP)")
     standardise: bool = Field(
         True, description="shift and scale each image to mean 0.5 and deviation 0.2, clipped"
@@ -103,6 +106,35 @@ class CohortConfig(Strict):
         total = self.train + self.val + self.test
         if abs(total - 1) > 1e-6:
             raise ValueError(f"train + val + test is {total:g}, expected 1")
+        return self
+
+    @model_validator(mode="after")
+    def _strategy_has_what_it_needs(self) -> CohortConfig:
+        kind = {"leave-one-source-out": "source", "leave-one-site-out": "site"}.get(self.strategy)
+        if kind and not self.held_out:
+            raise ValueError(f"strategy '{self.strategy}' needs held_out, the {kind} to test on")
+        if not kind and self.held_out is not None:
+            raise ValueError(
+                f"held_out is for leave-one-source-out and leave-one-site-out, not for strategy "
+                f"'{self.strategy}'; remove it or change the strategy"
+            )
+        if kind == "source" and self.held_out in self.external:
+            raise ValueError(f"source '{self.held_out}' is both held_out and external; choose one")
+        return self
+
+    @model_validator(mode="after")
+    def _lists_say_all(self) -> CohortConfig:
+        if self.strategy == "lists" and not self.lists:
+            raise ValueError("strategy 'lists' needs lists, a CSV with image_id and split")
+        if self.strategy != "lists" and self.lists is not None:
+            raise ValueError(
+                f"lists is for strategy 'lists', not for '{self.strategy}'; remove it or change "
+                "the strategy"
+            )
+        if self.strategy == "lists" and self.external:
+            raise ValueError(
+                "with strategy 'lists' the list says what is external; remove external"
+            )
         return self
 
 

@@ -70,12 +70,16 @@ def test_every_rule_says_why_and_is_counted(tmp_path: Path):
         "modality",
         "view",
         "label",
+        "children",
+        "time",
         "file",
         "duplicates",
+        "one per patient",
         "external",
+        "split",
     ]
-    assert result.attrition["removed"].tolist() == [0, 1, 2, 1, 2, 1, 0]
-    assert result.attrition["remaining"].tolist() == [9, 8, 6, 5, 3, 2, 2]
+    assert result.attrition["removed"].tolist() == [0, 1, 2, 1, 0, 0, 2, 1, 0, 0, 0]
+    assert result.attrition["remaining"].tolist() == [9, 8, 6, 5, 5, 5, 3, 2, 2, 2, 2]
     assert result.duplicates["image_id"].tolist() == ["a:ok.png", "a:copy.png"]
 
 
@@ -121,7 +125,7 @@ def test_external_images_of_trained_patients_are_out(tmp_path: Path):
     (tmp_path / "x" / "1.png").write_bytes((tmp_path / "a" / "1.png").read_bytes())
     cohort = build(tmp_path, config("a", "x", external=("x",)), seed=1).cohort
     assert exclusion(cohort, "x:1.png") == "duplicate of a:1.png"
-    assert exclusion(cohort, "x:2.png") == "patient also in a source that is trained on"
+    assert exclusion(cohort, "x:2.png") == "patient or copy also in a source that is trained on"
     assert cohort.set_index("image_id")["split"]["x:3.png"] == "external"
 
 
@@ -188,9 +192,9 @@ def test_places_that_are_not_there_are_named(tmp_path: Path):
 
 def test_progress_counts_every_file(tmp_path: Path):
     manifest(tmp_path / "a", "1.png,1,normal,,", "2.png,2,normal,,")
-    seen: list[tuple[int, int]] = []
-    build(tmp_path, config("a"), seed=1, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 2), (2, 2)]
+    seen: list[tuple[str, int, int]] = []
+    build(tmp_path, config("a"), seed=1, progress=lambda *step: seen.append(step))
+    assert seen == [("reading films", 1, 2), ("reading films", 2, 2), ("comparing films", 1, 1)]
 
 
 @pytest.fixture
@@ -208,7 +212,9 @@ def test_what_is_written_is_read_back_unchanged(tmp_path: Path, written: Path):
     assert sorted(path.name for path in written.parent.iterdir()) == [
         "attrition.csv",
         "cohort.csv",
+        "copies.csv",
         "duplicates.csv",
+        "overlap.csv",
     ]
     again = written.with_name("again.csv")
     schema.save(schema.load(written), again)

@@ -1,14 +1,15 @@
-"""Commands on the table of images: cohort build, cohort check."""
+"""Commands on the table of images: cohort build, cohort check, cohort show."""
 
 from __future__ import annotations
 
-from functools import partial
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from covid_cxr.cli import show
+from covid_cxr.cli.account import show_cohort
 from covid_cxr.cli.options import AsJson, Settings, data_root
 from covid_cxr.errors import ConfigError
 
@@ -18,6 +19,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Make and check the table of images.")
     group.command("build")(build_cohort)
     group.command("check")(check_cohort)
+    group.command("show")(show_cohort)
     app.add_typer(group, name="cohort")
 
 
@@ -31,6 +33,9 @@ def build_cohort(
         typer.Option(metavar="NAME=PATH", help="A set and its folder; may be repeated."),
     ] = None,
     settings: Settings = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="That read films; default one a core.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Find the data sets, exclude by rule, find duplicates, split by patient.
@@ -38,7 +43,7 @@ def build_cohort(
     Example: `covid-cxr cohort build --data DATA --out cohort`
     """
     from covid_cxr import config as configuration
-    from covid_cxr.cohort import build
+    from covid_cxr.cohort import build, inventory
     from covid_cxr.config import DatasetConfig
 
     chosen = configuration.load(config, settings or ())
@@ -48,8 +53,15 @@ def build_cohort(
         sets = {name: DatasetConfig(adapter=name, path=path) for name, path in named.items()}
         wanted = wanted.model_copy(update={"datasets": sets})
     with show.progress(context) as progress:
-        steps = partial(progress, "reading cohort") if progress else None
-        found = build.build(data_root(data, None), wanted, chosen.seed, progress=steps)
+        found = build.build(
+            data_root(data, None),
+            wanted,
+            chosen.seed,
+            files=out / inventory.NAME,
+            max_pixels=chosen.preprocess.max_pixels,
+            processes=processes or os.cpu_count() or 1,
+            progress=progress,
+        )
     build.write(found, out)
     summary = build.summary(found.cohort)
     if json:

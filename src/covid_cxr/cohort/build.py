@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from covid_cxr.cohort import datasets, duplicates, rules, schema, split
 from covid_cxr.cohort.check import assert_no_leak
+from covid_cxr.cohort.inventory import File, Inventory, fingerprints
+from covid_cxr.cohort.records import view_of
 from covid_cxr.cohort.sources import Source, locate
 from covid_cxr.config import CohortConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
+from covid_cxr.images.raster import MAX_PIXELS
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -27,53 +31,90 @@ class CohortResult:
     Attributes:
         cohort: one row an image, columns and types as in `covid_cxr.cohort.schema`.
         attrition: `source, rule, removed, remaining`, rules in the order they were applied.
-        duplicates: the rows of every duplicate group, kept copy first.
+        duplicates: the rows of every duplicate group, kept copy first; `conflict` where the
+            copies carry different findings.
+        copies: `first, second, similarity`: the pairs of hashes that made the groups.
+        boxes: `image_id, x, y, width, height` of marked opacities, pixels of the file.
     """
 
     cohort: pd.DataFrame
     attrition: pd.DataFrame
     duplicates: pd.DataFrame
+    copies: pd.DataFrame
+    boxes: pd.DataFrame
 
 
 def build(
-    data_root: Path | str, config: CohortConfig, seed: int, *, progress: Progress | None = None
+    data_root: Path | str,
+    config: CohortConfig,
+    seed: int,
+    *,
+    files: Path | None = None,
+    max_pixels: int = MAX_PIXELS,
+    processes: int = 1,
+    progress: Progress | None = None,
 ) -> CohortResult:
     """Read every source, exclude by rule, find duplicates and split.
 
     Rules in order: modality (no radiograph), view (not frontal; a missing view stays), label
-    (unknown, or another finding), file (missing or unreadable), duplicates, external (a patient
-    of an external source who is also in a source that is trained on).
+    (unknown, or another finding), children, time window, file (missing or unreadable),
+    duplicates, one per patient, external (a patient or copy of an external source that is also
+    in a source that is trained on), split (left out by the split strategy). What a table does
+    not state of modality and view, a DICOM file may.
 
     Args:
         data_root: folder that holds the data sets; paths in the cohort are relative to it.
-        config: sources (none: all that are recognised by layout), external ones, shares.
+        config: sources (none: all that are recognised by layout), filters, split strategy.
         seed: of the split.
-        progress: called with (files read, files in all).
+        files: database of what is known of the files, kept from build to build; None keeps none.
+        max_pixels: larger films are refused before they are decoded.
+        processes: how many read files at a time. With more than one, a script that calls this
+            needs `if __name__ == "__main__":`.
+        progress: called with (what is done, steps done, steps in all).
 
     Raises:
         CohortError: nothing recognised, a source without usable rows, labels in no table, or
             an external source that is not in the cohort.
+        LeakError: a fixed list puts a patient or copies on two sides.
         UnknownName: no such adapter.
     """
     data_root = Path(data_root)
     sources = locate(data_root, config.datasets)
     _refuse_unknown_external(config, sources)
     table = _described(sources, data_root)
-    rules.by_description(table, {name: s.options.labels for name, s in sources.items()})
-    _read_files(table, data_root, progress)
-    rules.by_duplicates(table, config.external)
+    own = {name: source.options.labels for name, source in sources.items()}
+    rules.by_description(table, own, config.filters)
+    with closing(Inventory(files, max_pixels=max_pixels)) as inventory:
+        paths = [data_root / path for path in table["path"]]
+        steps = partial(progress, "reading films") if progress else None
+        found = inventory.take(paths, processes=processes, progress=steps)
+    _add_files(table, found, config)
+    copies = _add_groups(table, found, progress)
+    rules.by_copies(table, config)
     _refuse_emptied(table)
     table["split"] = split.assign(table, config, seed)
     cohort = table[list(schema.COLUMNS)]
     schema.validate(cohort)
     assert_no_leak(cohort)
-    return CohortResult(cohort, rules.attrition(table), duplicates.table(cohort))
+    repeated = duplicates.table(cohort)
+    return CohortResult(cohort, rules.attrition(table), repeated, copies, _boxes(table))
 
 
 def write(result: CohortResult, out_dir: Path | str) -> None:
-    """Write `cohort.csv`, `attrition.csv` and `duplicates.csv`, each whole or not at all."""
-    for name, table in (("attrition", result.attrition), ("duplicates", result.duplicates)):
-        text = table.to_csv(index=False, lineterminator="\n")
+    """Write `cohort.csv` and its accounts, each whole or not at all.
+
+    The accounts are `attrition.csv`, `duplicates.csv`, `overlap.csv` (what sources share),
+    `copies.csv` (the pairs behind it) and, where a source marks opacities, `boxes.csv`.
+    """
+    accounts = {
+        "attrition": result.attrition,
+        "duplicates": result.duplicates,
+        "overlap": duplicates.overlap(result.duplicates),
+        "copies": result.copies,
+        **({"boxes": result.boxes} if len(result.boxes) else {}),
+    }
+    for name, table in accounts.items():
+        text = table.to_csv(index=False, lineterminator="\n", float_format="%.4g")
         atomic_write(Path(out_dir) / f"{name}.csv", text)
     schema.save(result.cohort, Path(out_dir) / "cohort.csv")  # last: where it is, all is
 
@@ -125,20 +166,35 @@ def _relative(path: Path, data_root: Path) -> str:
     return (full.relative_to(root) if full.is_relative_to(root) else full).as_posix()
 
 
-def _read_files(table: pd.DataFrame, data_root: Path, progress: Progress | None) -> None:
-    """Fill in sha256, width and height, in place, and apply the rule on files."""
-    facts = []
-    # Threads, because decoding and hashing leave the interpreter's lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        paths = [data_root / path for path in table["path"]]
-        for done, fact in enumerate(pool.map(rules.read_file, paths), start=1):
-            facts.append(fact)
-            if progress:
-                progress(done, len(paths))
-    columns = ["sha256", "width", "height", "reason"]
-    found = pd.DataFrame(facts, columns=columns, index=table.index)
-    table[columns[:3]] = found[columns[:3]]
-    rules.exclude(table, "file", found["reason"])
+def _add_files(table: pd.DataFrame, found: Sequence[File], config: CohortConfig) -> None:
+    """Fill in, in place, what the files say, and apply the rules on it."""
+    for column in ("sha256", "width", "height"):
+        table[column] = [getattr(file, column) for file in found]
+    reasons = pd.Series([file.reason for file in found], index=table.index)
+    rules.exclude(table, "file", reasons)
+    for column, read in (("view", view_of), ("modality", str)):
+        stated = pd.Series([read(getattr(file, column)) for file in found], index=table.index)
+        table[column] = table[column].where(table[column] != "", stated)
+    rules.by_modality_and_view(table, config.filters)
+
+
+def _add_groups(
+    table: pd.DataFrame, found: Sequence[File], progress: Progress | None
+) -> pd.DataFrame:
+    """Fill in `duplicate_group`, in place, and return the pairs of copies."""
+    # A file that is not decodable has a hash but no fingerprint: of it no copies are known.
+    usable = [file for file in found if file.fingerprint]
+    hashes = table["sha256"].where(table["width"] > 0, "")
+    steps = partial(progress, "comparing films") if progress else None
+    table["duplicate_group"], copies = duplicates.group(hashes, fingerprints(usable), steps)
+    return copies
+
+
+def _boxes(table: pd.DataFrame) -> pd.DataFrame:
+    marked = table.loc[table["boxes"].map(len) > 0, ["image_id", "boxes"]].explode("boxes")
+    boxes = pd.DataFrame(marked["boxes"].tolist(), columns=["x", "y", "width", "height"])
+    boxes.insert(0, "image_id", marked["image_id"].to_numpy())
+    return boxes
 
 
 def _refuse_unknown_external(config: CohortConfig, sources: dict[str, Source]) -> None:

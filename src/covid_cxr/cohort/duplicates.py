@@ -2,53 +2,144 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from covid_cxr.cohort.lookalikes import lookalikes
+from covid_cxr.cohort.registration import COPY, similarity
+from covid_cxr.images.fingerprint import Fingerprint
 
 CONFLICT = "conflicting labels in duplicate group"
 _METADATA = ("site", "view", "sex", "license", "age")
+_BATCH = 128
+Progress = Callable[[int, int], None]
 
 
-def group(cohort: pd.DataFrame) -> pd.Series:
-    """Return a group id for every row whose file occurs more than once, "" for all others.
+def group(
+    sha256: pd.Series, prints: Fingerprint, progress: Progress | None = None
+) -> tuple[pd.Series, pd.DataFrame]:
+    """Return a group id for every image that occurs more than once, and the pairs found.
 
-    Files are compared by SHA-256. The id is made of the hash, so that it stays the same whatever
-    else the cohort holds.
+    Files of one SHA-256 are copies, and so are films whose fingerprints lie over each other
+    (`registration.COPY`); copies of copies belong to one group. The id is made of the group's least
+    hash, so that the order of the rows plays no part.
+
+    Args:
+        sha256: of every image, "" where there is no file.
+        prints: fingerprints (n, 64, 64) of the images that have a hash, in the order of `sha256`.
+        progress: called with (pairs compared, pairs in all).
+
+    Returns:
+        The group of every row ("" for those that occur once), and pairs `first, second,
+        similarity` of hashes.
     """
-    repeated = cohort["sha256"].duplicated(keep=False) & (cohort["sha256"] != "")
-    return ("sha256-" + cohort["sha256"].str[:12]).where(repeated, "")
+    filled = sha256[sha256 != ""]
+    order = np.argsort(filled.to_numpy(), kind="stable")
+    hashes, first = np.unique(filled.to_numpy()[order], return_index=True)
+    pairs = _copies(prints[order[first]], progress)
+    edges = pairs[["first", "second"]].to_numpy().T
+    graph = coo_array((np.ones(len(pairs)), edges), shape=(len(hashes), len(hashes)))
+    _, number = connected_components(graph, directed=False)
+    # Hashes are sorted, so that the first of a component names it.
+    named = pd.Series(hashes).groupby(number).transform("first").str[:12].radd("copy-")
+    names = dict(zip(hashes, named, strict=True))
+    groups = sha256.map(lambda value: names.get(value, ""))
+    groups = groups.where(groups.duplicated(keep=False), "").rename("duplicate_group")
+    for column in ("first", "second"):
+        pairs[column] = hashes[pairs[column]]
+    return groups, pairs
 
 
-def exclusions(cohort: pd.DataFrame) -> pd.Series:
+def exclusions(cohort: pd.DataFrame, preferred: pd.Series) -> pd.Series:
     """Return why a duplicate is left out, "" for rows that stay or were excluded before.
 
-    Of a group the copy with the most pixels stays, then the one with the most metadata, then the
-    one with the first `image_id`. If its copies carry different findings, none stays.
+    Of a group one copy stays: a preferred one, then that with the most pixels, then that with the
+    most metadata, then that with the first `image_id`. If the copies that could stay carry
+    different findings, none does.
 
     Args:
         cohort: with `duplicate_group`, `exclusion`, `finding`, size and metadata columns.
+        preferred: bool a row.
     """
     reasons = pd.Series("", index=cohort.index, dtype="str")
     candidates = cohort[(cohort["exclusion"] == "") & (cohort["duplicate_group"] != "")]
-    for _, copies in candidates.groupby("duplicate_group"):
-        if copies["finding"].nunique() > 1:
-            reasons[copies.index] = CONFLICT
-            continue
-        kept = _best(copies)
-        reasons[copies.index.drop(kept)] = f"duplicate of {copies.at[kept, 'image_id']}"
+    groups = candidates["duplicate_group"]
+    conflict = candidates.groupby("duplicate_group")["finding"].transform("nunique") > 1
+    ranked = _ranked(candidates, preferred[candidates.index])
+    kept = ranked.groupby("duplicate_group")["image_id"].first()
+    duplicate = ("duplicate of " + groups.map(kept)).mask(
+        groups.map(kept) == candidates["image_id"], ""
+    )
+    reasons[candidates.index] = duplicate.mask(conflict, CONFLICT)
     return reasons
 
 
 def table(cohort: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of every duplicate group, kept copy first: what `duplicates.csv` holds."""
+    """Return the rows of every duplicate group, kept copy first: what `duplicates.csv` holds.
+
+    `conflict` tells groups with several findings, those of rows left out for another reason
+    included.
+    """
     columns = ["duplicate_group", "image_id", "path", "source", "patient_id", "finding"]
     rows = cohort[cohort["duplicate_group"] != ""]
     rows = rows.sort_values(["duplicate_group", "exclusion", "image_id"])
-    return rows[[*columns, "raw_finding", "split", "exclusion"]].reset_index(drop=True)
+    known = rows["finding"].mask(rows["finding"] == "")
+    conflict = known.groupby(rows["duplicate_group"]).transform("nunique") > 1
+    rows = rows[[*columns, "raw_finding", "split", "exclusion"]].assign(conflict=conflict)
+    return rows.reset_index(drop=True)
 
 
-def _best(copies: pd.DataFrame) -> int:
-    """Return the index of the copy to keep."""
+def overlap(duplicates: pd.DataFrame) -> pd.DataFrame:
+    """Return, for each two sources that share films, how many groups and images of each do.
+
+    Args:
+        duplicates: as `table` returns it.
+
+    Returns:
+        `source, other, groups, images, images_of_other`; a source with itself for copies inside.
+    """
+    counts = duplicates.groupby(["duplicate_group", "source"]).size().unstack(fill_value=0)
+    lines = []
+    for source in counts.columns:
+        inside = counts[source][counts[source] > 1]
+        lines.append((source, source, len(inside), int(inside.sum()), int(inside.sum())))
+    for one, other in combinations(counts.columns, 2):
+        both = counts[(counts[one] > 0) & (counts[other] > 0)]
+        lines.append((one, other, len(both), int(both[one].sum()), int(both[other].sum())))
+    names = ["source", "other", "groups", "images", "images_of_other"]
+    found = pd.DataFrame(lines, columns=names)
+    return found[found["groups"] > 0].reset_index(drop=True)
+
+
+def _copies(prints: Fingerprint, progress: Progress | None) -> pd.DataFrame:
+    """Return `first, second, similarity` of row numbers of films that are copies."""
+    pairs = lookalikes(prints)
+    found = np.empty(len(pairs), np.float32)
+    for at in range(0, len(pairs), _BATCH):
+        batch = slice(at, at + _BATCH)
+        found[batch] = similarity(*_both(prints, pairs[batch]))
+        if progress:
+            progress(min(at + _BATCH, len(pairs)), len(pairs))
+    copies = found >= COPY
+    table = pd.DataFrame(pairs[copies], columns=["first", "second"], dtype="int64")
+    return table.assign(similarity=found[copies])
+
+
+def _both(prints: Fingerprint, pairs: NDArray[np.int64]) -> tuple[Fingerprint, Fingerprint]:
+    return prints[pairs[:, 0]], prints[pairs[:, 1]]
+
+
+def _ranked(copies: pd.DataFrame, preferred: pd.Series) -> pd.DataFrame:
+    """Return the copies, of each group the one to keep first."""
     filled = (copies[list(_METADATA[:-1])] != "").sum(axis=1) + copies["age"].notna()
-    order = copies.assign(pixels=copies["width"] * copies["height"], filled=filled)
-    order = order.sort_values(["pixels", "filled", "image_id"], ascending=[False, False, True])
-    return int(order.index[0])
+    order = copies.assign(
+        preferred=preferred, pixels=copies["width"] * copies["height"], filled=filled
+    )
+    descending = ["preferred", "pixels", "filled"]
+    return order.sort_values([*descending, "image_id"], ascending=[False] * 3 + [True])

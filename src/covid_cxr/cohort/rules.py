@@ -1,24 +1,34 @@
 """The rules that leave an image out, and the count of what each one left out.
 
-A table on its way to a cohort has the cohort's columns and `modality` and `rule`; `exclude` notes
-the first rule that a row falls to and why.
+A table on its way to a cohort has the cohort's columns and `modality`, `offset`, `paediatric` and
+`rule`; `exclude` notes the first rule that a row falls to and why.
 """
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
+from collections.abc import Mapping
 
 import pandas as pd
 
-from covid_cxr import images
 from covid_cxr.cohort import duplicates, labels
 from covid_cxr.cohort.split import components
-from covid_cxr.errors import UnreadableImage
+from covid_cxr.config import CohortConfig, FilterConfig
 
-RULES = ("modality", "view", "label", "file", "duplicates", "external")
+RULES = (
+    "modality",
+    "view",
+    "label",
+    "children",
+    "time",
+    "file",
+    "duplicates",
+    "one per patient",
+    "external",
+    "split",
+)
 _RADIOGRAPHY = ("", "x-ray", "xr", "cr", "dx", "dr", "rg")
-_FRONTAL = ("PA", "AP", "AP Supine", "")
+# What DICOM calls a converted film of which the converter did not say more (PS3.3 C.7.3.1.1.1).
+_CONVERTED = ("ot", "sc")
 
 
 def exclude(table: pd.DataFrame, rule: str, reasons: pd.Series) -> None:
@@ -28,23 +38,20 @@ def exclude(table: pd.DataFrame, rule: str, reasons: pd.Series) -> None:
     table.loc[new, "exclusion"] = reasons[new]
 
 
-def by_description(table: pd.DataFrame, own: dict[str, dict[str, str]]) -> None:
-    """Apply, in place, the rules that need no file (modality, view, label) and set `finding`.
+def by_description(
+    table: pd.DataFrame, own: Mapping[str, Mapping[str, str]], filters: FilterConfig
+) -> None:
+    """Apply, in place, the rules that need no file and set `finding`.
 
     Args:
         table: rows of all sources.
         own: source -> its own table of labels.
+        filters: what enters.
 
     Raises:
         CohortError: labels in no table.
     """
-    modality = table["modality"]
-    radiograph = modality.str.casefold().isin(_RADIOGRAPHY)
-    exclude(table, "modality", ("modality " + modality).where(~radiograph, ""))
-    lateral = table["view"] == "L"
-    other = "view " + table["view"]
-    other = other.where(~table["view"].isin(_FRONTAL), "").mask(lateral, "lateral view")
-    exclude(table, "view", other)
+    by_modality_and_view(table, filters)
     for source, rows in table[table["exclusion"] == ""].groupby("source"):
         answers = labels.resolve(rows["raw_finding"], own[str(source)], str(source))
         answer = rows["raw_finding"].map(answers)
@@ -52,38 +59,36 @@ def by_description(table: pd.DataFrame, own: dict[str, dict[str, str]]) -> None:
         table.loc[rows.index, "finding"] = answer.mask(excluded, "")
         why = answer.str.removeprefix(labels.EXCLUDED).where(excluded, "")
         exclude(table, "label", why.reindex(table.index, fill_value=""))
+    exclude(table, "children", _children(table, filters))
+    if filters.offset:
+        outside = table["offset"].notna() & ~table["offset"].between(*filters.offset)
+        days = "taken on day " + table["offset"].map("{:g}".format) + ", outside the time window"
+        exclude(table, "time", days.where(outside, ""))
 
 
-def read_file(path: Path) -> tuple[str, int, int, str]:
-    """Return sha256, width and height in pixels, and why the file cannot be used ("" if it can).
+def by_modality_and_view(table: pd.DataFrame, filters: FilterConfig) -> None:
+    """Leave out, in place, what is stated to be no radiograph or not of a wanted view."""
+    modality = table["modality"]
+    radiograph = modality.str.casefold().isin((*_RADIOGRAPHY, *_CONVERTED))
+    exclude(table, "modality", ("modality " + modality).where(~radiograph, ""))
+    lateral = table["view"] == "L"
+    named = "view " + table["view"].mask(table["view"] == "", "not stated")
+    unwanted = ~table["view"].isin(filters.views)
+    exclude(table, "view", named.mask(lateral, "lateral view").where(unwanted, ""))
 
-    The image is decoded whole, so that nothing in a cohort stops a training that takes hours.
+
+def by_copies(table: pd.DataFrame, config: CohortConfig) -> None:
+    """Apply, in place, the rules that compare images with each other.
+
+    `duplicate_group` must be filled in.
     """
-    if not path.is_file():
-        return "", 0, 0, "file missing"
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return "", 0, 0, f"unreadable: {error.strerror}"
-    digest = hashlib.sha256(data).hexdigest()
-    try:
-        radiograph = images.read(data)
-    except UnreadableImage as error:
-        reason = str(error).removeprefix("'<bytes>' ")
-        return digest, 0, 0, f"unreadable: {reason}"
-    return digest, radiograph.width, radiograph.height, ""
-
-
-def by_duplicates(table: pd.DataFrame, external: tuple[str, ...]) -> None:
-    """Group duplicates and apply, in place, the rules that compare images with each other."""
-    table["duplicate_group"] = duplicates.group(table)
-    exclude(table, "duplicates", duplicates.exclusions(table))
-    included = table["exclusion"] == ""
-    outside = table["source"].isin(external)
+    exclude(table, "duplicates", duplicates.exclusions(table, _preferred(table, config)))
+    exclude(table, "one per patient", _further(table, config.filters))
+    outside = table["source"].isin(config.external)
     linked = components(table)
-    inside = set(linked[included & ~outside])
+    inside = set(linked[(table["exclusion"] == "") & ~outside])
     shared = outside & linked.isin(inside)
-    reason = "patient also in a source that is trained on"
+    reason = "patient or copy also in a source that is trained on"
     exclude(table, "external", pd.Series(reason, index=table.index).where(shared, ""))
 
 
@@ -93,8 +98,39 @@ def attrition(table: pd.DataFrame) -> pd.DataFrame:
     for source, rows in table.groupby("source", sort=False):
         remaining = len(rows)
         lines.append((source, "rows in the source", 0, remaining))
+        counts = rows["rule"].value_counts()
         for rule in RULES:
-            removed = int((rows["rule"] == rule).sum())
+            removed = int(counts.get(rule, 0))
             remaining -= removed
             lines.append((source, rule, removed, remaining))
     return pd.DataFrame(lines, columns=["source", "rule", "removed", "remaining"])
+
+
+def _children(table: pd.DataFrame, filters: FilterConfig) -> pd.Series:
+    young = table["age"] < filters.min_age
+    reasons = pd.Series(f"younger than {filters.min_age:g} years", index=table.index)
+    reasons = reasons.where(young, "")
+    if filters.paediatric_sources:
+        return reasons
+    return reasons.mask(table["paediatric"] & ~young, "source suspected to hold children")
+
+
+def _preferred(table: pd.DataFrame, config: CohortConfig) -> pd.Series:
+    """Tell the copies that stay before all others: those of a held-out source or site."""
+    column = {"leave-one-source-out": "source", "leave-one-site-out": "site"}.get(config.strategy)
+    if column is None:
+        return pd.Series(False, index=table.index)
+    return table[column] == config.held_out
+
+
+def _further(table: pd.DataFrame, filters: FilterConfig) -> pd.Series:
+    """Say why of a patient's images all but one are left out; undated ones come last."""
+    reasons = pd.Series("", index=table.index, dtype="str")
+    if filters.one_per_patient is None:
+        return reasons
+    first = filters.one_per_patient == "first"
+    dated = table[table["exclusion"] == ""].assign(undated=lambda rows: rows["offset"].isna())
+    dated = dated.sort_values(["undated", "offset", "image_id"], ascending=[True, first, True])
+    further = dated.index[dated["patient_id"].duplicated()]
+    reasons[further] = f"not the patient's {filters.one_per_patient} image"
+    return reasons

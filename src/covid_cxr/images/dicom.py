@@ -1,7 +1,14 @@
-"""DICOM objects -> `Radiograph`: modality LUT, VOI LUT or window, MONOCHROME1 (PS3.3 C.11)."""
+"""DICOM objects -> `Radiograph`: opened, checked, and what they state of themselves (PS3.3, 3.10).
+
+`dicom_pixels` and `dicom_stream` decode the samples, `dicom_transform` makes of them what a
+viewer would show. Overlays are never drawn. FieldOfViewRotation and FieldOfViewHorizontalFlip
+describe what the detector has already done (C.8.11.4) and are not applied; nor is
+PixelAspectRatio, which is flagged.
+"""
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from io import BytesIO
@@ -9,13 +16,20 @@ from typing import Any
 
 import numpy as np
 from pydicom import dcmread
+from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.pixels.processing import apply_modality_lut, apply_windowing
-from pydicom.pixels.utils import pixel_array
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.filereader import data_element_generator, read_dataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from covid_cxr.errors import UnreadableImage
-from covid_cxr.images import raster
+from covid_cxr.images import dicom_pixels, dicom_transform, raster
 from covid_cxr.types import FloatArray, Radiograph
 
 # What pydicom and the decoders behind it raise on damaged or unusual objects.
@@ -41,111 +55,190 @@ _METADATA = {
     "burned_in_annotation": "BurnedInAnnotation",
 }
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+# PS3.16 CID 4010 in SNOMED CT and in the SNOMED RT of older objects -> terms of (0018,5101).
+_VIEW_CODES = {
+    "399348003": "AP",
+    "R-10206": "AP",
+    "272479007": "PA",
+    "R-10214": "PA",
+    "399173006": "LL",
+    "R-10236": "LL",
+    "399198007": "RL",
+    "R-10232": "RL",
+}
+# PS3.5 6.2, CS, and the hyphen of SNOMED RT: whatever else stands there might be a name.
+_CODE = re.compile(r"[A-Z0-9_ -]{1,16}")
+_HEADER_ROOM = 1 << 24
 
 
 def is_dicom(data: bytes) -> bool:
     """Tell from the first bytes: "DICM" after the preamble, or a plausible first data element.
 
     Without a preamble (PS3.10 7.1 asks for one, old systems leave it out) the object starts with
-    group 0002 or 0008, little-endian, and either a VR of two capitals or a length in the file.
+    group 0002 or 0008, little-endian, and either a VR of two capitals or a length in the file; or
+    with group 0008, big-endian, and a VR.
     """
     if data[128:132] == b"DICM":
         return True
-    if len(data) < 132 or data[:2] not in (b"\x02\x00", b"\x08\x00") or data[3] != 0:
+    if len(data) < 132:
         return False
-    vr = data[4:6]
-    return (vr.isalpha() and vr.isupper()) or struct.unpack("<I", data[4:8])[0] < 128
+    explicit = data[4:6].isalpha() and data[4:6].isupper()
+    if data[:3] == b"\x00\x08\x00":
+        return explicit
+    if data[:2] not in (b"\x02\x00", b"\x08\x00") or data[3] != 0:
+        return False
+    return explicit or struct.unpack("<I", data[4:8])[0] < 128
 
 
-def decode(data: bytes, origin: str) -> Radiograph:
+def decode(data: bytes, origin: str, max_pixels: int = raster.MAX_PIXELS) -> Radiograph:
     """Decode one single-frame image object.
+
+    Args:
+        data: the whole file.
+        origin: where it came from.
+        max_pixels: a larger film is refused before it is decoded.
 
     Raises:
         UnreadableImage: no pixels, several frames, a palette, or anything that cannot be decoded.
     """
     try:
-        dataset = dcmread(BytesIO(data), force=data[128:132] != b"DICM")
-        _check(dataset)
-        pixels, flags = _render(dataset)
+        dataset = _open(data, 4 * max_pixels + _HEADER_ROOM)
+        _check(dataset, max_pixels)
+        view, metadata, flags = _view(dataset), _metadata(dataset), _flags(dataset)
+        pixels, more = _render(dataset)
     except _ERRORS as error:
-        reason = str(error) or type(error).__name__
-        raise UnreadableImage(f"is DICOM that cannot be decoded: {reason}") from error
+        reason = str(error).splitlines() or [type(error).__name__]
+        raise UnreadableImage(f"is DICOM that cannot be decoded: {reason[-1]}") from error
     return Radiograph(
         pixels=pixels,
         origin=origin,
         format="DICOM",
         bit_depth=int(dataset.BitsStored),
-        view=str(dataset.get("ViewPosition") or "") or None,
-        metadata=_metadata(dataset),
-        flags=flags,
+        view=view,
+        metadata=metadata,
+        flags=more + flags,
     )
 
 
-def _check(dataset: Any) -> None:
+def _open(data: bytes, most: int) -> Any:
+    """Parse; of a deflated object at most `most` bytes are inflated (PS3.5 A.5)."""
+    preamble = data[128:132] == b"DICM"
+    if DeflatedExplicitVRLittleEndian.encode() not in data[:2048]:
+        return dcmread(BytesIO(data), force=not preamble)
+    stream = BytesIO(data)
+    stream.seek(132 if preamble else 0)
+    elements = data_element_generator(stream, False, True, lambda tag, *_: tag.group != 2)
+    meta = FileMetaDataset({element.tag: element for element in elements})
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    content = inflater.decompress(data[stream.tell() :], most)
+    if not inflater.eof:
+        state = "cut short" if len(content) < most else f"larger than {most} bytes"
+        raise UnreadableImage(f"is deflated DICOM, {state}")
+    dataset: Any = read_dataset(BytesIO(content), False, True)
+    dataset.file_meta = meta
+    return dataset
+
+
+def _check(dataset: Any, max_pixels: int) -> None:
+    """Judge the image attributes, before any pixel is decoded, and settle those left out."""
     if "PixelData" not in dataset:
-        raise UnreadableImage("is DICOM without pixels")
-    frames = int(dataset.get("NumberOfFrames") or 1)
+        raise UnreadableImage(_without_pixels(dataset))
+    frames = _integer(dataset, "NumberOfFrames", 1)
     if frames > 1:
         raise UnreadableImage(f"is DICOM with {frames} frames, expected a single radiograph")
-    photometric = dataset.PhotometricInterpretation
+    raster.check_size(_integer(dataset, "Columns"), _integer(dataset, "Rows"), max_pixels)
+    _check_colour(dataset)
+    _check_bits(dataset)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        syntax = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else syntax
+
+
+def _without_pixels(dataset: Any) -> str:
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        return "is DICOM with floating-point pixels, expected integers"
+    kind = getattr(dataset.get("SOPClassUID"), "name", "")
+    return f"is DICOM without pixels ({kind})" if kind else "is DICOM without pixels"
+
+
+def _check_colour(dataset: Any) -> None:
+    photometric = dataset.get("PhotometricInterpretation")
     if photometric not in ("MONOCHROME1", "MONOCHROME2", *_COLOUR):
         raise UnreadableImage(f"is DICOM in {photometric}, expected MONOCHROME1, 2 or RGB")
-    raster.check_size(int(dataset.Columns), int(dataset.Rows))
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        implicit, _ = dataset.original_encoding
-        syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-        dataset.file_meta.TransferSyntaxUID = syntax
+    samples, expected = _integer(dataset, "SamplesPerPixel"), 3 if photometric in _COLOUR else 1
+    if samples != expected:
+        raise UnreadableImage(f"is DICOM in {photometric} with {samples} samples a pixel")
 
 
-def _metadata(dataset: Any) -> dict[str, str]:
-    """Only what cannot identify a patient."""
-    facts = {name: str(dataset.get(keyword) or "") for name, keyword in _METADATA.items()}
-    facts["transfer_syntax"] = str(dataset.file_meta.TransferSyntaxUID.name)
-    return {name: value for name, value in facts.items() if value}
+def _check_bits(dataset: Any) -> None:
+    allocated, stored = _integer(dataset, "BitsAllocated"), _integer(dataset, "BitsStored")
+    if allocated not in (1, 8, 16, 32) or not 1 <= stored <= allocated:
+        raise UnreadableImage(
+            f"is DICOM with {stored} of {allocated} bits stored, expected up to 1, 8, 16 or 32"
+        )
+    if _integer(dataset, "PixelRepresentation") not in (0, 1):
+        raise UnreadableImage("is DICOM that does not say whether its pixels are signed")
+    high = _integer(dataset, "HighBit", stored - 1)
+    dataset.HighBit = high if stored - 1 <= high < allocated else stored - 1
+
+
+def _integer(dataset: Any, keyword: str, default: int | None = None) -> int:
+    value = _value(dataset, keyword)
+    try:
+        return default if value in (None, "") and default is not None else int(value)
+    except (TypeError, ValueError) as error:
+        raise UnreadableImage(f"is DICOM without {keyword}, or with a broken one") from error
 
 
 def _render(dataset: Any) -> tuple[FloatArray, tuple[str, ...]]:
     """Stored samples -> pixels (H, W) in [0, 1] as a viewer would show them, and flags."""
-    stored = pixel_array(dataset)
-    if dataset.PhotometricInterpretation in _COLOUR:
+    stored, flags = dicom_pixels.stored_samples(dataset)
+    if dataset.SamplesPerPixel == 3:
         top = np.float32(2 ** int(dataset.BitsStored) - 1)
-        return raster.to_grey(stored.astype(np.float32) / top)
-    shown, flags = _voi(_modality(stored, dataset), dataset)
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        shown = 1 - shown
-    return np.clip(shown, 0, 1).astype(np.float32), flags
+        pixels, more = raster.to_grey(stored.astype(np.float32) / top)
+    else:
+        pixels, more = dicom_transform.render(stored, dataset)
+    return pixels, flags + more
 
 
-def _modality(stored: Any, dataset: Any) -> Any:
-    """Stored -> modality values (PS3.3 C.11.1): a table, or slope and intercept, or neither."""
-    if dataset.get("ModalityLUTSequence"):
-        return _look_up(stored, dataset.ModalityLUTSequence[0])
-    return apply_modality_lut(stored, dataset)
+def _view(dataset: Any) -> str | None:
+    """Return ViewPosition in capitals, else the view that ViewCodeSequence codes, else None."""
+    stated = _code(dataset, "ViewPosition")
+    codes = _value(dataset, "ViewCodeSequence")
+    if not stated and isinstance(codes, Sequence) and codes:
+        stated = _VIEW_CODES.get(_code(codes[0], "CodeValue"), "")
+    return stated or None
 
 
-def _voi(values: Any, dataset: Any) -> tuple[Any, tuple[str, ...]]:
-    """Modality values -> [0, 1] (PS3.3 C.11.2): the table first, then the window, of several the
-    first; where there is neither, the 0.5 and 99.5 percentiles become black and white.
-    """
-    if dataset.get("VOILUTSequence"):
-        item = dataset.VOILUTSequence[0]
-        return _look_up(values, item) / (2.0 ** int(item.LUTDescriptor[2]) - 1), ()
-    if dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:
-        # The window's output range is what the two infinities become.
-        black, white = apply_windowing(np.array([-np.inf, np.inf]), dataset)
-        return (apply_windowing(values, dataset) - black) / (white - black), ()
-    low, high = np.percentile(values, (0.5, 99.5))
-    scaled = (values - low) / (high - low) if high > low else np.zeros(values.shape)
-    return scaled, ("no window: percentiles used",)
+def _metadata(dataset: Any) -> dict[str, str]:
+    """Only what cannot identify a patient: codes of a fixed alphabet, never free text."""
+    facts = {name: _code(dataset, keyword) for name, keyword in _METADATA.items()}
+    facts["transfer_syntax"] = dicom_pixels.syntax_name(dataset)
+    return {name: value for name, value in facts.items() if value}
 
 
-def _look_up(values: Any, item: Any) -> Any:
-    """Apply a LUT item; outside its domain the first and last entries hold (C.11.1.1.1).
+def _flags(dataset: Any) -> tuple[str, ...]:
+    flags: tuple[str, ...] = ()
+    if _code(dataset, "BurnedInAnnotation") == "YES":
+        flags = ("burned-in annotation stated",)
+    ratio = _value(dataset, "PixelAspectRatio")
+    if isinstance(ratio, MultiValue) and len(set(ratio)) > 1:
+        flags = (*flags, "pixels are not square: left as they are")
+    return flags
 
-    Not pydicom's: its index has the output's type, so 8-bit tables of 4096 entries wrap around.
-    """
-    count, first, _ = (int(number) for number in item.LUTDescriptor)
-    data = item.LUTData
-    table = np.frombuffer(data, "<u2") if isinstance(data, bytes) else np.asarray(data)
-    index = np.clip(np.rint(values).astype(np.int64) - first, 0, (count or 2**16) - 1)
-    return table[index].astype(np.float64)
+
+def _code(dataset: Any, keyword: str) -> str:
+    """Return the first value of a code string in capitals; "" where it is blank or no code."""
+    value = _value(dataset, keyword)
+    first = value[0] if isinstance(value, MultiValue) and value else value
+    text = str(first or "").strip().upper()
+    return text if _CODE.fullmatch(text) else ""
+
+
+def _value(dataset: Any, keyword: str) -> Any:
+    """Return what the element holds; None where its bytes do not fit its type."""
+    try:
+        return dataset.get(keyword)
+    except _ERRORS:
+        return None

@@ -50,7 +50,7 @@ _TIFF_BITS, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
-def open_picture(data: bytes) -> ImageFile.ImageFile:
+def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
     """Read the header only, and judge the size that it states.
 
     Raises:
@@ -62,7 +62,7 @@ def open_picture(data: bytes) -> ImageFile.ImageFile:
         raise UnreadableImage("is no image of a known format") from error
     except _ERRORS as error:
         raise UnreadableImage(f"has a broken header: {_reason(error)}") from error
-    check_size(image.width, image.height)
+    check_size(image.width, image.height, max_pixels)
     return image
 
 
@@ -86,16 +86,16 @@ def decode(image: ImageFile.ImageFile, data: bytes, origin: str) -> Radiograph:
     return Radiograph(pixels, origin, image.format or "", depth, flags=flags)
 
 
-def check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
     """Judge the size that a header states, before anything is decoded.
 
     Raises:
-        UnreadableImage: smaller than 32 pixels a side or larger than 100 megapixels.
+        UnreadableImage: smaller than 32 pixels a side or larger than `max_pixels` in all.
     """
     if min(width, height) < MIN_EDGE:
         raise UnreadableImage(f"has {width} x {height} pixels, expected {MIN_EDGE} a side or more")
-    if width * height > MAX_PIXELS:
-        raise UnreadableImage(f"has {width} x {height} pixels, the limit is {MAX_PIXELS} in all")
+    if width * height > max_pixels:
+        raise UnreadableImage(f"has {width} x {height} pixels, the limit is {max_pixels} in all")
 
 
 def to_grey(rgb: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:

@@ -16,7 +16,9 @@ from covid_cxr.types import Radiograph
 MAX_BYTES = 1 << 30
 
 
-def read(source: str | os.PathLike[str] | bytes) -> Radiograph:
+def read(
+    source: str | os.PathLike[str] | bytes, *, max_pixels: int = raster.MAX_PIXELS
+) -> Radiograph:
     """Decode one radiograph: PNG, JPEG, WEBP, BMP, TIFF, GIF, JPEG 2000, PPM or DICOM.
 
     The container is told from the bytes, never from the name. Of several frames the first is
@@ -25,18 +27,19 @@ def read(source: str | os.PathLike[str] | bytes) -> Radiograph:
 
     Args:
         source: a path, or the content of a file.
+        max_pixels: a larger film is refused before it is decoded.
 
     Returns:
         The radiograph, pixels float32 (H, W) in [0, 1], larger is brighter.
 
     Raises:
         UnreadableImage: no such file, no regular file, no permission, no image, damaged, smaller
-            than 32 pixels a side, larger than 100 megapixels or 1 GiB. One line that says which.
+            than 32 pixels a side, larger than `max_pixels` or 1 GiB. One line that says which.
     """
     origin = "<bytes>" if isinstance(source, bytes) else _printable(os.fspath(source))
     try:
         data = source if isinstance(source, bytes) else _load(Path(source))
-        return _decode(data, origin)
+        return _decode(data, origin, max_pixels)
     except UnreadableImage as error:
         raise UnreadableImage(f"'{origin}' {' '.join(str(error).split())}") from error
 
@@ -66,13 +69,13 @@ def _load(path: Path) -> bytes:
         raise UnreadableImage(f"is no path: {error}") from error
 
 
-def _decode(data: bytes, origin: str) -> Radiograph:
+def _decode(data: bytes, origin: str, max_pixels: int) -> Radiograph:
     if not data:
         raise UnreadableImage("is empty (0 bytes)")
     with _SILENCE:
         if dicom.is_dicom(data):
-            return dicom.decode(data, origin)
-        return raster.decode(raster.open_picture(data), data, origin)
+            return dicom.decode(data, origin, max_pixels)
+        return raster.decode(raster.open_picture(data, max_pixels), data, origin)
 
 
 class _Silence:

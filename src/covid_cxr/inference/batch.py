@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covid_cxr import explain, images
+from covid_cxr import explain
 from covid_cxr.errors import InputError, UnreadableImage
 from covid_cxr.explain.render import save
 from covid_cxr.files import atomic_write
@@ -185,7 +185,7 @@ def _answer(
 def _read(predictor: Predictor, entry: Entry) -> _Film | Prediction:
     started = time.perf_counter()
     try:
-        radiograph = images.read(entry.path)
+        radiograph = predictor.read(entry.path)
     except UnreadableImage as error:
         seconds = time.perf_counter() - started
         model = predictor.bundle.id

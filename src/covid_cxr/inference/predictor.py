@@ -86,7 +86,7 @@ class Predictor:
             UnknownName: no such explainer.
         """
         started = time.perf_counter()
-        radiograph = source if isinstance(source, Radiograph) else images.read(source)
+        radiograph = source if isinstance(source, Radiograph) else self.read(source)
         film = self.prepare(radiograph)
         prediction = self.judge([radiograph], self.runtime.run(film[None]))[0]
         method = explain or ("cam" if self.bundle.manifest.has_cam else None)
@@ -95,6 +95,14 @@ class Predictor:
             explanation = self.explain(film, prediction.predicted_class, method, options)
         prediction = replace(prediction, seconds=time.perf_counter() - started)
         return Reading(prediction, radiograph, explanation)
+
+    def read(self, source: str | os.PathLike[str] | bytes) -> Radiograph:
+        """Decode a film, no larger than the bundle's spec allows.
+
+        Raises:
+            UnreadableImage: no image that can be decoded.
+        """
+        return images.read(source, max_pixels=self.bundle.manifest.preprocess.max_pixels)
 
     def prepare(self, radiograph: Radiograph) -> FloatArray:
         """Return the model's input (1, S, S) for a radiograph, as the bundle's spec says."""

@@ -100,7 +100,8 @@ def bundle_id(graph_sha256: str, preprocess: PreprocessSpec, threshold: float) -
     """Return the id: a hash of what decides predictions, not of metrics or card."""
     decisive = {
         "graph": graph_sha256,
-        "preprocess": preprocess.model_dump(mode="json"),
+        # What is refused for its size changes no answer.
+        "preprocess": preprocess.model_dump(mode="json", exclude={"max_pixels"}),
         "threshold": threshold,
     }
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from covid_cxr import evaluation, images
+from covid_cxr import evaluation
 from covid_cxr.config import (
     AugmentConfig,
     CohortConfig,
@@ -112,7 +112,7 @@ def localise(
     for method in methods:
         hit, inside = [], []
         for done, row in enumerate(rows.itertuples(), start=1):
-            film = predictor.prepare(images.read(folder.data_root / str(row.path)))
+            film = predictor.prepare(predictor.read(folder.data_root / str(row.path)))
             explanation = predictor.explain(film, COVID, method, options)
             name = str(row.image_id).split(":", 1)[1] + ".png"
             hit.append(hits(explanation, _mask(masks / "opacities" / name)))

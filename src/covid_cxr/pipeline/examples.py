@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from covid_cxr import images
 from covid_cxr.config import RunConfig
 from covid_cxr.explain import Options
 from covid_cxr.explain.render import Facts, save
@@ -38,7 +37,7 @@ def explain_examples(
     chosen = list(choose(cohort, settings.examples, folder.config.seed))
     work = [(row, method) for row in chosen for method in methods]
     for done, (row, method) in enumerate(work, start=1):
-        radiograph = images.read(folder.data_root / row.path)
+        radiograph = predictor.read(folder.data_root / row.path)
         reading = predictor.predict(radiograph, method, options)
         if reading.explanation is None:
             continue

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from covid_cxr import evaluation, explain, registry
-from covid_cxr.cohort import build
+from covid_cxr.cohort import build, inventory
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import LeakError, UnknownName
 from covid_cxr.files import atomic_write
@@ -34,6 +34,7 @@ def run(
     out: Path,
     *,
     command: str,
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> RunFolder:
     """Build the cohort, train, evaluate, explain examples and write the report.
@@ -46,6 +47,7 @@ def run(
         data_root: folder of the data sets.
         out: run folder.
         command: how to repeat the run; goes into bundle, card and report.
+        processes: how many read the films at a time, as for `cohort.build.build`.
         progress: called with (what, done, total).
 
     Raises:
@@ -54,8 +56,15 @@ def run(
     check_names(config)
     folder = RunFolder.create(out, config, data_root, command)
     if not (out / "cohort.csv").exists():
-        steps = partial(progress, "reading cohort") if progress else None
-        found = build.build(data_root, config.cohort, config.seed, progress=steps)
+        found = build.build(
+            data_root,
+            config.cohort,
+            config.seed,
+            files=out / inventory.NAME,
+            max_pixels=config.preprocess.max_pixels,
+            processes=processes,
+            progress=progress,
+        )
         build.write(found, out)
         folder.note_cohort()
     made = train_only(folder, progress=progress)

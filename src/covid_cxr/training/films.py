@@ -52,7 +52,9 @@ def preprocess_all(
     cache.parent.mkdir(parents=True, exist_ok=True)
     films = np.lib.format.open_memmap(cache, mode="w+", dtype=np.float16, shape=shape)
     for i, path in enumerate(cohort["path"]):
-        films[i] = images.preprocess(images.read(data_root / path).pixels, spec)
+        films[i] = images.preprocess(
+            images.read(data_root / path, max_pixels=spec.max_pixels).pixels, spec
+        )
         if progress:
             progress(i + 1, len(cohort))
     films.flush()

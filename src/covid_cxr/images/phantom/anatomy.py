@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -72,6 +72,19 @@ def grow(rng: Generator) -> Body:
         shoulder=rng.uniform(-0.05, 0.06),
         bone=rng.uniform(0.9, 1.15) - 0.12 * old,
         bend=rng.normal(0.0, 0.010, (3, 2)),
+    )
+
+
+def breathe(body: Body, rng: Generator) -> Body:
+    """Return the same patient at another visit: breath, posture and stomach differ."""
+    return replace(
+        body,
+        dome=body.dome + rng.normal(0, 0.045),
+        apex=body.apex + rng.normal(0, 0.01),
+        slant=body.slant * rng.uniform(0.75, 1.25),
+        stomach=rng.uniform(0.4, 1.0) * (rng.random() < 0.6),
+        shoulder=body.shoulder + rng.normal(0, 0.02),
+        bend=body.bend + rng.normal(0, 0.008, (3, 2)),
     )
 
 

@@ -74,6 +74,8 @@ def draw(
         raise UnknownName("finding", finding, FINDINGS)
     site = _hospital(hospital)
     body = anatomy.grow(_stream(seed, 0))
+    if visit:
+        body = anatomy.breathe(body, _stream(seed, 8, visit))
     placing = _stream(seed, 1, visit)
     usual: View = "AP" if placing.random() < site.portable else "PA"
     view = view or usual

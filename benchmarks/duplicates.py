@@ -1,0 +1,135 @@
+"""Near duplicates: recall, precision, time and memory, as the number of films grows.
+
+    python benchmarks/duplicates.py --films 300 --generated 1000 10000 100000
+
+Films are phantoms, disguised in every way that `covid_cxr.images.phantom.disguise` knows.
+Generated are fingerprints alone: the mean and the variation of phantoms' fingerprints with a
+texture of their own; one in twenty has a copy, cropped and noisy. Each size runs in a process of
+its own, so that its peak of memory is its own. Prints a line of JSON each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import time
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import gaussian_filter
+
+from covid_cxr.cohort.duplicates import group
+from covid_cxr.images.fingerprint import EDGE, Fingerprint, fingerprint
+from covid_cxr.images.phantom import HOSPITALS, draw
+from covid_cxr.images.phantom.disguise import DISGUISES, disguise
+from covid_cxr.types import FINDINGS, FloatArray
+
+CHUNK = 2000
+
+
+def film(number: int, visit: int = 0) -> FloatArray:
+    hospital = HOSPITALS[number % len(HOSPITALS)].name
+    return draw(FINDINGS[number % 3], number, visit=visit, hospital=hospital).pixels
+
+
+def pairs_of(prints: Fingerprint) -> set[tuple[int, int]]:
+    """Return the pairs (first below second) that are called copies."""
+    names = [f"{number:064x}" for number in range(len(prints))]
+    _, found = group(pd.Series(names), prints)
+    return {(int(a, 16), int(b, 16)) for a, b in zip(found["first"], found["second"], strict=True)}
+
+
+def films(count: int, seed: int) -> None:
+    """Every film with one copy in one to three disguises, and one in four with another visit."""
+    rng = np.random.default_rng(seed)
+    start = 10_000 * seed  # other phantoms too
+    originals = [film(start + number) for number in range(count)]
+    prints, kinds = [fingerprint(each) for each in originals], []
+    for pixels in originals:
+        chosen = rng.choice(list(DISGUISES), rng.integers(1, 4), replace=False)
+        for kind in chosen:
+            pixels = disguise(pixels, str(kind), rng)  # noqa: PLW2901
+        prints.append(fingerprint(pixels))
+        kinds.append(set(map(str, chosen)))
+    visits = range(0, count, 4)
+    prints += [fingerprint(film(start + number, visit=1)) for number in visits]
+    patient = [*range(count), *range(count), *visits]
+    found = pairs_of(np.array(prints))
+    planted = {(number, number + count) for number in range(count)}
+    strangers = [pair for pair in found if patient[pair[0]] != patient[pair[1]]]
+    missed = [kinds[first] for first, _ in planted - found]
+    say(
+        films=len(prints),
+        planted=count,
+        recall=round(len(planted & found) / count, 4),
+        precision_patients=round(1 - len(strangers) / max(len(found), 1), 4),
+        other_visits_called_copies=len(found) - len(planted & found) - len(strangers),
+        missed_by_disguise={kind: sum(kind in each for each in missed) for kind in DISGUISES},
+    )
+
+
+def generated(count: int, seed: int) -> None:
+    """Time the search over `count` fingerprints and their copies."""
+    rng = np.random.default_rng(seed)
+    prints = np.empty((count + count // 20, EDGE, EDGE), np.uint8)
+    basis = np.array([fingerprint(film(number)) for number in range(150)], np.float32)
+    basis = basis.reshape(150, -1)
+    mean, (_, spread, axes) = basis.mean(0), np.linalg.svd(basis - basis.mean(0), False)
+    for start in range(0, count, CHUNK):
+        rows = min(CHUNK, count - start)
+        shares = rng.normal(size=(rows, len(axes))) * spread / np.sqrt(150)
+        chest = (mean + shares @ axes).reshape(rows, EDGE, EDGE)
+        texture = gaussian_filter(rng.normal(size=chest.shape), (0, 1.2, 1.2)) * 90
+        prints[start : start + rows] = ranked(chest + texture)
+    for copy in range(count // 20):
+        prints[count + copy] = cropped(prints[copy], rng)
+    started = time.perf_counter()
+    found = pairs_of(prints)
+    seconds = time.perf_counter() - started
+    planted = {(copy, count + copy) for copy in range(count // 20)}
+    say(
+        generated=len(prints),
+        seconds=round(seconds, 1),
+        peak_gb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        recall=round(len(planted & found) / len(planted), 4),
+        precision=round(len(planted & found) / max(len(found), 1), 4),
+    )
+
+
+def ranked(films: np.ndarray) -> Fingerprint:
+    order = films.reshape(len(films), -1).argsort(axis=1).argsort(axis=1)
+    return np.asarray((order * 256 // EDGE**2).reshape(films.shape), np.uint8)
+
+
+def cropped(print_: np.ndarray, rng: np.random.Generator) -> Fingerprint:
+    """Lay a window of at least 88 % of each edge over the whole grid, and add noise."""
+    low = rng.uniform(0, 0.06, 2) * EDGE
+    high = (1 - rng.uniform(0, 0.06, 2)) * EDGE - 1
+    rows, columns = (np.linspace(a, b, EDGE) for a, b in zip(low, high, strict=True))
+    window = np.array([np.interp(columns, np.arange(EDGE), row) for row in print_])
+    window = np.array([np.interp(rows, np.arange(EDGE), column) for column in window.T]).T
+    return ranked((window + rng.normal(0, 6, window.shape))[None])[0]
+
+
+def say(**figures: object) -> None:
+    print(json.dumps(figures), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--films", type=int, default=300)
+    parser.add_argument("--generated", type=int, nargs="*", default=[1000, 10_000, 100_000])
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    for work, size in [(films, arguments.films), *((generated, n) for n in arguments.generated)]:
+        if size:
+            process = context.Process(target=work, args=(size, arguments.seed))
+            process.start()
+            process.join()
+
+
+if __name__ == "__main__":
+    main()

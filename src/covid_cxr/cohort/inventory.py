@@ -1,0 +1,180 @@
+"""What each file of a cohort is: hash, size, fingerprint, or why it cannot be used.
+
+Every image is decoded whole, once, so that nothing in a cohort stops a training that takes hours.
+Answers are kept in a small database beside the cohort; a build that is stopped, or comes again
+after files were added, reads only what it does not know. A file that has changed its size or time
+is read anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice, repeat
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from covid_cxr import images
+from covid_cxr.errors import CohortError, UnreadableImage
+from covid_cxr.images.fingerprint import Fingerprint, fingerprint
+from covid_cxr.images.raster import MAX_PIXELS
+
+NAME = "files.sqlite"
+CRASHED = "unreadable: decoding it crashed the decoder"
+_VERSION = 1  # of what a row holds; another version is read anew
+_CHUNK = 16  # files a task of another process
+_ROUND = 512  # tasks until the processes are started anew, which frees what decoders keep
+_WORTH = 200  # so many files pay for the seconds that further processes take to start
+_TABLE = """CREATE TABLE IF NOT EXISTS files (
+    path TEXT PRIMARY KEY, stamp TEXT, sha256 TEXT, width INTEGER, height INTEGER,
+    reason TEXT, view TEXT, modality TEXT, fingerprint BLOB)"""
+Progress = Callable[[int, int], None]
+
+
+class File(NamedTuple):
+    """One file: `reason` is "" if it can be used, else `fingerprint` is empty and the size 0."""
+
+    sha256: str
+    width: int
+    height: int
+    reason: str
+    view: str = ""
+    modality: str = ""
+    fingerprint: bytes = b""
+
+
+def examine(path: Path, max_pixels: int = MAX_PIXELS) -> File:
+    """Read one file; what is wrong with it stands in the answer's `reason`."""
+    if not path.is_file():
+        return File("", 0, 0, "unreadable: no regular file" if path.exists() else "file missing")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return File("", 0, 0, f"unreadable: {error.strerror}")
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        film = images.read(data, max_pixels=max_pixels)
+    except UnreadableImage as error:
+        reason = str(error).removeprefix("'<bytes>' ")
+        return File(digest, 0, 0, f"unreadable: {reason}")
+    modality = film.metadata.get("modality", "")
+    small = fingerprint(film.pixels).tobytes()
+    return File(digest, film.width, film.height, "", film.view or "", modality, small)
+
+
+def fingerprints(files: Iterable[File]) -> Fingerprint:
+    """Return the fingerprints (n, 64, 64) of files that all have one."""
+    return np.frombuffer(b"".join(file.fingerprint for file in files), np.uint8).reshape(-1, 64, 64)
+
+
+class Inventory:
+    """Answers for many files, kept in `database`; None keeps them for this process only.
+
+    Raises:
+        CohortError: `database` is no database of ours.
+    """
+
+    def __init__(self, database: Path | None = None, *, max_pixels: int = MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
+        if database is not None:
+            database.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._rows = sqlite3.connect(database or ":memory:")
+            self._rows.execute(_TABLE)
+        except sqlite3.DatabaseError as error:
+            raise CohortError(f"'{database}' is no list of files ({error}); delete it") from error
+
+    def close(self) -> None:
+        """Close the database; what it holds stays."""
+        self._rows.close()
+
+    def take(
+        self, paths: Sequence[Path], *, processes: int = 1, progress: Progress | None = None
+    ) -> list[File]:
+        """Return one answer a path, in order; only files not known yet are read.
+
+        Args:
+            paths: of regular files or anything else.
+            processes: how many read at a time; under 200 files one is faster.
+            progress: called with (files known, files in all).
+        """
+        stamps = {str(path): self._stamp(path) for path in paths}
+        known = {str(path): file for path in paths if (file := self._known(path, stamps))}
+        unknown = [path for path in map(Path, stamps) if str(path) not in known]
+        try:
+            for done, (path, file) in enumerate(_examined(unknown, self._max_pixels, processes), 1):
+                known[str(path)] = file
+                self._keep(path, stamps[str(path)], file)
+                if done % 256 == 0:
+                    self._rows.commit()
+                if progress:
+                    progress(len(paths) - len(unknown) + done, len(paths))
+        finally:
+            self._rows.commit()
+        return [known[str(path)] for path in paths]
+
+    def _stamp(self, path: Path) -> str:
+        try:
+            status = path.stat()
+        except (OSError, ValueError):
+            return ""
+        return f"{_VERSION} {self._max_pixels} {status.st_size} {status.st_mtime_ns}"
+
+    def _known(self, path: Path, stamps: dict[str, str]) -> File | None:
+        found = self._rows.execute("SELECT * FROM files WHERE path = ?", (_text(path),)).fetchone()
+        return File(*found[2:]) if found and found[1] == stamps[str(path)] else None
+
+    def _keep(self, path: Path, stamp: str, file: File) -> None:
+        row = (_text(path), stamp, *file)
+        self._rows.execute("INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?,?,?)", row)
+
+
+def _text(path: Path) -> str:
+    """A database holds Unicode only; odd bytes of a name are escaped."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _examined(
+    paths: Sequence[Path], max_pixels: int, processes: int
+) -> Iterator[tuple[Path, File]]:
+    if processes < 2 or len(paths) < _WORTH:
+        yield from ((path, examine(path, max_pixels)) for path in paths)
+        return
+    waiting = iter(paths)
+    while chunks := [c for _ in range(_ROUND) if (c := list(islice(waiting, _CHUNK)))]:
+        answered = 0
+        try:
+            with _pool(processes) as pool:
+                for files in pool.map(_examine_all, chunks, repeat(max_pixels)):
+                    yield from zip(chunks[answered], files, strict=True)
+                    answered += 1
+        except BrokenProcessPool:
+            # A decoder that crashes takes its process along: find the file, and go on.
+            for chunk in chunks[answered:]:
+                yield from zip(chunk, _carefully(chunk, max_pixels), strict=True)
+
+
+def _carefully(chunk: list[Path], max_pixels: int) -> list[File]:
+    """Examine in a process of its own; if that dies, each file in one of its own."""
+    try:
+        with _pool(1) as pool:
+            return pool.submit(_examine_all, chunk, max_pixels).result()
+    except BrokenProcessPool:
+        if len(chunk) == 1:
+            return [File("", 0, 0, CRASHED)]
+        return [_carefully([path], max_pixels)[0] for path in chunk]
+
+
+def _examine_all(paths: Sequence[Path], max_pixels: int) -> list[File]:
+    return [examine(path, max_pixels) for path in paths]
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    # Not forked: a fork of a process with threads in it (torch, ONNX Runtime) may hang.
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))

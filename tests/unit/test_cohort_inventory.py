@@ -1,0 +1,114 @@
+"""Files are read once, in several processes, and none can stop the rest."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from covid_cxr.cohort import inventory
+from covid_cxr.cohort.inventory import CRASHED, File, Inventory, examine, fingerprints
+from covid_cxr.errors import CohortError
+
+
+def picture(path: Path, seed: int) -> Path:
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 36), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def crash(path: Path, max_pixels: int) -> File:
+    """Stands for a decoder that crashes on some files."""
+    if "crash" in path.name:
+        os._exit(11)
+    return examine(path, max_pixels)
+
+
+def crash_all(paths: list[Path], max_pixels: int) -> list[File]:
+    return [crash(path, max_pixels) for path in paths]
+
+
+def test_one_answer_a_path_in_order(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    paths = [picture(tmp_path / "b.png", 1), tmp_path / "gone.png", tmp_path / "text.png", tmp_path]
+    found = Inventory().take(paths)
+    assert [(file.width, file.height) for file in found] == [(36, 40), (0, 0), (0, 0), (0, 0)]
+    assert found[0].reason == ""
+    assert found[1].reason == "file missing"
+    assert found[3].reason == "unreadable: no regular file"
+    assert found[2].reason == "unreadable: is no image of a known format"
+    assert len(found[2].sha256) == 64
+    assert fingerprints(found[:1]).shape == (1, 64, 64)
+
+
+def test_what_is_known_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [picture(tmp_path / f"{number}.png", number) for number in range(5)]
+    database = tmp_path / "out" / "files.sqlite"
+    seen: list[tuple[int, int]] = []
+    first = Inventory(database).take(paths[:4], progress=lambda *step: seen.append(step))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    read: list[Path] = []
+    monkeypatch.setattr(
+        inventory, "examine", lambda path, most: read.append(path) or examine(path, most)
+    )
+    os.utime(picture(paths[2], 99), (1, 1))
+    again = Inventory(database).take(paths, progress=lambda *step: seen.append(step))
+    assert read == [paths[2], paths[4]]
+    assert seen[4:] == [(4, 5), (5, 5)]
+    assert again[:2] == first[:2]
+    assert again[2] != first[2]
+
+
+def test_interrupted_work_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [picture(tmp_path / f"{number}.png", number) for number in range(6)]
+
+    def stop(done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    database = tmp_path / "files.sqlite"
+    with pytest.raises(KeyboardInterrupt):
+        Inventory(database).take(paths, progress=stop)
+    read: list[Path] = []
+    monkeypatch.setattr(
+        inventory, "examine", lambda path, most: read.append(path) or examine(path, most)
+    )
+    Inventory(database).take(paths)
+    assert read == paths[4:]
+
+
+def test_another_limit_reads_anew(tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png", 1)
+    database = tmp_path / "files.sqlite"
+    assert Inventory(database).take([path])[0].reason == ""
+    refused = Inventory(database, max_pixels=1024).take([path])[0]
+    assert refused.reason == "unreadable: has 36 x 40 pixels, the limit is 1024 in all"
+
+
+def test_foreign_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "files.sqlite").write_text("no database, and longer than its header would be" * 9)
+    with pytest.raises(CohortError, match=r"files\.sqlite' is no list of files .* delete it"):
+        Inventory(tmp_path / "files.sqlite")
+
+
+def test_name_that_is_no_unicode_is_kept(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
+    picture(path, 1)
+    database = tmp_path / "files.sqlite"
+    assert Inventory(database).take([path]) == Inventory(database).take([path])
+
+
+def test_processes_answer_as_one_does_and_a_crash_costs_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [picture(tmp_path / f"{number:02}.png", number) for number in range(6)]
+    paths.insert(3, picture(tmp_path / "crash.png", 1))
+    expected = Inventory().take(paths)
+    monkeypatch.setattr(inventory, "_WORTH", 1)
+    assert Inventory().take(paths, processes=2) == expected
+    monkeypatch.setattr(inventory, "_CHUNK", 2)
+    monkeypatch.setattr(inventory, "_examine_all", crash_all)
+    found = Inventory().take(paths, processes=2)
+    assert found[3].reason == CRASHED
+    assert found[:3] + found[4:] == expected[:3] + expected[4:]
