@@ -28,7 +28,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 COMMANDS = (
     *("demo", "run", "train", "evaluate", "export", "models", "predict", "explain"),
-    *("cohort build", "cohort check"),
+    *("cohort build", "cohort check", "cohort show", "cohort fetch"),
 )
 
 

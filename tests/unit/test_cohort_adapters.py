@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from covid_cxr.cohort import datasets
-from covid_cxr.cohort.records import Record, age_of, sex_of, view_of
+from covid_cxr.cohort.records import Record, age_of, host_of, offset_of, sex_of, view_of
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError, UnknownName
 
@@ -27,7 +27,16 @@ def test_folder_and_csv_are_never_recognised():
 
 @pytest.mark.parametrize(
     ("raw", "years"),
-    [("65", 65), ("50+", 50), ("058Y", 58), ("006M", 0.5), (" 7 ", 7), ("12.5", 12.5)],
+    [
+        ("65", 65),
+        ("50+", 50),
+        ("058Y", 58),
+        ("006M", 0.5),
+        ("012W", 84 / 365.25),  # twelve weeks are 84 days
+        ("0.03", 0.03),
+        (" 7 ", 7),
+        ("12.5", 12.5),
+    ],
 )
 def test_age(raw: str, years: float):
     assert age_of(raw) == pytest.approx(years)
@@ -60,7 +69,27 @@ def test_sex(raw: str, sex: str):
     assert sex_of(raw) == sex
 
 
-MILA = "patientid,sex,age,finding,view,modality,folder,filename,url,license\n"
+@pytest.mark.parametrize(
+    ("raw", "days"), [("0", 0), ("-360", -360), (" 7 ", 7), ("2.5", 2.5), ("+3", 3)]
+)
+def test_offset(raw: str, days: float):
+    assert offset_of(raw) == days
+
+
+@pytest.mark.parametrize("raw", ["", "?", "5-7", "a few", "nan", "inf", "1e3"])
+def test_offset_unknown(raw: str):
+    assert math.isnan(offset_of(raw))
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("https://www.NEJM.org/x", "nejm.org"), ("nejm.org", ""), ("https://[x", ""), ("", "")],
+)
+def test_host(url: str, host: str):
+    assert host_of(url) == host
+
+
+MILA = "patientid,offset,sex,age,finding,view,modality,folder,filename,url,license\n"
 
 
 def mila(root: Path, row: str) -> Record:
@@ -69,20 +98,20 @@ def mila(root: Path, row: str) -> Record:
 
 
 def test_mila_site_is_the_host_without_www(tmp_path: Path):
-    row = mila(tmp_path, "012,M,65,SARS,PA,X-ray,images,a.jpg,https://www.NEJM.org/x,CC BY")
+    row = mila(tmp_path, "012,-5,M,65,SARS,PA,X-ray,images,a.jpg,https://www.NEJM.org/x,CC BY")
     assert (row.site, row.patient_id, row.path) == ("nejm.org", "012", "images/a.jpg")
-    assert row.license == "CC BY"
-    assert mila(tmp_path, "1,,,SARS,,X-ray,images,a.jpg,,").site == ""
+    assert (row.license, row.offset) == ("CC BY", -5)
+    assert mila(tmp_path, "1,,,,SARS,,X-ray,images,a.jpg,,").site == ""
 
 
 def test_mila_volume_is_ct_and_row_without_patient_its_own(tmp_path: Path):
-    assert mila(tmp_path, "1,,,SARS,,,volumes,a.nii.gz,,").modality == "CT"
-    assert mila(tmp_path, ",,,SARS,,X-ray,images,a.jpg,,").patient_id == "file-a.jpg"
+    assert mila(tmp_path, "1,,,,SARS,,,volumes,a.nii.gz,,").modality == "CT"
+    assert mila(tmp_path, ",,,,SARS,,X-ray,images,a.jpg,,").patient_id == "file-a.jpg"
 
 
 def test_missing_column_is_named(tmp_path: Path):
     (tmp_path / "metadata.csv").write_text("patientid,finding\n1,SARS\n", encoding="utf-8")
-    with pytest.raises(CohortError, match="lacks column sex, age, view"):
+    with pytest.raises(CohortError, match="lacks column offset, sex, age, view"):
         read("mila", tmp_path)
 
 
@@ -94,14 +123,15 @@ def test_table_that_is_none_is_a_cohort_error(tmp_path: Path, content: bytes):
 
 
 def test_figure1_letter_numbers_images_of_one_patient(tmp_path: Path):
-    text = "patientid,sex,age,finding,view,modality\n" + "".join(
-        f"COVID-{n},,,,,\n" for n in ("00003a", "00003b", "00004")
+    text = "patientid,offset,sex,age,finding,view,modality\n" + "".join(
+        f"COVID-{n},8,,,,,\n" for n in ("00003a", "00003b", "00004")
     )
     (tmp_path / "metadata.csv").write_text(text, encoding="latin-1")
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "COVID-00003b.png").touch()
     rows = read("figure1", tmp_path)
     assert [row.patient_id for row in rows] == ["COVID-00003", "COVID-00003", "COVID-00004"]
+    assert {row.offset for row in rows} == {8}
     assert rows[0].path == "images/COVID-00003a.jpg"  # absent: `build` says "file missing"
     assert rows[1].path == "images/COVID-00003b.png"
 

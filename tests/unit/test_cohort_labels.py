@@ -1,11 +1,22 @@
 import pytest
 
-from covid_cxr.cohort.labels import LABELS, OTHER, UNKNOWN, finding_of, resolve
+from covid_cxr.cohort.labels import (
+    EXCLUDED,
+    HEADER_UNREADABLE,
+    LABELS,
+    NOT_CHOSEN,
+    OTHER,
+    UNKNOWN,
+    UNTOLD,
+    finding_of,
+    resolve,
+)
 from covid_cxr.errors import CohortError
 
 GOLDEN = {
     "COVID-19": "covid-19",
     "COVID-19, ARDS": "covid-19",
+    "Covid": "covid-19",
     "Pneumonia/Viral/COVID-19": "covid-19",
     "No Finding": "normal",
     "No finding": "normal",
@@ -24,6 +35,12 @@ GOLDEN = {
     "Effusion|Mass": OTHER,
     "Infiltration": OTHER,
     "Tuberculosis": OTHER,
+    "Viral Pneumonia": "pneumonia",
+    "Lung Opacity": "pneumonia",
+    "No Lung Opacity / Not Normal": OTHER,
+    "No Lung Opacity": UNTOLD,
+    "Another instance of the study": "excluded: another instance of the study",
+    "Unreadable DICOM header": "excluded: unreadable DICOM header",
     "Allergic bronchopulmonary aspergillosis ": OTHER,
     "Cryptogenic Organizing Pneumonia": OTHER,
     "todo": UNKNOWN,
@@ -47,7 +64,9 @@ def test_own_table_goes_first():
 
 def test_table_has_only_lower_case_keys_and_known_answers():
     assert all(key == key.casefold().strip() for key in LABELS)
-    assert set(LABELS.values()) == {"normal", "pneumonia", "covid-19", UNKNOWN, OTHER}
+    answers = {"normal", "pneumonia", "covid-19", UNKNOWN, OTHER, UNTOLD}
+    marks = {EXCLUDED + NOT_CHOSEN, EXCLUDED + HEADER_UNREADABLE}
+    assert set(LABELS.values()) == answers | marks
 
 
 def test_labels_in_no_table_are_all_listed_with_counts():

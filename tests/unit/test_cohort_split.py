@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from covid_cxr.cohort.check import assert_no_leak, check
+from covid_cxr.cohort.check import check
 from covid_cxr.cohort.split import assign, components, grouped_folds
 from covid_cxr.config import CohortConfig
-from covid_cxr.errors import CohortError, LeakError
+from covid_cxr.errors import CohortError
 
 CONFIG = CohortConfig()
 
@@ -151,32 +151,3 @@ def test_more_folds_than_patients_is_an_error(k: int):
     cohort = table(["p", "p", "q", "r"]).assign(split=["train", "train", "val", "train"])
     with pytest.raises(CohortError, match="expected 2 to 3 folds"):
         grouped_folds(cohort, k, seed=1)
-
-
-def test_check_names_the_patient_and_a_pair():
-    cohort = table(["p", "p", "q"]).assign(split=["train", "test", "val"])
-    assert check(cohort) == ["patient 'p' is in test and train: i0001, i0000"]
-
-
-def test_check_names_a_duplicate_that_crosses():
-    cohort = table(["p", "q"], sha256=["ab" * 32] * 2).assign(split=["train", "external"])
-    assert check(cohort) == [
-        "the same file (sha256 abababababab) is in external and train: i0001, i0000"
-    ]
-
-
-def test_check_sees_a_chain_through_an_excluded_copy():
-    # p's excluded image is q's test image, so p's training image shows the same patient.
-    cohort = table(
-        ["p", "p", "q"], sha256=["1", "2", "2"], exclusion=["", "duplicate of i0002", ""]
-    )
-    cohort["split"] = ["train", "excluded", "test"]
-    assert len(check(cohort)) == 1
-    assert "linked patients" in check(cohort)[0]
-    assert "i0002, i0000" in check(cohort)[0]
-
-
-def test_leak_error_shows_the_first_and_counts_the_rest():
-    cohort = table([f"p{number // 2}" for number in range(12)]).assign(split=["train", "test"] * 6)
-    with pytest.raises(LeakError, match=r"^6 leaks between splits: patient 'p0' .*and 3 more"):
-        assert_no_leak(cohort)

@@ -45,6 +45,55 @@ def test_bad_settings_are_named(override: str, message: str) -> None:
         config.load(CONFIGS / "seed-protocol.yaml", [override])
 
 
+LEAVE_OUT = "cohort.strategy=leave-one-source-out"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([LEAVE_OUT], "'leave-one-source-out' needs held_out, the source to test on"),
+        ([LEAVE_OUT, "cohort.held_out=''"], "needs held_out, the source to test on"),
+        (["cohort.strategy=leave-one-site-out"], "needs held_out, the site to test on"),
+        (["cohort.held_out=nih"], "held_out is for leave-one-.*, not for strategy 'random'"),
+        (
+            ["cohort.strategy=lists", "cohort.lists=a.csv", "cohort.held_out=nih"],
+            "held_out is for leave-one-.*, not for strategy 'lists'",
+        ),
+        (
+            [LEAVE_OUT, "cohort.held_out=nih", "cohort.external=[nih]"],
+            "source 'nih' is both held_out and external",
+        ),
+        (["cohort.strategy=lists"], "'lists' needs lists, a CSV with image_id and split"),
+        (["cohort.lists=a.csv"], "lists is for strategy 'lists', not for 'random'"),
+        (
+            ["cohort.strategy=lists", "cohort.lists=a.csv", "cohort.external=[nih]"],
+            "the list says what is external; remove external",
+        ),
+        (["cohort.strategy=leave-one-out"], "'cohort.strategy' is 'leave-one-out'"),
+    ],
+)
+def test_a_strategy_without_what_it_needs_or_with_what_it_has_no_use_for(
+    overrides: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        config.load(None, overrides)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [LEAVE_OUT, "cohort.held_out=nih", "cohort.external=[mila]"],
+        ["cohort.strategy=leave-one-site-out", "cohort.held_out=nih", "cohort.external=[nih]"],
+        ["cohort.strategy=lists", "cohort.lists=lists/a.csv"],
+    ],
+)
+def test_a_strategy_with_what_it_needs(overrides: list[str], tmp_path: Path) -> None:
+    loaded = config.load(None, overrides)
+    (tmp_path / "config.json").write_text(config.dump(loaded))
+    assert config.load(tmp_path / "config.json") == loaded
+
+
 def test_a_file_that_is_no_config(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         config.load(tmp_path / "none.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -82,6 +83,7 @@ def run(
             data_root(data, chosen.data_root),
             out,
             command=command(*words),
+            processes=os.cpu_count() or 1,
             progress=progress,
         )
     show.summarise(folder.metrics(), out, json)

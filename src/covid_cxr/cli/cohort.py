@@ -1,4 +1,4 @@
-"""Commands on the table of images: cohort build, cohort check, cohort show."""
+"""Commands on the table of images: cohort build, check, show and fetch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from covid_cxr.cli import show
 from covid_cxr.cli.account import show_cohort
+from covid_cxr.cli.fetch import fetch
 from covid_cxr.cli.options import AsJson, Settings, data_root
 from covid_cxr.errors import ConfigError
 
@@ -20,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("build")(build_cohort)
     group.command("check")(check_cohort)
     group.command("show")(show_cohort)
+    group.command("fetch")(fetch)
     app.add_typer(group, name="cohort")
 
 
@@ -38,9 +40,19 @@ def build_cohort(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Find the data sets, exclude by rule, find duplicates, split by patient.
+    """Find the data sets, exclude by rule, find copies, split by patient.
 
-    Example: `covid-cxr cohort build --data DATA --out cohort`
+    The same command again reads only files that are new or have changed.
+
+    Examples:
+
+    - `covid-cxr cohort build --data DATA --out cohort`
+
+    - `covid-cxr cohort build --data DATA --out unseen -s cohort.strategy=leave-one-source-out
+      -s cohort.held_out=mila`
+
+    - `covid-cxr cohort build --data DATA --out ours --dataset dicom=/export
+      -s cohort.filters.views='[PA, AP]'`
     """
     from covid_cxr import config as configuration
     from covid_cxr.cohort import build, inventory
@@ -68,9 +80,9 @@ def build_cohort(
         show.as_json(summary.to_dict("records"))
         return
     show.out.print(summary.to_string(index=False))
-    excluded = int((found.cohort["split"] == "excluded").sum())
-    show.out.print(f"{excluded} rows excluded, see {out / 'attrition.csv'}", soft_wrap=True)
-    show.out.print(f"Cohort: {out / 'cohort.csv'}", soft_wrap=True)
+    for line in build.remarks(found):
+        show.out.print(line, soft_wrap=True, markup=False, highlight=False)
+    show.out.print(f"Cohort: {out / 'cohort.csv'}; accounts of it lie beside it", soft_wrap=True)
 
 
 def check_cohort(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from covid_cxr.cohort import datasets, duplicates, rules, schema, split
+from covid_cxr.cohort import datasets, duplicates, rules, schema, strategies
 from covid_cxr.cohort.check import assert_no_leak
 from covid_cxr.cohort.inventory import File, Inventory, fingerprints
 from covid_cxr.cohort.records import view_of
@@ -22,6 +23,9 @@ from covid_cxr.files import atomic_write
 from covid_cxr.images.raster import MAX_PIXELS
 
 Progress = Callable[[str, int, int], None]
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,9 @@ def build(
     copies = _add_groups(table, found, progress)
     rules.by_copies(table, config)
     _refuse_emptied(table)
-    table["split"] = split.assign(table, config, seed)
+    dealt = strategies.assign(table, config, seed, data_root)
+    rules.exclude(table, "split", dealt["reason"])
+    table["split"] = dealt["split"]
     cohort = table[list(schema.COLUMNS)]
     schema.validate(cohort)
     assert_no_leak(cohort)
@@ -127,6 +133,23 @@ def summary(cohort: pd.DataFrame) -> pd.DataFrame:
     counts["total"] = counts.sum(axis=1)
     counts.columns.name = None
     return counts.reset_index()
+
+
+def remarks(result: CohortResult) -> list[str]:
+    """Return what a person should know of a cohort: exclusions, copies, conflicts; a line each."""
+    removed = result.attrition.groupby("rule", sort=False)["removed"].sum()
+    reasons = ", ".join(f"{rule} {count}" for rule, count in removed[removed > 0].items())
+    lines = [f"{removed.sum()} rows excluded: {reasons}"] if reasons else ["no row excluded"]
+    shared = duplicates.overlap(result.duplicates)
+    shared = shared[shared["source"] != shared["other"]]
+    lines += [
+        f"{row.images} images of {row.source} and {row.images_of_other} of {row.other} are copies"
+        for row in shared.itertuples()
+    ]
+    conflicts = result.duplicates[result.duplicates["conflict"]]["duplicate_group"].nunique()
+    if conflicts:
+        lines.append(f"{conflicts} films carry different findings in different copies")
+    return lines
 
 
 def _described(sources: dict[str, Source], data_root: Path) -> pd.DataFrame:
@@ -206,8 +229,13 @@ def _refuse_unknown_external(config: CohortConfig, sources: dict[str, Source]) -
 
 
 def _refuse_emptied(table: pd.DataFrame) -> None:
+    """A source that a filter keeps out is named; one that is out for other reasons is a mistake."""
     for name, rows in table.groupby("source", sort=False):
-        if (rows["exclusion"] != "").all():
-            counts = rows["exclusion"].value_counts()
-            reasons = ", ".join(f"{why} ({count})" for why, count in counts.head(3).items())
-            raise CohortError(f"source '{name}' has no usable image left of {len(rows)}: {reasons}")
+        if (rows["exclusion"] == "").any():
+            continue
+        counts = rows["exclusion"].value_counts()
+        reasons = ", ".join(f"{why} ({count})" for why, count in counts.head(3).items())
+        told = f"source '{name}' has no usable image left of {len(rows)}: {reasons}"
+        if (rows["rule"] != "children").all() or (table["exclusion"] != "").all():
+            raise CohortError(told)
+        logger.warning("%s", told)

@@ -11,6 +11,7 @@ In a test of your own package, which registers "mine" under the entry point `cov
 
 from __future__ import annotations
 
+import math
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
@@ -18,8 +19,8 @@ import pytest
 
 from covid_cxr.cohort import datasets, labels
 from covid_cxr.cohort.build import build
-from covid_cxr.cohort.records import Record
-from covid_cxr.config import CohortConfig, DatasetConfig
+from covid_cxr.cohort.records import Record, view_of
+from covid_cxr.config import CohortConfig, DatasetConfig, FilterConfig
 from covid_cxr.errors import CohortError
 
 
@@ -66,7 +67,17 @@ class DatasetContract:
     def test_fields_hold_allowed_values(self, records: list[Record]) -> None:
         assert {record.sex for record in records} <= {"M", "F", ""}
         assert all(not record.age < 0 and not record.age > 120 for record in records)
-        assert all(w > 0 and h > 0 for record in records for _, _, w, h in record.boxes)
+        assert not any(math.isinf(record.offset) for record in records)
+        assert all(record.view == view_of(record.view) for record in records)
+
+    def test_boxes_have_an_area(self, records: list[Record]) -> None:
+        boxes = [box for record in records for box in record.boxes]
+        assert all(math.isfinite(sum(box)) for box in boxes)
+        assert all(width > 0 and height > 0 for _, _, width, height in boxes)
+
+    def test_a_record_an_image_file(self, records: list[Record]) -> None:
+        paths = [record.path for record in records]
+        assert len(set(paths)) == len(paths)
 
     def test_same_folder_gives_same_records(self, root: Path, records: list[Record]) -> None:
         again = datasets.adapter(self.options.adapter)(root, self.options)
@@ -87,7 +98,9 @@ class DatasetContract:
 
     def test_builds_a_cohort_with_prefixed_ids(self, root: Path, tmp_path: Path) -> None:
         options = self.options.model_copy(update={"path": root.name})
-        result = build(tmp_path, CohortConfig(datasets={"mine": options}), seed=0)
+        everyone = FilterConfig(paediatric_sources=True)
+        config = CohortConfig(datasets={"mine": options}, filters=everyone)
+        result = build(tmp_path, config, seed=0)
         assert result.cohort["image_id"].str.startswith("mine:").all()
         assert result.cohort["patient_id"].str.startswith("mine:").all()
         included = result.cohort[result.cohort["split"] != "excluded"]

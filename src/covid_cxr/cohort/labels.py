@@ -15,8 +15,12 @@ from covid_cxr.types import COVID, FINDINGS
 EXCLUDED = "excluded: "
 UNKNOWN = "excluded: label unknown"
 OTHER = "excluded: other finding"
+UNTOLD = "excluded: normal or other finding, not told apart"
+# What the adapter of DICOM exports writes in the place of a label.
+NOT_CHOSEN = "another instance of the study"
+HEADER_UNREADABLE = "unreadable DICOM header"
 
-_COVID = ("COVID-19", "COVID-19, ARDS", "Pneumonia/Viral/COVID-19")
+_COVID = ("COVID-19", "COVID-19, ARDS", "Covid", "Pneumonia/Viral/COVID-19")
 _NORMAL = ("normal", "No Finding", "No_findings", "No findings")
 # ARDS is a syndrome with many causes, COVID-19 among them: without a cause it is no label.
 _UNKNOWN = ("", "todo", "Unknown", "ARDS")
@@ -54,6 +58,7 @@ _PNEUMONIA = (
     "Herpes pneumonia, ARDS",
     "Invasive Aspergillosis",
     "Lobar Pneumonia",
+    "Lung Opacity",  # RSNA: marked by radiologists as suspicious of pneumonia
     "MRSA",
     "Multilobar Pneumonia",
     "Mycoplasma Bacterial Pneumonia",
@@ -96,6 +101,7 @@ _OTHER = (
     "Hernia",
     "Infiltration",
     "Mass",
+    "No Lung Opacity / Not Normal",
     "Nodule",
     "Pleural_Thickening",
     "Pneumothorax",
@@ -108,6 +114,9 @@ LABELS: dict[str, str] = {
         "pneumonia": _PNEUMONIA,
         UNKNOWN: _UNKNOWN,
         OTHER: _OTHER,
+        UNTOLD: ("No Lung Opacity",),
+        EXCLUDED + NOT_CHOSEN: (NOT_CHOSEN,),
+        EXCLUDED + HEADER_UNREADABLE: (HEADER_UNREADABLE,),
     }.items()
     for raw in raws
 }

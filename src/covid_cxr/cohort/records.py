@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pandas as pd
 
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError
-
 
 Box = tuple[float, float, float, float]
 
@@ -71,9 +71,10 @@ _VIEWS = {
     "lat": "L",
     "lateral": "L",
 }
-_AGE = re.compile(r"(\d+(?:\.\d+)?)([+YMD]?)", re.IGNORECASE)
-_YEARS = {"": 1.0, "+": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
+_AGE = re.compile(r"(\d+(?:\.\d+)?)([+YMWD]?)", re.IGNORECASE)
+_YEARS = {"": 1.0, "+": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _OLDEST = 120.0
+_DAYS = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def view_of(raw: str) -> str:
@@ -99,6 +100,24 @@ def age_of(raw: str) -> float:
         return math.nan
     years = float(match[1]) * _YEARS[match[2].upper()]
     return years if years <= _OLDEST else math.nan
+
+
+def offset_of(raw: str) -> float:
+    """Return days, before the first symptom or admission negative; anything but a number is NaN."""
+    text = raw.strip()
+    return float(text) if _DAYS.fullmatch(text) else math.nan
+
+
+def host_of(url: str) -> str:
+    """Return the publisher's host without "www.", "" where there is none.
+
+    >>> host_of("https://www.NEJM.org/doi/1"), host_of("n/a")
+    ('nejm.org', '')
+    """
+    try:
+        return (urlsplit(url.strip()).hostname or "").removeprefix("www.")
+    except ValueError:  # a bracket that opens no IPv6 address
+        return ""
 
 
 def read_table(path: Path, required: Iterable[str], encoding: str = "utf-8-sig") -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from covid_cxr.cohort import duplicates, labels
 from covid_cxr.cohort.split import components
+from covid_cxr.cohort.strategies import HELD_OUT
 from covid_cxr.config import CohortConfig, FilterConfig
 
 RULES = (
@@ -117,10 +118,9 @@ def _children(table: pd.DataFrame, filters: FilterConfig) -> pd.Series:
 
 def _preferred(table: pd.DataFrame, config: CohortConfig) -> pd.Series:
     """Tell the copies that stay before all others: those of a held-out source or site."""
-    column = {"leave-one-source-out": "source", "leave-one-site-out": "site"}.get(config.strategy)
-    if column is None:
+    if config.strategy not in HELD_OUT:
         return pd.Series(False, index=table.index)
-    return table[column] == config.held_out
+    return table[HELD_OUT[config.strategy]] == config.held_out
 
 
 def _further(table: pd.DataFrame, filters: FilterConfig) -> pd.Series:

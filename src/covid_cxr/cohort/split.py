@@ -1,4 +1,4 @@
-"""Splits and folds over patients and duplicates, stratified by source and finding."""
+"""Random splits and folds over patients and duplicates, stratified by source and finding."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def assign(cohort: pd.DataFrame, config: CohortConfig, seed: int) -> pd.Series:
     external = cohort["source"].isin(config.external)
     split[included & external] = "external"
     shares = (config.train, config.val, config.test)
-    dealt = _deal(cohort, included & ~external, shares, seed)
+    dealt = deal(cohort, included & ~external, shares, seed)
     split[dealt.index] = dealt.map(dict(enumerate(("train", "val", "test"))))
     return split
 
@@ -72,11 +72,18 @@ def grouped_folds(cohort: pd.DataFrame, k: int, seed: int) -> pd.Series:
     groups = components(cohort)[chosen].nunique()
     if not 2 <= k <= groups:
         raise CohortError(f"{k} folds over {groups} patients: expected 2 to {groups} folds")
-    return _deal(cohort, chosen, [1 / k] * k, seed).rename("fold")
+    return deal(cohort, chosen, [1 / k] * k, seed).rename("fold")
 
 
-def _deal(cohort: pd.DataFrame, chosen: pd.Series, shares: Sequence[float], seed: int) -> pd.Series:
-    """Return, for the chosen rows, the number of the share that each row's component fell to."""
+def deal(cohort: pd.DataFrame, chosen: pd.Series, shares: Sequence[float], seed: int) -> pd.Series:
+    """Return, for the chosen rows, the number of the share that each row's component fell to.
+
+    Args:
+        cohort: with `image_id, source, patient_id, finding, sha256, duplicate_group`.
+        chosen: bool a row; the others link components but are not dealt.
+        shares: sum to 1.
+        seed: of the draw.
+    """
     rows = cohort.loc[chosen, ["image_id", "source", "finding"]]
     rows = rows.assign(component=components(cohort)[chosen], rank=rows["finding"].map(_SEVERITY))
     # The worst finding of the component, and the source that shows it, make its stratum. Sorted by

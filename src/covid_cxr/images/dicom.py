@@ -68,7 +68,7 @@ _VIEW_CODES = {
 }
 # PS3.5 6.2, CS, and the hyphen of SNOMED RT: whatever else stands there might be a name.
 _CODE = re.compile(r"[A-Z0-9_ -]{1,16}")
-_HEADER_ROOM = 1 << 24
+_META_ROOM, _HEADER_ROOM = 1 << 11, 1 << 24
 
 
 def is_dicom(data: bytes) -> bool:
@@ -123,20 +123,26 @@ def decode(data: bytes, origin: str, max_pixels: int = raster.MAX_PIXELS) -> Rad
 def _open(data: bytes, most: int) -> Any:
     """Parse; of a deflated object at most `most` bytes are inflated (PS3.5 A.5)."""
     preamble = data[128:132] == b"DICM"
-    if DeflatedExplicitVRLittleEndian.encode() not in data[:2048]:
-        return dcmread(BytesIO(data), force=not preamble)
-    stream = BytesIO(data)
-    stream.seek(132 if preamble else 0)
-    elements = data_element_generator(stream, False, True, lambda tag, *_: tag.group != 2)
-    meta = FileMetaDataset({element.tag: element for element in elements})
+    if DeflatedExplicitVRLittleEndian.encode() in data[:_META_ROOM]:
+        stream = BytesIO(data)
+        stream.seek(132 if preamble else 0)
+        elements = data_element_generator(stream, False, True, lambda tag, *_: tag.group != 2)
+        meta = FileMetaDataset({element.tag: element for element in elements})
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            content = _inflated(data[stream.tell() :], most)
+            dataset: Any = read_dataset(BytesIO(content), False, True)
+            dataset.file_meta = meta
+            return dataset
+    return dcmread(BytesIO(data), force=not preamble)
+
+
+def _inflated(packed: bytes, most: int) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    content = inflater.decompress(data[stream.tell() :], most)
+    content = inflater.decompress(packed, most)
     if not inflater.eof:
         state = "cut short" if len(content) < most else f"larger than {most} bytes"
         raise UnreadableImage(f"is deflated DICOM, {state}")
-    dataset: Any = read_dataset(BytesIO(content), False, True)
-    dataset.file_meta = meta
-    return dataset
+    return content
 
 
 def _check(dataset: Any, max_pixels: int) -> None:
@@ -175,7 +181,7 @@ def _check_bits(dataset: Any) -> None:
     allocated, stored = _integer(dataset, "BitsAllocated"), _integer(dataset, "BitsStored")
     if allocated not in (1, 8, 16, 32) or not 1 <= stored <= allocated:
         raise UnreadableImage(
-            f"is DICOM with {stored} of {allocated} bits stored, expected up to 1, 8, 16 or 32"
+            f"is DICOM with {stored} of {allocated} bits stored, expected up to all of 1, 8, 16, 32"
         )
     if _integer(dataset, "PixelRepresentation") not in (0, 1):
         raise UnreadableImage("is DICOM that does not say whether its pixels are signed")

@@ -18,6 +18,12 @@ DATASETS: dict[str, str] = {
     "mila": "covid_cxr.cohort.datasets.mila:records",
     "figure1": "covid_cxr.cohort.datasets.figure1:records",
     "nih": "covid_cxr.cohort.datasets.nih:records",
+    "rsna": "covid_cxr.cohort.datasets.rsna:records",
+    "actualmed": "covid_cxr.cohort.datasets.actualmed:records",
+    "hannover": "covid_cxr.cohort.datasets.hannover:records",
+    "covid-cxnet": "covid_cxr.cohort.datasets.covid_cxnet:records",
+    "kaggle-covid19": "covid_cxr.cohort.datasets.kaggle:records",
+    "dicom": "covid_cxr.cohort.datasets.dicom:records",
     "folder": "covid_cxr.cohort.datasets.folder:records",
     "csv": "covid_cxr.cohort.datasets.manifest:records",
 }

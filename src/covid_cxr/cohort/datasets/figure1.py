@@ -13,6 +13,7 @@ from covid_cxr.cohort.records import (
     Record,
     age_of,
     header_of,
+    offset_of,
     pictures_below,
     read_table,
     sex_of,
@@ -20,15 +21,16 @@ from covid_cxr.cohort.records import (
 )
 from covid_cxr.config import DatasetConfig
 
-_COLUMNS = ("patientid", "sex", "age", "finding", "view", "modality")
+_COLUMNS = ("patientid", "offset", "sex", "age", "finding", "view", "modality")
 _MARK = "artifacts/distortion"
+_FILE_NAMES = ("filename", "imagename")  # of the Mila and the Actualmed table
 _SITE = "app.figure1.com"
 
 
 def recognise(root: Path) -> bool:
-    """Whether `metadata.csv` names images by patient (no column `filename`), beside `images`."""
+    """Whether `metadata.csv` names images by patient (no column of file names), beside `images`."""
     header = header_of(root / "metadata.csv", "latin-1")
-    own = header.issuperset((*_COLUMNS, _MARK)) and "filename" not in header
+    own = header.issuperset((*_COLUMNS, _MARK)) and header.isdisjoint(_FILE_NAMES)
     return own and (root / "images").is_dir()
 
 
@@ -54,6 +56,7 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
                 sex=sex_of(row["sex"]),
                 age=age_of(row["age"]),
                 modality=row["modality"].strip(),
+                offset=offset_of(row["offset"]),
             )
         )
     return found

@@ -2,19 +2,29 @@
 
 Cohen et al., arXiv 2003.11597. A patient is `patientid`, which the collection states for every
 row; a row without one would be its own patient. The site is the publisher: the host of `url`.
+`offset` counts days since the first symptoms or, where they are not known, since admission.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from covid_cxr.cohort.records import Record, age_of, header_of, read_table, sex_of, view_of
+from covid_cxr.cohort.records import (
+    Record,
+    age_of,
+    header_of,
+    host_of,
+    offset_of,
+    read_table,
+    sex_of,
+    view_of,
+)
 from covid_cxr.config import DatasetConfig
 
 _COLUMNS = (
     "patientid",
+    "offset",
     "sex",
     "age",
     "finding",
@@ -49,10 +59,11 @@ def _record(row: Mapping[str, str]) -> Record:
         path=f"{row['folder'].strip() or 'images'}/{row['filename'].strip()}",
         patient_id=row["patientid"].strip() or f"file-{row['filename'].strip()}",
         raw_finding=row["finding"].strip(),
-        site=(urlsplit(row["url"].strip()).hostname or "").removeprefix("www."),
+        site=host_of(row["url"]),
         view=view_of(row["view"]),
         sex=sex_of(row["sex"]),
         age=age_of(row["age"]),
         license=row["license"].strip(),
         modality="CT" if volume else row["modality"].strip(),
+        offset=offset_of(row["offset"]),
     )

@@ -1,0 +1,107 @@
+"""The command cohort fetch: public sets by name, an archive by its address, steps for the rest."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from covid_cxr.cli import show
+from covid_cxr.cli.options import AsJson
+from covid_cxr.errors import ConfigError
+
+if TYPE_CHECKING:
+    from covid_cxr.cohort.catalogue import DataSet
+
+
+def fetch(
+    context: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME|URL", help="A set of the list, or an https:// zip or tar."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Data root; the set gets a folder in it.")
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="Checksum the archive at URL must have.")
+    ] = None,
+    folder: Annotated[str | None, typer.Option(help="Another name for its folder.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the sets, as without NAME.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Fetch a data set; where a program may not, print the steps. What was broken off goes on.
+
+    Examples: `covid-cxr cohort fetch`, `covid-cxr cohort fetch mila --out DATA`,
+    `covid-cxr cohort fetch https://hospital.example/set.zip --sha256 HEX --out DATA`
+    """
+    from covid_cxr.cohort.catalogue import CATALOGUE
+    from covid_cxr.cohort.fetch import choose
+    from covid_cxr.cohort.fetch import fetch as bring
+
+    if name is None or listed:
+        _list(CATALOGUE, json)
+        return
+    chosen = choose(name, folder)
+    if chosen.how == "steps":
+        _explain(name, chosen, out, json)
+        return
+    if out is None:
+        raise ConfigError(f"where to put '{name}'? give the data root, --out DATA")
+    with show.progress(context) as progress:
+        found = bring(chosen, out, sha256, progress)
+    said = "sha256" if chosen.how == "https" else "commit"
+    if json:
+        lines = _entry(chosen) | {"folder": str(found.folder), said: found.version}
+        show.as_json(lines | {"new": found.new})
+        return
+    _say(f"{'Fetched' if found.new else 'Already there'}: {found.folder}, {said} {found.version}")
+    _terms(chosen)
+    _say(f"Next: covid-cxr cohort build --data {shlex.quote(str(out))} --out cohort")
+
+
+def _list(catalogue: dict[str, DataSet], machine: bool) -> None:
+    if machine:
+        show.as_json([{"name": name} | _entry(chosen) for name, chosen in catalogue.items()])
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    for column in ("name", "GB", "how", "licence"):
+        table.add_column(column, no_wrap=column == "name")
+    for name, chosen in catalogue.items():
+        how = "steps to follow" if chosen.how == "steps" else chosen.how
+        table.add_row(name, f"{chosen.gigabytes:g}", how, chosen.license)
+    show.out.print(table)
+    _say("Sizes are rough. To fetch one, or see its steps: covid-cxr cohort fetch NAME --out DATA")
+
+
+def _explain(name: str, chosen: DataSet, out: Path | None, machine: bool) -> None:
+    root = shlex.quote(str(out)) if out else "DATA"
+    steps = [step.replace("{data}", root) for step in chosen.steps]
+    if machine:
+        show.as_json({"name": name} | _entry(chosen) | {"steps": steps})
+        return
+    _say(f"'{name}' wants a browser or an account. The steps, with {root} as your data root:")
+    for number, step in enumerate(steps, 1):
+        _say(f"{number}. {step}")
+    _terms(chosen)
+
+
+def _terms(chosen: DataSet) -> None:
+    for what, said in (("Licence", chosen.license), ("Cite", chosen.cite), ("Note", chosen.note)):
+        if said:
+            _say(f"{what}: {said}")
+
+
+def _entry(chosen: DataSet) -> dict[str, Any]:
+    from covid_cxr.cohort.download import address
+
+    where = address(chosen.where) if chosen.how == "https" else chosen.where
+    fields = ("how", "gigabytes", "license", "cite", "note")
+    return {"where": where} | {field: getattr(chosen, field) for field in fields}
+
+
+def _say(text: str) -> None:
+    show.out.print(text, soft_wrap=True, markup=False, highlight=False)

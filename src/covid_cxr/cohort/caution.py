@@ -1,0 +1,132 @@
+"""What the confounding table means, in words that follow from its numbers alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from covid_cxr.types import COVID
+
+_STRONG = 0.3  # Cramer's V, see `confounding.strength`
+_TELLS, _TELLS_WELL = 0.6, 0.7  # AUROC of the guesser; from 0.7 a test is called acceptable
+_ADVICE = (
+    "Trust scores inside one source, hold out whole sources or sites, and audit what the model "
+    "looks at."
+)
+
+
+@dataclass(frozen=True)
+class Caution:
+    """Sentences for a reader, and whether they warn.
+
+    Attributes:
+        warns: some column predicts the finding, or there is nothing to compare sources with.
+        sentences: in reading order.
+    """
+
+    warns: bool
+    sentences: tuple[str, ...]
+
+
+def caution(confounding: pd.DataFrame, by_source: pd.DataFrame) -> Caution:
+    """Return what a reader must know before believing a pooled score.
+
+    A column warns from a Cramer's V of 0.3 or an AUROC of 0.6; from 0.7 on, where Hosmer and
+    Lemeshow (Applied Logistic Regression, 2000) begin to call discrimination acceptable, a model
+    that knows the column alone can pass for a good one.
+
+    Args:
+        confounding: as `confounding.confounding` returns it.
+        by_source: images a source (index), a column a finding, and `total`.
+    """
+    sources = by_source[by_source["total"] > 0]
+    if sources.empty:
+        return Caution(True, ("No image is included, so there is nothing to predict.",))
+    findings = sources.drop(columns="total").sum()
+    shown = list(findings.index[findings > 0])
+    if len(shown) == 1:
+        return Caution(True, (f"Every image is {shown[0]}, so there is nothing to tell apart.",))
+    lines = {str(line["column"]): line for line in confounding.to_dict("records")}
+    source, alone = lines.pop("source"), len(sources) == 1
+    others = sorted(filter(_warns, lines.values()), key=lambda line: -_number(line["auroc"]))
+    view = [line for name, line in lines.items() if name.startswith("view") and not _warns(line)]
+    sentences = [
+        _only(str(sources.index[0])) if alone else _about(source),
+        *_one_class(sources),
+        *(_about(line, also=_tells(source) and _tells(line)) for line in others),
+        *map(_about, view),
+    ]
+    predicted = bool(others) or _warns(source)
+    return Caution(alone or predicted, (*sentences, *([_ADVICE] if predicted else [])))
+
+
+def _warns(line: dict[str, Any]) -> bool:
+    return _number(line["cramers_v"]) >= _STRONG or _number(line["auroc"]) >= _TELLS
+
+
+def _only(source: str) -> str:
+    return f"All images come from {source}; nothing here shows how a model does elsewhere."
+
+
+def _tells(line: dict[str, Any]) -> bool:
+    return _number(line["auroc"]) >= _TELLS
+
+
+def _about(line: dict[str, Any], also: bool = False) -> str:
+    """Say what one column tells; `also`: it was said before that the source tells COVID-19."""
+    what = _subject(str(line["column"]))
+    if not (_warns(line) or line["strength"]):
+        return f"{what} has too few levels or images to tell anything."
+    if not _warns(line):
+        much = "little" if line["strength"] == "little" else "something"
+        return f"{what} says {much} about the finding: {_measures(line)}."
+    if not _tells(line):
+        return f"{what} tells other findings apart rather than COVID-19: {_measures(line)}."
+    if also:
+        return f"{what} tells COVID-19 too: {_measures(line)}."
+    can = "score well" if line["auroc"] >= _TELLS_WELL else "gain"
+    return (
+        f"{what} tells COVID-19 from the rest with {_measures(line)}: a model can {can} "
+        "without reading lungs."
+    )
+
+
+def _subject(column: str) -> str:
+    noun = column.removesuffix(" stated").removesuffix(" band")
+    if column.endswith(" stated"):
+        return f"Whether the {noun} is stated"
+    return f"{noun.capitalize()} alone"
+
+
+def _measures(line: dict[str, Any]) -> str:
+    """Return "AUROC 0.95 (Cramer's V 0.87, very strong)", with what is not defined left out."""
+    area = "not defined" if math.isnan(line["auroc"]) else f"{line['auroc']:.2f}"
+    if not line["strength"]:
+        return f"AUROC {area}"
+    return f"AUROC {area} (Cramer's V {line['cramers_v']:.2f}, {line['strength']})"
+
+
+def _one_class(sources: pd.DataFrame) -> list[str]:
+    """Name the sources without COVID-19, and those with nothing else, where there are several."""
+    if len(sources) == 1:
+        return []
+    without = sources.index[sources[COVID] == 0]
+    alone = sources.index[sources[COVID] == sources["total"]]
+    nothing = "nothing else" if len(without) else "nothing but covid-19"
+    said = [_hold(without, "no covid-19"), _hold(alone, nothing)]
+    told = "; ".join(filter(None, said))
+    return [f"{told}."] if told else []
+
+
+def _hold(names: Sequence[str], what: str) -> str:
+    if not len(names):
+        return ""
+    return f"{', '.join(names)} {'holds' if len(names) == 1 else 'hold'} {what}"
+
+
+def _number(value: float) -> float:
+    return 0.0 if math.isnan(value) else float(value)

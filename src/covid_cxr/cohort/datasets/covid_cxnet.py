@@ -1,0 +1,81 @@
+"""COVID-CXNet: `chest_xray_images/covid19/`, and `metadata.csv` for about half of its files.
+
+Haghanifar et al. 2020, github.com/armiro/COVID-CXNet: films gathered from publications and web
+pages. Other collections hold many of them too; only the search for near duplicates keeps such
+copies on one side of a split. A patient is `patient_id`; a file that the table does not name is its
+own patient and has COVID-19, as its folder says. The site is the publisher: the host of `url`.
+`offset` is `admission_offset`, or `symptom_offset` for a patient of whom no film has the former, so
+that the films of one patient are counted alike. Ages below 1 are years too: 0.03 is eleven days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from covid_cxr.cohort.records import (
+    Record,
+    age_of,
+    header_of,
+    host_of,
+    offset_of,
+    pictures_below,
+    read_table,
+    sex_of,
+    view_of,
+)
+from covid_cxr.config import DatasetConfig
+
+_COLUMNS = (
+    "filename",
+    "patient_id",
+    "sex",
+    "age",
+    "view",
+    "label",
+    "admission_offset",
+    "symptom_offset",
+    "url",
+)
+_TABLE = "metadata.csv"
+_FOLDER = "chest_xray_images/covid19"
+_FINDING = "COVID-19"
+
+
+def recognise(root: Path) -> bool:
+    """Whether `metadata.csv` has this collection's columns, beside its folder of images."""
+    return (root / _FOLDER).is_dir() and header_of(root / _TABLE).issuperset(_COLUMNS)
+
+
+def records(root: Path, options: DatasetConfig) -> list[Record]:
+    """Return one record a row of `metadata.csv`, then one a file that it does not name.
+
+    Raises:
+        CohortError: no metadata, a column missing or no rows.
+    """
+    rows = read_table(root / _TABLE, _COLUMNS).to_dict("records")
+    admitted = {row["patient_id"] for row in rows if row["admission_offset"].strip()}
+    described = [_described(row, row["patient_id"] in admitted) for row in rows]
+    known = {record.path for record in described}
+    paths = (path.relative_to(root).as_posix() for path in pictures_below(root / _FOLDER))
+    return described + [_undescribed(path) for path in paths if path not in known]
+
+
+def _described(row: Mapping[str, str], admitted: bool) -> Record:
+    name = row["filename"].strip()
+    return Record(
+        image_id=name,
+        path=f"{_FOLDER}/{name}",
+        patient_id=row["patient_id"].strip() or f"file-{name}",
+        raw_finding=row["label"].strip(),
+        site=host_of(row["url"]),
+        view=view_of(row["view"]),
+        sex=sex_of(row["sex"]),
+        age=age_of(row["age"]),
+        offset=offset_of(row["admission_offset" if admitted else "symptom_offset"]),
+    )
+
+
+def _undescribed(path: str) -> Record:
+    name = path.removeprefix(f"{_FOLDER}/")
+    return Record(image_id=name, path=path, patient_id=f"file-{name}", raw_finding=_FINDING)

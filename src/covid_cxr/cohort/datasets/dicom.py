@@ -1,0 +1,216 @@
+"""DICOM files in any nesting, and a CSV that labels them.
+
+The CSV is `labels.csv` in the folder, or whatever file beside the DICOM files the configuration's
+path names. It has `finding` and exactly one of `SOPInstanceUID`, `AccessionNumber` and
+`StudyInstanceUID`. Only headers are read. View, sex, age and modality are the header's; the site
+is InstitutionName. Files that are no DICOM objects, and DICOMDIR, are passed over.
+
+Patients: PatientID; in a file without one, the PatientID of another file of its study, else the
+study stands for the patient. Patient and accession numbers reach `cohort.csv`: pseudonymise an
+export before it is used, and with one number a patient, or patients cannot be kept together.
+
+Which instance of a study: a label of a study or accession goes to one file, the first in this
+order: radiographs (CR, DX, DR, RG, XR) before other objects; single frames before several; the
+chest or no body part before another one; frontal or unstated views before others; primary before
+secondary images (ImageType); for presentation or unstated before for processing; PA, AP, AP
+Supine, unstated; the earliest acquisition; the smallest SOPInstanceUID. The other files stay in
+the cohort as excluded, so that the attrition counts them. If the first one is unusable (a CT, a
+lateral view), the rules leave it out as such and the study has no image. A body part alone leaves
+nothing out, because every hospital writes it in its own way.
+
+A label without a file becomes a record whose file is missing, a damaged header one that is
+excluded as unreadable. Of several files with one SOPInstanceUID the first by path is taken.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from covid_cxr.cohort.headers import described, quiet, read_header
+from covid_cxr.cohort.labels import HEADER_UNREADABLE, NOT_CHOSEN
+from covid_cxr.cohort.records import Record, header_of, pictures_below, read_table
+from covid_cxr.config import DatasetConfig
+from covid_cxr.errors import CohortError
+
+logger = logging.getLogger(__name__)
+
+NAME = "labels.csv"
+KEYS = ("SOPInstanceUID", "AccessionNumber", "StudyInstanceUID")
+_RADIOGRAPHS = ("CR", "DX", "DR", "RG", "XR")
+_FRONTAL = ("PA", "AP", "AP Supine", "")
+_CHEST = ("chest", "thorax", "torax", "lung", "rib")
+_Rank = tuple[bool | int | str, ...]
+
+
+class _Film(NamedTuple):
+    """One file: what it becomes, what may label it, and its place among the files of a study."""
+
+    record: Record
+    study: str = ""
+    key: str = ""
+    rank: _Rank = ()
+
+
+def recognise(root: Path) -> bool:
+    """Whether `labels.csv` has `finding` and a column of DICOM identifiers."""
+    header = header_of(root / NAME)
+    return "finding" in header and not header.isdisjoint(KEYS)
+
+
+def records(root: Path, options: DatasetConfig) -> list[Record]:
+    """Return one record a DICOM file, then one a label that no file has.
+
+    `root` is the folder that holds `labels.csv`, or the CSV file itself.
+
+    Raises:
+        CohortError: no CSV, `finding` or the key column missing, several key columns, a row
+            without key, two findings for one key, a labelled key on films of two patients, or
+            no label that fits any file.
+    """
+    folder, table = (root, root / NAME) if root.is_dir() else (root.parent, root)
+    key, labels = _labels(table)
+    with quiet():
+        films = _once(_films(folder, key))
+    chosen = _chosen(films, labels, key)
+    missing = [value for value in labels if value not in chosen]
+    if not chosen:
+        raise CohortError(
+            f"none of {len(films)} DICOM files below '{folder}' has a {key} that '{table}' labels, "
+            f"such as '{missing[0]}'; files and labels must come from the same export"
+        )
+    if missing:
+        logger.warning("no file for %d of the labels, such as '%s'", len(missing), missing[0])
+    patients = {film.study: film.record.patient_id for film in films if film.record.patient_id}
+    found = [
+        replace(
+            film.record,
+            patient_id=_patient(film, patients),
+            raw_finding=_finding(film, labels, chosen),
+        )
+        for film in films
+    ]
+    return found + [_without_file(value, labels[value]) for value in missing]
+
+
+def _labels(table: Path) -> tuple[str, dict[str, str]]:
+    """Return the key column's name and key -> finding."""
+    rows = read_table(table, ("finding",))
+    keys = [key for key in KEYS if key in rows.columns]
+    if len(keys) != 1:
+        raise CohortError(
+            f"'{table}' has the key columns {', '.join(keys) or '(none)'}; expected exactly one of "
+            f"{', '.join(KEYS)}"
+        )
+    labels: dict[str, str] = {}
+    for number, row in enumerate(rows.to_dict("records"), start=2):
+        value, finding = row[keys[0]].strip(), row["finding"].strip()
+        if not value:
+            raise CohortError(f"'{table}' line {number} lacks {keys[0]}; fill it in")
+        if labels.setdefault(value, finding) != finding:
+            raise CohortError(
+                f"'{table}' gives {keys[0]} '{value}' the findings '{labels[value]}' and "
+                f"'{finding}'; keep one"
+            )
+    return keys[0], labels
+
+
+def _films(folder: Path, key: str) -> Iterator[_Film]:
+    """Yield one film a DICOM object, in order of path."""
+    others = 0
+    for number, path in enumerate(pictures_below(folder), start=1):
+        film = _film(path, path.relative_to(folder).as_posix(), key)
+        if number % 10_000 == 0:
+            logger.info("looked into %d files below '%s'", number, folder)
+        if film is None:
+            others += 1
+        else:
+            yield film
+    logger.info("%d files below '%s' are no DICOM objects and are passed over", others, folder)
+
+
+def _film(path: Path, name: str, key: str) -> _Film | None:
+    file = f"file-{name}"
+    try:
+        header = read_header(path)
+    except CohortError as error:
+        logger.info("%s", error)
+        return _Film(Record(file, name, patient_id=file, raw_finding=HEADER_UNREADABLE))
+    if header is None:
+        return None
+    record = Record(
+        image_id=header["SOPInstanceUID"] or file,
+        path=name,
+        patient_id=header["PatientID"],
+        raw_finding="",
+        site=header["InstitutionName"],
+    )
+    record = described(record, header)
+    return _Film(record, header["StudyInstanceUID"], header[key], _rank(header, record))
+
+
+def _rank(header: Mapping[str, str], record: Record) -> _Rank:
+    """Smaller is taken first; the order stands at the top of this file."""
+    frames, body = header["NumberOfFrames"], header["BodyPartExamined"].casefold()
+    taken = header["AcquisitionDate"]
+    return (
+        record.modality not in _RADIOGRAPHS,
+        frames.isdecimal() and int(frames) > 1,
+        body != "" and not any(word in body for word in _CHEST),
+        record.view not in _FRONTAL,
+        "SECONDARY" in header["ImageType"],
+        header["PresentationIntentType"] == "FOR PROCESSING",
+        _FRONTAL.index(record.view) if record.view in _FRONTAL else len(_FRONTAL),
+        taken == "",
+        taken + header["AcquisitionTime"],
+        record.image_id,
+    )
+
+
+def _once(films: Iterable[_Film]) -> list[_Film]:
+    first: dict[str, _Film] = {}
+    repeated = []
+    for film in films:
+        if first.setdefault(film.record.image_id, film) is not film:
+            repeated.append(film.record.path)
+    if repeated:
+        said = "%d files repeat another's SOPInstanceUID and are left out, such as '%s'"
+        logger.warning(said, len(repeated), repeated[0])
+    return list(first.values())
+
+
+def _chosen(films: Iterable[_Film], labels: Mapping[str, str], key: str) -> dict[str, _Film]:
+    """Return labelled key -> the film that carries the label."""
+    best: dict[str, _Film] = {}
+    patients: dict[str, str] = {}
+    for film in films:
+        if film.key not in labels:
+            continue
+        best[film.key] = min(best.get(film.key, film), film, key=lambda each: each.rank)
+        patient = film.record.patient_id
+        if patient and patients.setdefault(film.key, patient) != patient:
+            raise CohortError(
+                f"{key} '{film.key}' stands on films of two patients; label them by SOPInstanceUID"
+            )
+    return best
+
+
+def _patient(film: _Film, stated: Mapping[str, str]) -> str:
+    """Return a film's patient; `stated` has the patient of each study."""
+    alone = f"study-{film.study}" if film.study else f"file-{film.record.path}"
+    return film.record.patient_id or stated.get(film.study or alone, alone)
+
+
+def _finding(film: _Film, labels: Mapping[str, str], chosen: Mapping[str, _Film]) -> str:
+    if film.key not in labels:
+        return film.record.raw_finding  # "", or that the header is unreadable
+    return labels[film.key] if chosen[film.key] is film else NOT_CHOSEN
+
+
+def _without_file(value: str, finding: str) -> Record:
+    name = f"label-{value}"
+    return Record(name, f"missing/{quote(name, safe='')}", patient_id=name, raw_finding=finding)

@@ -1,0 +1,72 @@
+"""The COVID-19 image repository of Hannover: `data.csv` and `png/<image_id>.png`.
+
+Winther et al., github.com/ml-workgroup/covid-19-image-repository. Every patient has COVID-19. A
+patient is `patient_id`; one without it would be its own. The table counts `admission_offset` from
+the film to the admission (a film of the sixth day has -6), so the sign is turned here: `offset` is
+days since admission. Films from weeks before admission occur, and may not show the disease yet; a
+time window in the filters leaves them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from covid_cxr.cohort.records import (
+    Record,
+    age_of,
+    header_of,
+    offset_of,
+    read_table,
+    sex_of,
+    view_of,
+)
+from covid_cxr.config import DatasetConfig
+
+_COLUMNS = (
+    "patient_id",
+    "image_id",
+    "sex",
+    "age",
+    "admission_offset",
+    "icu_admission_offset",
+    "death_offset",
+    "modality",
+    "projection",
+)
+_TABLE = "data.csv"
+_FINDING = "COVID-19"
+_SITE = "Hannover Medical School"
+_LICENSE = "CC BY 3.0"
+
+
+def recognise(root: Path) -> bool:
+    """Whether `data.csv` has this repository's columns, beside a folder `png`."""
+    return (root / "png").is_dir() and header_of(root / _TABLE).issuperset(_COLUMNS)
+
+
+def records(root: Path, options: DatasetConfig) -> list[Record]:
+    """Return one record a row of `data.csv`.
+
+    Raises:
+        CohortError: no table, a column missing or no rows.
+    """
+    table = read_table(root / _TABLE, _COLUMNS)
+    return [_record(row) for row in table.to_dict("records")]
+
+
+def _record(row: Mapping[str, str]) -> Record:
+    image, sex = row["image_id"].strip(), row["sex"].strip()
+    return Record(
+        image_id=image,
+        path=f"png/{image}.png",
+        patient_id=row["patient_id"].strip() or f"file-{image}",
+        raw_finding=_FINDING,
+        site=_SITE,
+        view=view_of(row["projection"]),
+        sex="F" if sex == "w" else sex_of(sex),  # its description says m/w, its rows m/f
+        age=age_of(row["age"]),
+        license=_LICENSE,
+        modality=row["modality"].strip(),
+        offset=0.0 - offset_of(row["admission_offset"]),
+    )

@@ -1,0 +1,240 @@
+"""What a compressed frame says of itself, and the two codings that are decoded here.
+
+The header of a compressed frame may contradict the object around it, and decoders believe the
+header: it is read, and compared, before a decoder allocates anything.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import gdcm  # type: ignore[import-untyped]
+import numpy as np
+from numpy.typing import NDArray
+
+from covid_cxr.errors import UnreadableImage
+
+JPEG, JPEG_12, JPEG_LOSSLESS = "8-bit JPEG", "12-bit JPEG", "lossless JPEG"
+JPEG_LS, JPEG_2000, RLE = "JPEG-LS", "JPEG 2000", "RLE"
+
+# ITU-T T.81 table B.1 and T.87 C.1.
+_SOI, _EOI, _SOS, _APP14 = b"\xff\xd8", b"\xff\xd9", 0xDA, 0xEE
+_BASELINE, _EXTENDED, _PROGRESSIVE, _LOSSLESS, _LS = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7
+_FRAMES = frozenset((*range(0xC0, 0xD0), _LS)) - {0xC4, 0xC8, 0xCC}
+_TABLES = (0xC4, 0xDB, 0xDD)  # Huffman, quantisation, restart interval
+# Inside a scan only stuffed zeros and restart markers may follow 0xFF.
+_SCAN_BREAK = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_JP2_SIGNATURE = b"\0\0\0\x0cjP  "
+_CODESTREAM = b"\xff\x4f\xff\x51"
+_GDCM_SYNTAX = {JPEG_12: "1.2.840.10008.1.2.4.51", JPEG_LOSSLESS: "1.2.840.10008.1.2.4.57"}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The header of a compressed frame.
+
+    Attributes:
+        kind: the coding, in words.
+        width, height: pixels; 0 for RLE, which does not state them.
+        samples: samples a pixel; 0 for RLE.
+        bits: bits a sample; 0 for RLE.
+        adobe: an Adobe marker tells the decoder whether to turn YCbCr into RGB.
+    """
+
+    kind: str
+    width: int = 0
+    height: int = 0
+    samples: int = 0
+    bits: int = 0
+    adobe: bool = False
+
+
+def describe(frame: bytes) -> Stream:
+    """Read the header of a compressed frame.
+
+    Raises:
+        UnreadableImage: no known coding, or one without a decoder; a broken header.
+    """
+    if frame.startswith(_SOI):
+        return _describe_jpeg(frame)
+    if frame.startswith((_CODESTREAM[:2], _JP2_SIGNATURE)):
+        return _describe_jpeg_2000(frame)
+    # PS3.5 annex G.5: the number of segments, then where the first starts: after 64 bytes.
+    if len(frame) >= 64 and 1 <= frame[0] <= 15 and frame[1:8] == b"\0\0\0\x40\0\0\0":
+        return Stream(RLE)
+    raise UnreadableImage("holds compressed pixels that are no JPEG, JPEG-LS, JPEG 2000 or RLE")
+
+
+def closed(frame: bytes) -> bytes:
+    """Return a JPEG-LS frame up to its end marker; without one CharLS searches for seconds.
+
+    Raises:
+        UnreadableImage: no end marker.
+    """
+    end = frame.rfind(_EOI)
+    if end < 0:
+        raise UnreadableImage("holds a JPEG-LS stream that is cut short")
+    return frame[: end + len(_EOI)]
+
+
+def unpack_rle(frame: bytes, pixels: int, samples: int, width: int) -> NDArray[np.unsignedinteger]:
+    """Decode an RLE frame (PS3.5 annex G), never beyond the size that is asked for.
+
+    Args:
+        frame: the 64-byte header and the segments, one for each byte of each sample.
+        pixels: how many pixels are wanted.
+        samples: samples a pixel.
+        width: bytes a sample.
+
+    Returns:
+        Unsigned samples (pixels, samples).
+
+    Raises:
+        UnreadableImage: other than `samples * width` segments, or a segment too short.
+    """
+    count, *offsets = struct.unpack_from("<16I", frame)
+    if count != samples * width:
+        raise UnreadableImage(f"has {count} RLE segments, expected {samples * width}")
+    bounds = [*offsets[:count], len(frame)]
+    planes = [
+        np.frombuffer(_unpack_segment(frame[start:end], pixels), np.uint8)
+        for start, end in itertools.pairwise(bounds)
+    ]
+    bytewise = np.stack(planes, axis=-1).reshape(pixels, samples, width)
+    most_significant_first = np.dtype(f">u{width}")
+    return bytewise.view(most_significant_first)[..., 0].astype(f"u{width}")
+
+
+def decode_with_gdcm(frame: bytes, stream: Stream, photometric: str) -> NDArray[np.unsignedinteger]:
+    """Decode lossless or 12-bit JPEG.
+
+    Returns:
+        Unsigned samples (height * width * samples,), 8 or 16 bits wide, colour by pixel.
+
+    Raises:
+        UnreadableImage: the stream is damaged or cut short.
+    """
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((stream.width, stream.height, 1))
+    image.SetDataElement(_as_element(_rebuilt(frame)))
+    kind = gdcm.PhotometricInterpretation.GetPIType(photometric)
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
+    image.SetPlanarConfiguration(0)
+    syntax = gdcm.TransferSyntax.GetTSType(_GDCM_SYNTAX[stream.kind])
+    image.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    # 12 bits allocated, as in the stream: with 16 it first tries, and reports, the wrong decoder.
+    allocated = 12 if stream.kind == JPEG_12 else 8 if stream.bits <= 8 else 16
+    image.SetPixelFormat(gdcm.PixelFormat(stream.samples, allocated, stream.bits, stream.bits - 1))
+    text = image.GetBuffer()
+    if text is None:
+        raise UnreadableImage(f"holds a damaged {stream.kind} stream")
+    return np.frombuffer(text.encode("utf-8", "surrogateescape"), "u1" if allocated == 8 else "<u2")
+
+
+def _describe_jpeg(frame: bytes) -> Stream:
+    adobe = False
+    for marker, start, _ in _segments(frame):
+        adobe = adobe or (marker == _APP14 and frame[start + 4 : start + 9] == b"Adobe")
+        if marker in _FRAMES and start + 10 <= len(frame):
+            bits, height, width, samples = struct.unpack_from(">BHHB", frame, start + 4)
+            return Stream(_jpeg_kind(marker, bits), width, height, samples, bits, adobe)
+    raise UnreadableImage("holds a JPEG stream without a frame header")
+
+
+def _jpeg_kind(marker: int, bits: int) -> str:
+    if marker in (_BASELINE, _EXTENDED, _PROGRESSIVE) and bits == 8:
+        return JPEG
+    if marker == _EXTENDED and bits == 12:
+        return JPEG_12
+    if marker in (_LOSSLESS, _LS) and 2 <= bits <= 16:
+        return JPEG_LOSSLESS if marker == _LOSSLESS else JPEG_LS
+    raise UnreadableImage(
+        f"is compressed as JPEG process SOF{marker - 0xC0} with {bits} bits, which has no decoder"
+    )
+
+
+def _segments(frame: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, start and end of every segment, up to the first scan header."""
+    at = len(_SOI)
+    while at + 4 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker == 0xFF:  # fill bytes may stand before a marker (T.81 B.1.1.2)
+            at += 1
+            continue
+        start, at = at, at + 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
+        yield marker, start, at
+        if marker == _SOS:
+            return
+
+
+def _rebuilt(frame: bytes) -> bytes:
+    """Write the stream anew from its tables, frame header and one scan.
+
+    GDCM ends the whole process on a few kinds of broken marker; it is handed none.
+
+    Raises:
+        UnreadableImage: a segment is missing or cut, or there are several scans.
+    """
+    parts, scan = [_SOI], len(frame)
+    for marker, start, end in _segments(frame):
+        if marker in _TABLES or marker in _FRAMES or marker == _SOS:
+            parts.append(frame[start:end])
+        scan = end if marker == _SOS else scan
+    end_of_scan = _SCAN_BREAK.search(frame, scan)
+    if end_of_scan is None or end_of_scan[0] != _EOI:
+        raise UnreadableImage("holds a JPEG stream that is cut short, or has several scans")
+    return b"".join((*parts, frame[scan : end_of_scan.end()]))
+
+
+def _describe_jpeg_2000(frame: bytes) -> Stream:
+    at = _codestream(frame)
+    if frame[at : at + 4] != _CODESTREAM or len(frame) < at + 43:
+        raise UnreadableImage("holds a JPEG 2000 stream without a size header")
+    # ITU-T T.800 A.5.1: Xsiz, Ysiz, XOsiz, YOsiz, four of the tiles, Csiz, the first Ssiz.
+    right, bottom, left, top = struct.unpack_from(">4I", frame, at + 8)
+    samples, depth = struct.unpack_from(">HB", frame, at + 40)
+    return Stream(JPEG_2000, right - left, bottom - top, samples, (depth & 0x7F) + 1)
+
+
+def _codestream(frame: bytes) -> int:
+    """Return where the codestream starts: some writers leave the JP2 boxes around it."""
+    at = 0 if frame.startswith(_CODESTREAM[:2]) else 12
+    while at and frame[at + 4 : at + 8] != b"jp2c":
+        length = int.from_bytes(frame[at : at + 4], "big")
+        if length < 8 or at + length >= len(frame):
+            raise UnreadableImage("holds JPEG 2000 boxes without a codestream")
+        at += length
+    return at + 8 if at else 0
+
+
+def _unpack_segment(coded: bytes, wanted: int) -> bytes:
+    """Undo PackBits (PS3.5 G.3.2), at most `wanted` bytes and a run of it."""
+    out, at = bytearray(), 0
+    while len(out) < wanted and at + 1 < len(coded):
+        head = coded[at]
+        if head < 128:
+            out += coded[at + 1 : at + 2 + head]
+            at += 2 + head
+        elif head > 128:
+            out += coded[at + 1 : at + 2] * (257 - head)
+            at += 2
+        else:
+            at += 1
+    if len(out) < wanted:
+        raise UnreadableImage(f"has an RLE segment of {len(out)} bytes, expected {wanted}")
+    return bytes(out[:wanted])
+
+
+def _as_element(frame: bytes) -> gdcm.DataElement:
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(frame)
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    return element
