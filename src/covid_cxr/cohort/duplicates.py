@@ -17,7 +17,7 @@ from covid_cxr.images.fingerprint import Fingerprint
 
 CONFLICT = "conflicting labels in duplicate group"
 _METADATA = ("site", "view", "sex", "license", "age")
-_BATCH = 128
+_BATCH = 256
 Progress = Callable[[int, int], None]
 
 

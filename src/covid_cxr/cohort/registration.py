@@ -20,7 +20,7 @@ Batch = NDArray[np.float32]  # (n, edge, edge), or (n, 4): scale x, shift x, sca
 
 COPY = 0.95  # from this similarity on, two films are called copies; see docs/cohort.md
 
-_LEVELS = ((4, 0.0, 3.0, 8), (2, 0.5, 5.0, 4), (1, 0.7, 4.0, 5))  # shrink, band (pixels), steps
+_LEVELS = ((2, 0.0, 3.0, 8), (1, 0.5, 5.0, 4), (0, 0.7, 4.0, 5))  # halvings, band (pixels), steps
 _GATES = (0.85, 0.88)  # correlation that a pair must reach to be looked at on the next level
 _HOPELESS = -0.25  # of a pair that fell out: its correlation was below 0.75
 _BLOCK = 8
@@ -52,8 +52,10 @@ def _laid_over(first: Fingerprint, second: Fingerprint) -> NDArray[np.float32]:
     answer = np.full(len(first), -1, np.float32)
     left = np.arange(len(first))
     warp = np.tile(np.array([1, 0, 1, 0], np.float32), (len(first), 1))
-    for (shrink, low, high, steps), gate in zip(_LEVELS, (*_GATES, None), strict=True):
-        image, target = (_band(_shrunk(each[left], shrink), low, high) for each in (first, second))
+    for (halvings, low, high, steps), gate in zip(_LEVELS, (*_GATES, None), strict=True):
+        image, target = (
+            _band(_shrunk(each[left], halvings), low, high) for each in (first, second)
+        )
         warp = _align(image, target, warp, steps)
         warped, inside = _warped(image, warp)
         if gate is None:
@@ -71,10 +73,13 @@ def _flat(batch: Batch) -> Batch:
     return batch.reshape(len(batch), 1, -1)
 
 
-def _shrunk(prints: Fingerprint, by: int) -> Batch:
-    edge = prints.shape[1] // by
-    blocks = prints.reshape(len(prints), edge, by, edge, by)
-    return np.asarray(blocks.mean((2, 4), dtype=np.float32))
+def _shrunk(prints: Fingerprint, halvings: int) -> Batch:
+    batch = prints.astype(np.float32)
+    for _ in range(halvings):  # sums of slices: NumPy's mean over blocks is far slower
+        upper, lower = batch[:, ::2], batch[:, 1::2]
+        total = upper[..., ::2] + upper[..., 1::2] + lower[..., ::2] + lower[..., 1::2]
+        batch = total * np.float32(0.25)
+    return batch
 
 
 def _band(batch: Batch, low: float, high: float) -> Batch:

@@ -41,12 +41,13 @@ def read(
         data = source if isinstance(source, bytes) else _load(Path(source))
         return _decode(data, origin, max_pixels)
     except UnreadableImage as error:
-        raise UnreadableImage(f"'{origin}' {' '.join(str(error).split())}") from error
+        said = _printable(" ".join(str(error).split()))  # it may quote what a file holds
+        raise UnreadableImage(f"'{origin}' {said}") from error
 
 
-def _printable(path: str) -> str:
-    """A name with line breaks or broken characters is shown escaped, so that it stays one line."""
-    return path if path.isprintable() else ascii(path)[1:-1]
+def _printable(text: str) -> str:
+    """Text with line breaks or broken characters is shown escaped, so that it stays one line."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _load(path: Path) -> bytes:
