@@ -170,7 +170,7 @@ def test_root_is_recognised_itself_or_in_its_folders(tmp_path: Path, caplog):
 
 
 def test_nothing_or_two_of_a_kind_recognised_is_an_error(tmp_path: Path):
-    with pytest.raises(CohortError, match="looked for .*figure1, .*mila, nih, rsna;"):
+    with pytest.raises(CohortError, match=r"looked for .*figure1, .*mila, nih, rsna;"):
         build(tmp_path, CohortConfig(), seed=1)
     for name in ("one", "two"):
         (tmp_path / name / "No_findings").mkdir(parents=True)

@@ -56,6 +56,8 @@ def _options(
     chosen = handler if console.is_terminal else plain
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[chosen], force=True)
     logging.getLogger("covid_cxr").setLevel(level)
+    # What it remarks on quotes what a file holds, a patient's name among it.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     context.obj = {"quiet": quiet, "debug": debug}
 
 

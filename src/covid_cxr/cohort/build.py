@@ -171,15 +171,22 @@ def _rows(name: str, source: Source, data_root: Path) -> Iterator[dict[str, obje
         raise CohortError(f"source '{name}' in '{source.root}' has no images")
     base = source.root if source.root.is_dir() else source.root.parent
     for record in records:
+        path = _relative(base / record.path, data_root)
         yield {
             **asdict(record),
             "source": name,
             # Two sources may number their images and patients alike.
-            "image_id": f"{name}:{record.image_id}",
-            "patient_id": f"{name}:{record.patient_id}",
+            "image_id": f"{name}:{_unicode(record.image_id)}",
+            "patient_id": f"{name}:{_unicode(record.patient_id)}",
             "site": record.site or name,
-            "path": _relative(base / record.path, data_root),
+            "path": _unicode(path),
+            "misnamed": _unicode(path) != path,
         }
+
+
+def _unicode(name: str) -> str:
+    """A file name may hold bytes that are no Unicode, which no CSV can hold: show them escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _relative(path: Path, data_root: Path) -> str:
@@ -194,6 +201,7 @@ def _add_files(table: pd.DataFrame, found: Sequence[File], config: CohortConfig)
     for column in ("sha256", "width", "height"):
         table[column] = [getattr(file, column) for file in found]
     reasons = pd.Series([file.reason for file in found], index=table.index)
+    reasons = reasons.mask(table["misnamed"], "unreadable: its name is no Unicode, rename it")
     rules.exclude(table, "file", reasons)
     for column, read in (("view", view_of), ("modality", str)):
         stated = pd.Series([read(getattr(file, column)) for file in found], index=table.index)
