@@ -221,8 +221,8 @@ def tiled_tiff(pixels: np.ndarray, edge: int = 16, stated: int | None = None) ->
     size = stated or edge
     entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in short]
     entries += [struct.pack("<HHII", 322, 4, 1, size), struct.pack("<HHII", 323, 4, 1, size)]
-    entries += [struct.pack("<HHII", 324, 4, len(tiles), table)]
-    entries += [struct.pack("<HHII", 325, 4, len(tiles), table + 4 * len(tiles))]
+    lists_at = (table, table + 4 * len(tiles)) if len(tiles) > 1 else (starts[0], lengths[0])
+    entries += [struct.pack("<HHII", 324 + i, 4, len(tiles), lists_at[i]) for i in (0, 1)]
     lists = struct.pack(f"<{2 * len(tiles)}I", *starts, *lengths)
     directory = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
     return b"II*\0" + struct.pack("<I", table + len(lists)) + b"".join(tiles) + lists + directory

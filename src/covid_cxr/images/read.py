@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import logging
 import os
 import stat
 import threading
 import warnings
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+from PIL import _imaging
 
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.images import dicom, raster
@@ -66,6 +72,8 @@ def _load(path: Path) -> bytes:
         raise UnreadableImage(reason) from error
     except OSError as error:
         raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
+    except MemoryError as error:
+        raise UnreadableImage("does not fit into memory") from error
     except ValueError as error:
         raise UnreadableImage(f"is no path: {error}") from error
 
@@ -82,8 +90,10 @@ def _decode(data: bytes, origin: str, max_pixels: int) -> Radiograph:
 class _Silence:
     """Keep the libraries' remarks on odd headers from the caller; what matters is a flag.
 
-    `warnings.catch_warnings` swaps a process-wide list, and threads that overlap would put back
-    each other's: here the first to enter swaps it and the last to leave puts it back.
+    Warnings, log levels and libtiff's handlers belong to the whole process, and threads that
+    overlap would put back each other's: here the first to enter swaps them and the last to leave
+    puts them back. GDCM's JPEG decoders write on damaged streams to file descriptor 2, which is
+    left alone: to close it would lose what other threads write.
     """
 
     def __init__(self) -> None:
@@ -95,14 +105,35 @@ class _Silence:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
-                self._restore.enter_context(warnings.catch_warnings())
-                warnings.simplefilter("ignore")
+                self._swap()
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
                 self._restore.close()
+
+    def _swap(self) -> None:
+        self._restore.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        for library in map(logging.getLogger, ("PIL", "pydicom")):
+            self._restore.callback(library.setLevel, library.level)
+            library.setLevel(logging.CRITICAL)
+        for set_handler in _libtiff_handlers():
+            self._restore.callback(set_handler, set_handler(None))
+
+
+@cache
+def _libtiff_handlers() -> tuple[Any, ...]:
+    """Return libtiff's functions that set where it writes; none where Pillow hides its libtiff."""
+    try:
+        library = ctypes.CDLL(_imaging.__file__)
+        setters = (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler)
+    except (AttributeError, OSError):
+        return ()
+    for each in setters:
+        each.argtypes, each.restype = [ctypes.c_void_p], ctypes.c_void_p
+    return setters
 
 
 _SILENCE = _Silence()

@@ -1,0 +1,151 @@
+"""What a file states of itself, read before any library acts on it, and whether it is whole.
+
+Decoders allocate what a header asks for, and some return a picture that is half missing as if
+it were whole. Each check here reads a few bytes, or none where the picture shows no sign.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+
+from PIL import ImageFile
+
+from covid_cxr.errors import UnreadableImage
+
+# libjpeg-turbo's own fuzzers stop at 500 scans; pictures have a dozen. Each walks all pixels.
+_MAX_SCANS = 500
+# OpenJPEG keeps some 10 kB a tile, used or not.
+_MAX_TILES = 1 << 14
+# A tile of libtiff's may be larger than its picture; pictures in tiles have 256 to 1024 a side.
+_MAX_TILE_PIXELS = 1 << 24
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
+_CODESTREAM = b"\xff\x4f\xff\x51"  # ITU-T T.800 A.4.1, A.5.1: SOC, SIZ
+_SOT, _EOC = b"\xff\x90", b"\xff\xd9"
+# First row and column, and steps, of the passes of an interlaced PNG (PNG 8.2).
+_ADAM7 = (
+    *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4)),
+    *((2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)),
+)
+_PIECE = 1 << 20  # bytes inflated at a time
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # PNG colour type -> samples a pixel
+
+
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Return width and height of a WEBP (RFC 9649), None for anything else.
+
+    The decoder allocates the canvas as it opens a file, before anyone can ask for its size.
+    """
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
+        return None
+    if data[12:16] == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    width, height = struct.unpack_from("<2H", data, 26)
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def check(image: ImageFile.ImageFile, data: bytes) -> None:
+    """Judge what `image`, opened but not decoded, would make its decoder do.
+
+    Raises:
+        UnreadableImage: more scans or tiles than a picture has, or parts of it are missing.
+    """
+    if image.format == "TIFF":
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        _check_tile(tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0), image.width * image.height)
+    elif image.format == "JPEG2000":
+        check_codestream(data, image.width, image.height)
+    elif image.format in ("JPEG", "MPO"):
+        check_scans(data)
+
+
+def check_scans(data: bytes) -> None:
+    """Count the scans of a JPEG: a few bytes each, they may take hours.
+
+    Raises:
+        UnreadableImage: more than a picture has.
+    """
+    scans = data.count(b"\xff\xda")  # among coded samples these bytes cannot stand
+    if scans > _MAX_SCANS:
+        raise UnreadableImage(f"has {scans} JPEG scans, the limit is {_MAX_SCANS}")
+
+
+def misses_rows(data: bytes) -> bool:
+    """Tell whether a PNG's compressed samples end before its picture does.
+
+    To be asked where the last row is black, as it then may never have been written: it takes
+    about as long as decoding.
+    """
+    width, height, depth, colour, _, _, interlaced = struct.unpack_from(">2I5B", data, 16)
+    need = 0
+    for top, left, down, across in _ADAM7 if interlaced else ((0, 0, 1, 1),):
+        rows, columns = math.ceil((height - top) / down), math.ceil((width - left) / across)
+        need += rows * (1 + math.ceil(columns * depth * _SAMPLES[colour] / 8))
+    inflater = zlib.decompressobj()
+    for chunk in _image_data(data):
+        while chunk and need > 0:
+            need -= len(inflater.decompress(chunk, _PIECE))
+            chunk = inflater.unconsumed_tail  # noqa: PLW2901 - what is left of it
+    return need > len(inflater.flush(_PIECE))
+
+
+def _image_data(png: bytes) -> Iterator[bytes]:
+    at = 8
+    while at + 8 <= len(png):
+        length = int.from_bytes(png[at : at + 4], "big")
+        if png[at + 4 : at + 8] == b"IDAT":
+            yield png[at + 8 : at + 8 + length]
+        at += 12 + length
+
+
+def _check_tile(width: int, length: int, pixels: int) -> None:
+    if width * length > max(pixels, _MAX_TILE_PIXELS):
+        raise UnreadableImage(f"has tiles of {width} x {length} pixels, more than the picture")
+
+
+def check_codestream(data: bytes, width: int, height: int) -> None:
+    """Hold a JPEG 2000 codestream to its size, and to one part or more of every tile.
+
+    Tiles that are missing would be black. The parts are walked by their lengths (T.800 A.4.2).
+
+    Raises:
+        UnreadableImage: another size, too many tiles, a tile that is missing, no end.
+    """
+    start = data.find(_CODESTREAM)
+    try:
+        right, bottom, left, top, across, down, from_left, from_top = struct.unpack_from(
+            ">8I", data, start + 8
+        )
+        if start < 0 or (right - left, bottom - top) != (width, height):
+            raise UnreadableImage(f"has {width} x {height} pixels, its codestream other")
+        tiles = math.ceil((right - from_left) / across) * math.ceil((bottom - from_top) / down)
+        if tiles > _MAX_TILES:
+            raise UnreadableImage(f"has {tiles} tiles, the limit is {_MAX_TILES}")
+        found = _tiles_found(data, start + 2)
+    except (struct.error, ZeroDivisionError) as error:
+        raise UnreadableImage("holds a JPEG 2000 codestream that is cut short") from error
+    if len(found) != tiles:
+        raise UnreadableImage(f"holds {len(found)} of its {tiles} tiles")
+
+
+def _tiles_found(data: bytes, at: int) -> set[int]:
+    """Return the numbers of the tiles between the first marker segment, at `at`, and the end.
+
+    Raises:
+        struct.error: the codestream ends without saying so.
+    """
+    found: set[int] = set()
+    while data[at : at + 2] != _EOC:
+        length = struct.unpack_from(">H", data, at + 2)[0] + 2
+        if data[at : at + 2] == _SOT:
+            tile, length = struct.unpack_from(">HI", data, at + 4)
+            found.add(tile)
+            # 0: up to the end of the codestream, which is the last marker of its kind.
+            length = length or data.rfind(_EOC) - at
+        at += max(length, 2)
+    return found
