@@ -17,7 +17,7 @@ from covid_cxr.images.fingerprint import Fingerprint
 
 _COARSE = 8
 _COMPONENTS = 48
-_NEIGHBOURS = 12
+_NEIGHBOURS = 8
 _PROBES = 64
 _ALL_PAIRS = 200  # so few are compared all with all; components of so few would be noise
 _ROWS = 4096
@@ -61,7 +61,7 @@ def _averaged(prints: Fingerprint) -> Vectors:
 
 
 def _nearest(vectors: Vectors) -> Pairs:
-    """Return row numbers (n, 12) of the films nearest to each, -1 where fewer were met."""
+    """Return row numbers (n, 8) of the films nearest to each, -1 where fewer were met."""
     n = len(vectors)
     pivots = vectors[np.random.default_rng(0).permutation(n)[: 4 * math.isqrt(n)]]
     probes = min(_PROBES, len(pivots))
