@@ -2,6 +2,8 @@
 
 import csv
 import os
+import stat
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,18 @@ NAMES = (
     "x" * 200 + ".png",
 )
 NO_UNICODE = b"\xff\xfe.png"
+FILMS = ("film.png", "webp.jpg", "png.dcm")  # whatever they are called
+NO_FILMS = {
+    "empty.png": b"",
+    "text.dcm": b"no picture",
+    "page.jpg": b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
+    "report.pdf": b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n",
+    "archive.zip": b"PK\3\4" + bytes(60),
+    "drawing.svg": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+    # 30,000 x 30,000 pixels, by its header.
+    "bomb.bmp": b"BM" + bytes(12) + struct.pack("<IiiHH24x", 40, 30_000, 30_000, 1, 24),
+}
+NO_FILES = ("gone.png", "loop.png", "pipe.png", "socket.png", "link")
 
 
 @pytest.fixture(scope="module")
@@ -40,32 +54,39 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
         film = draw("normal", 100 + number, size=96).pixels
         _save(root / "set" / "names" / name, film)
     things = root / "set" / "things"
-    _save(things / "film.png", draw("pneumonia", 99, size=96).pixels)
-    (things / "empty.png").touch()
-    (things / "text.dcm").write_text("no picture")
+    for number, (name, kind) in enumerate(zip(FILMS, ("PNG", "WEBP", "PNG"), strict=True)):
+        _save(things / name, draw("pneumonia", 90 + number, size=96).pixels, kind)
+    whole = (things / "film.png").read_bytes()
+    for name, content in {**NO_FILMS, "half.png": whole[: len(whole) // 2]}.items():
+        (things / name).write_bytes(content)
     (things / "gone.png").symlink_to(things / "nowhere.png")
     (things / "loop.png").symlink_to(things / "loop.png")
+    (things / "link").symlink_to(root / "set" / "names", target_is_directory=True)
     os.mkfifo(things / "pipe.png")
+    os.mknod(things / "socket.png", stat.S_IFSOCK | 0o600)
     return root / "set"
 
 
-def _save(path: Path, film: np.ndarray) -> None:
-    Image.fromarray((film * 255).astype("u1")).save(path, "PNG")
+def _save(path: Path, film: np.ndarray, kind: str = "PNG") -> None:
+    Image.fromarray((film * 255).astype("u1")).save(path, kind)
 
 
 def test_predict_answers_every_entry_once(odd: Path, tmp_path: Path) -> None:
     assert cli.run(["predict", str(odd), "--out", str(tmp_path / "out"), "-q"]) == 4
     with (tmp_path / "out" / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        rows = {row["file"].removeprefix(f"{odd}/"): row["status"] for row in csv.DictReader(file)}
+        answers = list(csv.DictReader(file))
+    rows = {row["file"].removeprefix(f"{odd}/"): row["status"] for row in answers}
+    assert len(rows) == len(answers)
     # A name that is no Unicode is shown escaped; a spreadsheet meets a path, never a bare "=".
     expected = {f"names/{name}" for name in NAMES} | {"names/\\xff\\xfe.png"}
     assert {name for name, status in rows.items() if status == "ok"} == {
         *expected,
-        "things/film.png",
+        *(f"things/{name}" for name in FILMS),
     }
     assert {name for name, status in rows.items() if status == "error"} == {
-        f"things/{name}" for name in ("empty.png", "text.dcm", "gone.png", "loop.png", "pipe.png")
+        f"things/{name}" for name in (*NO_FILMS, *NO_FILES, "half.png")
     }
+    assert all(row["message"].isprintable() for row in answers)
 
 
 def test_cohort_build_keeps_or_explains_every_entry(odd: Path, tmp_path: Path) -> None:
@@ -87,7 +108,13 @@ def test_cohort_build_keeps_or_explains_every_entry(odd: Path, tmp_path: Path) -
     for name in NAMES:
         if not name.startswith("."):
             assert cohort[f"odd:names/{name}"] == ""
-    assert cohort["odd:things/film.png"] == ""
-    assert cohort["odd:things/empty.png"] == "unreadable: is empty (0 bytes)"
-    assert cohort["odd:things/text.dcm"].startswith("unreadable: ")
+    # Nor are links to nowhere, pipes and sockets; every other file has its row.
+    things = cohort[cohort.index.str.startswith("odd:things/")]
+    assert things.index.is_unique
+    assert set(things.index) == {f"odd:things/{name}" for name in (*FILMS, *NO_FILMS, "half.png")}
+    assert {name for name, why in things.items() if why == ""} == {
+        f"odd:things/{name}" for name in FILMS
+    }
+    assert things["odd:things/empty.png"] == "unreadable: is empty (0 bytes)"
+    assert things[things != ""].str.startswith("unreadable: ").all()
     assert cli.run(["cohort", "check", str(out / "cohort.csv")]) == 0

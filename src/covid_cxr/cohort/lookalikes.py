@@ -17,7 +17,8 @@ from covid_cxr.images.fingerprint import Fingerprint
 
 _COARSE = 8
 _COMPONENTS = 48
-_NEIGHBOURS = 8
+_NEIGHBOURS = 12
+_FEWER, _MANY = 8, 20_000  # above so many films fewer neighbours, to end within minutes
 _PROBES = 64
 _ALL_PAIRS = 200  # so few are compared all with all; components of so few would be noise
 _ROWS = 4096
@@ -61,7 +62,7 @@ def _averaged(prints: Fingerprint) -> Vectors:
 
 
 def _nearest(vectors: Vectors) -> Pairs:
-    """Return row numbers (n, 8) of the films nearest to each, -1 where fewer were met."""
+    """Return row numbers (n, 12 or 8) of the films nearest to each, -1 where fewer were met."""
     n = len(vectors)
     pivots = vectors[np.random.default_rng(0).permutation(n)[: 4 * math.isqrt(n)]]
     probes = min(_PROBES, len(pivots))
@@ -82,12 +83,13 @@ def _closest_cells(vectors: Vectors, pivots: Vectors, probes: int) -> Pairs:
 
 
 def _search(vectors: Vectors, order: Pairs, cells: list[Pairs]) -> Pairs:
-    near = np.full((len(vectors), _NEIGHBOURS), -1, np.int64)
+    most = _NEIGHBOURS if len(vectors) <= _MANY else _FEWER
+    near = np.full((len(vectors), most), -1, np.int64)
     for row, probed in enumerate(order):
         met = np.concatenate([cells[cell] for cell in probed])
         likeness = vectors[met] @ vectors[row]
         likeness[met == row] = -2  # nobody is his own copy
-        count = min(_NEIGHBOURS, len(met) - 1)
+        count = min(most, len(met) - 1)
         if count:
             near[row, :count] = met[np.argpartition(-likeness, count - 1)[:count]]
     return near
