@@ -72,6 +72,24 @@ class Radiograph:
 
 
 @dataclass(frozen=True)
+class Lungs:
+    """Where the lungs lie on an upright frontal film, on a grid that spans the whole film.
+
+    Attributes:
+        right: bool (h, w), the patient's right lung, which lies on the left of the film.
+        left: bool (h, w), the patient's left lung.
+    """
+
+    right: BoolArray
+    left: BoolArray
+
+    @property
+    def both(self) -> BoolArray:
+        """Both lungs, bool (h, w)."""
+        return self.right | self.left
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Why a model gave one image its score for one class.
 

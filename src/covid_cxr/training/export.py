@@ -150,20 +150,24 @@ def _write(network: Classifier, manifest: Manifest, out: Path) -> Bundle:
 
 
 def _write_graph(model: ExportedGraph, manifest: Manifest, path: Path) -> None:
-    size = manifest.preprocess.size
     names = ["logits", "probabilities", "embedding", *(["cam"] if manifest.has_cam else [])]
+    atomic_write(path, graph_bytes(model, manifest.preprocess.size, names))
+
+
+def graph_bytes(model: nn.Module, size: int, outputs: list[str]) -> bytes:
+    """Return the ONNX graph of a model that takes `images` (N, 1, size, size)."""
     with _quiet_exporter():
         program = torch.onnx.export(
             model.eval(),
             (torch.zeros(2, 1, size, size),),
             input_names=["images"],
-            output_names=names,
+            output_names=outputs,
             dynamic_shapes={"images": {0: torch.export.Dim("n", min=1)}},
             dynamo=True,
             verbose=False,
         )
     assert program is not None
-    atomic_write(path, _without_traces(program.model_proto).SerializeToString())
+    return _without_traces(program.model_proto).SerializeToString()
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:

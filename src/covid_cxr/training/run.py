@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -103,7 +102,6 @@ def out_of_fold(
             found = predict_cohort(Predictor(made), rows["path"], data_root, steps)
             atomic_write(folder / "predictions.csv", table(found, made.manifest.classes))
             _clean(folder)
-            shutil.rmtree(folder / "bundle")
         answers.append(pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False))
     path = out / "predictions-oof.csv"
     atomic_write(path, pd.concat(answers).to_csv(index=False, lineterminator="\n"))

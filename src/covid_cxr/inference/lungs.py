@@ -1,0 +1,109 @@
+"""Finds the lungs on a film, with the small network that ships in the package; needs no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from pydantic import Field, ValidationError
+from scipy import ndimage
+
+from covid_cxr import images
+from covid_cxr.config import PreprocessSpec, Strict
+from covid_cxr.errors import BundleError
+from covid_cxr.files import sha256_of
+from covid_cxr.types import BoolArray, FloatArray, Lungs
+
+GRAPH, MANIFEST, CARD = "lungs.onnx", "lungs.json", "LUNGS_CARD.md"
+SHIPPED = Path(__file__).parents[1] / "bundles" / "lungs"
+_SMALLEST = 0.02  # share of the film that each lung covers at least
+_SURE = 0.8  # mean probability that a lung's own pixels have at least
+_BATCH = 16
+
+
+class LungManifest(Strict):
+    """What the network is, and how well it does on patients that it was not trained on."""
+
+    id: str
+    sha256: str = Field(description="of lungs.onnx")
+    preprocess: PreprocessSpec
+    created: str
+    command: str
+    metrics: dict[str, Any]
+
+
+class LungFinder:
+    """A lung network made ready to answer.
+
+    Args:
+        folder: holds `lungs.onnx` and `lungs.json`; None for the one that ships.
+        threads: CPU threads; None for all cores.
+
+    Raises:
+        BundleError: a file is missing or was altered.
+    """
+
+    def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
+        folder = folder or SHIPPED
+        self.manifest = _manifest(folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            str(folder / GRAPH), options, providers=["CPUExecutionProvider"]
+        )
+
+    def find(self, films: Sequence[FloatArray]) -> list[Lungs | None]:
+        """Return the lungs of radiographs (H, W) in [0, 1]; None where none are to be seen.
+
+        A film's lungs are found if each covers 2 % of it, the network is sure of them, and the
+        patient's right one lies on the left.
+        """
+        spec, answers = self.manifest.preprocess, []
+        for start in range(0, len(films), _BATCH):
+            batch = np.stack([images.preprocess(f, spec) for f in films[start : start + _BATCH]])
+            answers += [lungs_of(each) for each in self.probabilities(batch)]
+        return answers
+
+    def probabilities(self, batch: FloatArray) -> FloatArray:
+        """Return (N, 2, S, S) of preprocessed films (N, 1, S, S): right lung, left lung."""
+        found: FloatArray = self._session.run(None, {"images": batch})[0]
+        return found
+
+
+def lungs_of(probabilities: FloatArray) -> Lungs | None:
+    """Return the lungs that a network's answer (2, S, S) shows; None if they cannot be lungs."""
+    right, left = (_whole(each > 0.5) for each in probabilities)
+    for mask, sure in ((right, probabilities[0]), (left, probabilities[1])):
+        if mask.mean() < _SMALLEST or sure[mask].mean() < _SURE:
+            return None
+    if np.nonzero(right)[1].mean() >= np.nonzero(left)[1].mean():
+        return None
+    return Lungs(right, left)
+
+
+def _whole(mask: BoolArray) -> BoolArray:
+    """Keep the largest piece, holes filled."""
+    numbers, count = ndimage.label(mask)
+    if count > 1:
+        mask = numbers == np.bincount(numbers.ravel())[1:].argmax() + 1
+    return np.asarray(ndimage.binary_fill_holes(mask), dtype=np.bool_)
+
+
+def _manifest(folder: Path) -> LungManifest:
+    try:
+        raw = json.loads((folder / MANIFEST).read_text("utf-8"))
+        manifest = LungManifest.model_validate(raw)
+        intact = sha256_of(folder / GRAPH) == manifest.sha256
+    except (OSError, ValueError, ValidationError) as error:
+        raise BundleError(
+            f"'{folder}' holds no lung network that can be read ({GRAPH}, {MANIFEST}); "
+            "copy it again, or make one with covid-cxr lungs"
+        ) from error
+    if not intact:
+        raise BundleError(f"'{folder / GRAPH}' was altered (sha256 differs); copy it again")
+    return manifest

@@ -1,0 +1,171 @@
+"""The lung network over folds of patients, then on all of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from monai.losses import DiceCELoss
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
+from torch import Tensor, nn
+
+from covid_cxr import images
+from covid_cxr.cohort import annotations
+from covid_cxr.cohort.split import components
+from covid_cxr.explain.grid import mask_on_grid
+from covid_cxr.files import atomic_write
+from covid_cxr.inference.lungs import LungFinder
+from covid_cxr.models.lungs import lung_network
+from covid_cxr.training.lungs import account
+from covid_cxr.training.lungs.augment import augment
+from covid_cxr.training.lungs.export import SPEC, export
+from covid_cxr.types import BoolArray, FloatArray, Progress
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the network is trained; the number of epochs is fixed, nothing is chosen on a fold."""
+
+    epochs: int = 160
+    batch: int = 8
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    folds: int = 5
+    seed: int = 2020
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Films whose lungs a radiologist drew: films and masks at the network's size and as read."""
+
+    rows: pd.DataFrame
+    films: Tensor  # (N, 1, S, S)
+    masks: Tensor  # (N, 2, S, S)
+    read: list[FloatArray]  # (H, W)
+    drawn: list[tuple[BoolArray, BoolArray]]  # (H, W): right, left
+
+
+def train_lungs(
+    cohort: pd.DataFrame,
+    data_root: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    command: str,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measure the recipe out of fold, train it on all masked films, write network and card.
+
+    Writes `dice.csv` (a row a film, from a network that saw neither it, nor its patient, nor a
+    copy), `lungs.onnx`, `lungs.json` and `LUNGS_CARD.md` to `out`, and returns the figures. Folds
+    that are done are not repeated.
+
+    Raises:
+        CohortError: the cohort's films have no masks.
+    """
+    marked = load(cohort, data_root)
+    folds = GroupKFold(settings.folds, shuffle=True, random_state=settings.seed)
+    groups = marked.rows["component"]
+    scores = []
+    for fold, (train, left_out) in enumerate(folds.split(groups, groups=groups), start=1):
+        steps = partial(progress, f"fold {fold} of {settings.folds}") if progress else None
+        scores.append(_fold(marked, train, left_out, out / f"fold-{fold}.csv", settings, steps))
+    dice = pd.concat(scores, ignore_index=True)
+    steps = partial(progress, "all films") if progress else None
+    network = fit(marked.films, marked.masks, settings, steps)
+    metrics = account.metrics(dice) | {"settings": asdict(settings)}
+    export(network, out, metrics, command)
+    account.write(dice, metrics, out)
+    return metrics
+
+
+def load(cohort: pd.DataFrame, data_root: Path) -> Marked:
+    """Read the films of `cohort` on which both lungs are drawn.
+
+    Raises:
+        CohortError: there are none.
+    """
+    rows = annotations.annotated(cohort.assign(component=components(cohort)), data_root)
+    kept, read, drawn = [], [], []
+    for row in rows.itertuples():
+        both = [annotations.mask(data_root / str(row.masks), each) for each in annotations.LUNGS]
+        if both[0] is None or both[1] is None:
+            continue
+        kept.append(row.Index)
+        read.append(images.read(data_root / str(row.path)).pixels)
+        drawn.append((both[0], both[1]))
+    films = np.stack([images.preprocess(each, SPEC) for each in read])
+    shape = (SPEC.size, SPEC.size)
+    masks = np.stack([[mask_on_grid(mask, shape) for mask in both] for both in drawn])
+    grids = torch.from_numpy(films), torch.from_numpy(masks.astype(np.float32))
+    return Marked(rows.loc[kept].reset_index(drop=True), *grids, read, drawn)
+
+
+def fit(
+    films: Tensor,
+    masks: Tensor,
+    settings: Settings,
+    progress: Callable[[int, int], None] | None = None,
+) -> nn.Module:
+    """Return a network trained on films (N, 1, S, S) and masks (N, 2, S, S)."""
+    torch.manual_seed(settings.seed)
+    torch.set_flush_denormal(True)
+    rng = torch.Generator().manual_seed(settings.seed)
+    network = lung_network().to(memory_format=torch.channels_last)
+    loss = DiceCELoss(sigmoid=True, batch=True)
+    rate, decay = settings.learning_rate, settings.weight_decay
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)
+    steps = settings.epochs * (len(films) // settings.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+    bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    for epoch in range(settings.epochs):
+        order = torch.randperm(len(films), generator=rng)
+        for at in range(0, len(films) - settings.batch + 1, settings.batch):
+            rows = order[at : at + settings.batch]
+            seen, wanted = augment(films[rows], masks[rows], rng)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                answer = network(seen.to(memory_format=torch.channels_last))
+            optimizer.zero_grad()
+            loss(answer.float(), wanted).backward()
+            optimizer.step()
+            schedule.step()
+        if progress:
+            progress(epoch + 1, settings.epochs)
+    return network.eval()
+
+
+def _fold(
+    marked: Marked,
+    train: NDArray[np.int64],
+    left_out: NDArray[np.int64],
+    done: Path,
+    settings: Settings,
+    progress: Callable[[int, int], None] | None,
+) -> pd.DataFrame:
+    """Return the Dice of the films left out, as the exported network gives it at full size."""
+    if done.exists():
+        return pd.read_csv(done)
+    network = fit(marked.films[train], marked.masks[train], settings, progress)
+    with TemporaryDirectory() as folder:
+        finder = LungFinder(export(network, Path(folder), {}, ""))
+        found = finder.find([marked.read[i] for i in left_out])
+    rows = [
+        account.row(marked.rows.iloc[i], lungs, marked.drawn[i])
+        for i, lungs in zip(left_out, found, strict=True)
+    ]
+    scores = pd.DataFrame(rows)
+    log.info("%s: Dice %.3f", done.stem, scores["dice"].mean())
+    atomic_write(done, scores.to_csv(index=False, lineterminator="\n"))
+    return scores
