@@ -90,6 +90,21 @@ class Lungs:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """Where the support for the explained class lies, as shares of all positive attribution.
+
+    Attributes:
+        inside_lungs: share inside both lungs.
+        zones: zone -> share, in the order of `covid_cxr.explain.evidence.ZONES`.
+        sentence: the same in one plain sentence, made from these numbers alone.
+    """
+
+    inside_lungs: float
+    zones: Mapping[str, float]
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Why a model gave one image its score for one class.
 
@@ -100,7 +115,9 @@ class Explanation:
         segments: int32 (S, S) region numbers 0..n-1 where the method works on regions, else None.
         weights: one signed weight a region (index = region number); empty without regions.
         fidelity: in (-inf, 1]; for LIME the weighted R2 of the local model; None where undefined.
-        inside_lungs: share of absolute attribution inside the lungs, None without a lung mask.
+        inside_lungs: share of absolute attribution inside the lungs, None without lungs.
+        lungs: where the lungs lie, None where they were not looked for or not found.
+        evidence: where the support lies, None without lungs or without support.
         parameters: what the method was run with, JSON-ready.
         seed: seed of every random draw.
         bundle: id of the explained bundle.
@@ -113,6 +130,8 @@ class Explanation:
     weights: tuple[float, ...] = ()
     fidelity: float | None = None
     inside_lungs: float | None = None
+    lungs: Lungs | None = None
+    evidence: Evidence | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     bundle: str = ""

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from covid_cxr.errors import InputError, UnknownName
-from covid_cxr.types import Explanation, FloatArray
+from covid_cxr.types import Explanation, FloatArray, Lungs
 
 
 class Model(Protocol):
@@ -40,7 +40,8 @@ class Model(Protocol):
         """
 
 
-Hidden = Literal["mean", "dark"]
+Hidden = Literal["mean", "dark", "blur", "dataset"]
+Superpixels = Literal["quickshift", "slic", "lungs", "grid"]
 
 
 @dataclass(frozen=True)
@@ -48,18 +49,35 @@ class Options:
     """How an explanation is made.
 
     Attributes:
-        samples: perturbed images a sampling method shows to the model, at least 10.
+        samples: perturbed images a sampling method shows to the model at most, at least 10.
         seed: of every random draw.
         batch_size: images handed to the model at once.
-        hidden: what LIME makes of a hidden region: its own "mean" grey, as the original did, or
-            "dark", the grey of clear lung. A hazy region's mean is as hazy as the region, so that
-            only "dark" asks what the model would say without the haze.
+        superpixels: the regions that are hidden: "quickshift" as the original did, "slic", "lungs"
+            (SLIC that never crosses the border of a lung; plain SLIC where none were found) or a
+            square "grid".
+        regions: how many superpixels are wanted; quickshift chooses its own number.
+        hidden: what is put in place of a hidden region: its own "mean" grey, as the original did,
+            "dark" (the grey of clear lung), the film under a strong "blur", or the mean of the
+            "dataset" (0.5, which every standardised film has). A hazy region's mean is as hazy as
+            the region, so that only the others ask what the model would say without the haze.
+        kernel_width: of LIME's weights, on cosine distance.
+        antithetic: follow each sample of LIME by its complement.
+        stable: stop sampling once the weights of both halves of the samples rank alike, their
+            Spearman correlation stepped up to the whole (Spearman-Brown) at least this; None
+            never stops.
+        lungs: of this film, for superpixels that follow them; None where not known.
     """
 
     samples: int = 1000
     seed: int = 0
     batch_size: int = 64
+    superpixels: Superpixels = "quickshift"
+    regions: int = 64
     hidden: Hidden = "mean"
+    kernel_width: float = 1.75
+    antithetic: bool = False
+    stable: float | None = None
+    lungs: Lungs | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that no method can work with."""
@@ -67,6 +85,12 @@ class Options:
             raise InputError(f"samples is {self.samples}, expected at least 10")
         if self.batch_size < 1:
             raise InputError(f"batch size is {self.batch_size}, expected at least 1")
+        if self.regions < 2:
+            raise InputError(f"regions is {self.regions}, expected at least 2")
+        if not self.kernel_width > 0:
+            raise InputError(f"kernel width is {self.kernel_width}, expected more than 0")
+        if self.stable is not None and not 0 < self.stable < 1:
+            raise InputError(f"stable is {self.stable}, expected between 0 and 1")
 
 
 class Explainer(Protocol):
