@@ -97,7 +97,7 @@ def _grid(edge: int, regions: int) -> IntArray:
 
 
 def _slic(film: FloatArray, regions: int, mask: BoolArray | None) -> IntArray:
-    found: IntArray = slic(  # type: ignore[no-untyped-call]
+    found: IntArray = slic(
         film,
         n_segments=regions,
         compactness=_COMPACT,

@@ -167,7 +167,8 @@ def graph_bytes(model: nn.Module, size: int, outputs: list[str]) -> bytes:
             verbose=False,
         )
     assert program is not None
-    return _without_traces(program.model_proto).SerializeToString()
+    content: bytes = _without_traces(program.model_proto).SerializeToString()
+    return content
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -24,10 +24,10 @@ of an explanation lies inside the lungs, to name zones, and to tell that a pictu
 | --- | --- |
 | input | the whole film at 192 x 192, grey levels standardised |
 | network | residual U-Net (MONAI), ONNX, about 1.6 million weights |
-| trained on | {films} films of {patients} patients of the Mila collection, lungs drawn by radiologists \
-(GeneralBlockchain, covid-19-chest-xray-segmentations-dataset) |
-| Dice out of fold, both lungs | mean {dice:.3f} ({low:.3f}-{high:.3f}), 5th percentile {fifth:.3f}, \
-lowest {lowest:.3f} |
+| trained on | {films} films of {patients} patients of the Mila collection |
+| lungs drawn by | radiologists (GeneralBlockchain, covid-19-chest-xray-segmentations-dataset) |
+| Dice out of fold, both lungs | mean {dice:.3f} ({low:.3f}-{high:.3f}) |
+| the same, 5th percentile / lowest | {fifth:.3f} / {lowest:.3f} |
 | Dice right / left lung | {right:.3f} / {left:.3f} |
 | lungs not found | {not_found} of {films} |
 | patients | {folds} folds that keep patients and copies whole; nothing was chosen on them |

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from sklearn.model_selection import GroupKFold
 from torch import Tensor, nn
 
 from covid_cxr import images
-from covid_cxr.cohort import annotations
+from covid_cxr.cohort import masks as drawings
 from covid_cxr.cohort.split import components
 from covid_cxr.explain.grid import mask_on_grid
 from covid_cxr.files import atomic_write
@@ -79,9 +78,9 @@ def train_lungs(
     folds = GroupKFold(settings.folds, shuffle=True, random_state=settings.seed)
     groups = marked.rows["component"]
     scores = []
-    for fold, (train, left_out) in enumerate(folds.split(groups, groups=groups), start=1):
+    for fold, parts in enumerate(folds.split(groups, groups=groups), start=1):
         steps = partial(progress, f"fold {fold} of {settings.folds}") if progress else None
-        scores.append(_fold(marked, train, left_out, out / f"fold-{fold}.csv", settings, steps))
+        scores.append(_fold(marked, parts, out / f"fold-{fold}.csv", settings, steps))
     dice = pd.concat(scores, ignore_index=True)
     steps = partial(progress, "all films") if progress else None
     network = fit(marked.films, marked.masks, settings, steps)
@@ -97,10 +96,10 @@ def load(cohort: pd.DataFrame, data_root: Path) -> Marked:
     Raises:
         CohortError: there are none.
     """
-    rows = annotations.annotated(cohort.assign(component=components(cohort)), data_root)
+    rows = drawings.annotated(cohort.assign(component=components(cohort)), data_root)
     kept, read, drawn = [], [], []
     for row in rows.itertuples():
-        both = [annotations.mask(data_root / str(row.masks), each) for each in annotations.LUNGS]
+        both = [drawings.mask(data_root / str(row.masks), each) for each in drawings.LUNGS]
         if both[0] is None or both[1] is None:
             continue
         kept.append(row.Index)
@@ -123,7 +122,8 @@ def fit(
     torch.manual_seed(settings.seed)
     torch.set_flush_denormal(True)
     rng = torch.Generator().manual_seed(settings.seed)
-    network = lung_network().to(memory_format=torch.channels_last)
+    network = lung_network()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = DiceCELoss(sigmoid=True, batch=True)
     rate, decay = settings.learning_rate, settings.weight_decay
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)
@@ -148,8 +148,7 @@ def fit(
 
 def _fold(
     marked: Marked,
-    train: NDArray[np.int64],
-    left_out: NDArray[np.int64],
+    parts: tuple[NDArray[np.int64], NDArray[np.int64]],
     done: Path,
     settings: Settings,
     progress: Callable[[int, int], None] | None,
@@ -157,6 +156,7 @@ def _fold(
     """Return the Dice of the films left out, as the exported network gives it at full size."""
     if done.exists():
         return pd.read_csv(done)
+    train, left_out = parts
     network = fit(marked.films[train], marked.masks[train], settings, progress)
     with TemporaryDirectory() as folder:
         finder = LungFinder(export(network, Path(folder), {}, ""))

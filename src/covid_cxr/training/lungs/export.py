@@ -28,7 +28,7 @@ def export(network: nn.Module, out: Path, metrics: dict[str, Any], command: str)
     Raises:
         CovidCxrError: ONNX and torch do not give the same.
     """
-    graph = LungGraph(network.eval()).to(memory_format=torch.contiguous_format)
+    graph = LungGraph(network.eval())
     content = graph_bytes(graph, SPEC.size, ["probabilities"])
     digest = hashlib.sha256(content).hexdigest()
     manifest = LungManifest(
