@@ -1,73 +1,190 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from covid_cxr.explain import EXPLAINERS, cam, gradients, lime
+from covid_cxr.explain import EXPLAINERS, cam, gradients, lime, occlusion
 from covid_cxr.explain.contract import (
     SPACING,
     ExplainerContract,
+    OpposedModel,
     QuadrantModel,
-    dots_of_quadrant,
+    dotted_film,
 )
+from covid_cxr.explain.superpixels import region_means
+from covid_cxr.types import Explanation
+
+TOYS = {"quadrant": QuadrantModel(), "opposed": OpposedModel()}
 
 
 class TestLime(ExplainerContract):
     explain = staticmethod(lime.explain)
 
 
+class TestOcclusion(ExplainerContract):
+    explain = staticmethod(occlusion.explain)
+
+    def adds_up(
+        self, found: Explanation, model: QuadrantModel
+    ) -> tuple[ArrayLike, ArrayLike] | None:
+        # Windows are 8 wide and move by 4, dots lie 8 apart: every window with a dot has just one
+        # and leaves its own mean of it, (63 * 0.2 + 1) / 64 = 0.2125. So each window over a dot
+        # tells the same fall, and so does their mean.
+        effects = model.reads() * (1 - 0.2125)
+        return found.attribution[dots(model)], effects[dots(model)]
+
+
+class TestOcclusionOfRegions(ExplainerContract):
+    explain = staticmethod(occlusion.explain_regions)
+
+    def adds_up(
+        self, found: Explanation, model: QuadrantModel
+    ) -> tuple[ArrayLike, ArrayLike] | None:
+        # The model is linear in the pixels, so a region's effect is what it reads there times
+        # how far each pixel is from the region's mean.
+        assert found.segments is not None
+        film = dotted_film()[0]
+        change = film - region_means(film, found.segments)[found.segments]
+        effects = np.bincount(found.segments.ravel(), (model.reads() * change).ravel())
+        assert np.count_nonzero(effects) > 10
+        return found.weights, effects
+
+
+def dots(model: QuadrantModel) -> np.ndarray:
+    return model.reads() != 0
+
+
 class TestCam(ExplainerContract):
     explain = staticmethod(cam.explain)
+    largest = 4.0  # a logit is the mean over 64 tiles, of which 16 speak
+
+    def adds_up(
+        self, found: Explanation, model: QuadrantModel
+    ) -> tuple[ArrayLike, ArrayLike] | None:
+        # The toy head has no bias: the mean of the map before smoothing is the margin itself.
+        maps = model.cam(dotted_film())
+        assert maps is not None
+        return cam.margin(maps, 1).mean(), log_odds(model, dotted_film())
+
+
+def log_odds(model: QuadrantModel, film: np.ndarray) -> float:
+    against, support = model.probabilities(film[None])[0].astype(np.float64)
+    return float(np.log(support / against))
 
 
 class _Output(NamedTuple):
     logits: Tensor
+    features: Tensor
 
 
-class _Dots(nn.Module):
-    """(N, 1, 64, 64) -> (N, 1, 8, 8): the brightness of the quadrant's dots, tile by tile."""
+class Twin(nn.Module):
+    """The torch twin of a toy model: logits -m/2 and +m/2, m its log-odds.
 
-    def forward(self, images: Tensor) -> Tensor:
-        reads = torch.from_numpy(dots_of_quadrant())
-        return nn.functional.avg_pool2d(images * reads, SPACING) * SPACING**2
+    Features (N, 2, 8, 8): what speaks for and what speaks against, tile by tile, neither below 0,
+    as those of a rectified network. The head is linear over their means.
+    """
 
-
-class _QuadrantNetwork(nn.Module):
-    """The torch twin of `QuadrantModel`: logits -m/2 and +m/2, m the mean of the 16 dots."""
-
-    def __init__(self) -> None:
+    def __init__(self, toy: QuadrantModel) -> None:
         super().__init__()
-        self.features = _Dots()
+        reads = torch.from_numpy(toy.reads())
+        self.reads = torch.stack([reads.clamp(min=0), (-reads).clamp(min=0)])
+        self.head = torch.tensor([[-0.5, 0.5], [0.5, -0.5]])
 
     def forward(self, images: Tensor) -> _Output:
-        mean = self.features(images).sum(dim=(1, 2, 3)) / 16
-        return _Output(torch.stack([-mean / 2, mean / 2], dim=1))
+        sums = nn.functional.avg_pool2d(images * self.reads, SPACING) * SPACING**2
+        features = sums * (sums.shape[2] * sums.shape[3])
+        return _Output(features.mean(dim=(2, 3)) @ self.head.T, features)
 
 
-class TestGradCam(ExplainerContract):
-    explain = staticmethod(gradients.gradcam)
+class _WithWeights(ExplainerContract):
+    """For a method that loads the bundle's network: the folder's name says which toy's twin."""
 
     @pytest.fixture(autouse=True)
     def _network(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(gradients.zoo, "load_weights", lambda folder: _QuadrantNetwork())
+        monkeypatch.setattr(gradients.zoo, "load_weights", lambda folder: Twin(TOYS[folder.name]))
 
     def model(self) -> QuadrantModel:
-        return QuadrantModel(weights=Path("bundle"))
+        return QuadrantModel(weights=Path("quadrant"))
+
+    def opposed(self) -> QuadrantModel:
+        return OpposedModel(weights=Path("opposed"))
 
 
-def test_the_torch_twin_answers_like_the_toy_model() -> None:
+class TestGradCam(_WithWeights):
+    explain = staticmethod(gradients.gradcam)
+
+
+class TestGradCamPlusPlus(_WithWeights):
+    explain = staticmethod(gradients.gradcam_plus_plus)
+    # Features of 4, gradients of 1/64 each: 64 * (1/64) / (2 + 1/64 * 16 * 4) = 1/3, times 4.
+    largest = 4 / 3
+
+
+class TestIntegratedGradients(_WithWeights):
+    explain = staticmethod(gradients.integrated_gradients)
+
+    def adds_up(
+        self, found: Explanation, model: QuadrantModel
+    ) -> tuple[ArrayLike, ArrayLike] | None:
+        grey = np.full_like(dotted_film(), 0.5)
+        difference = log_odds(model, dotted_film()) - log_odds(model, grey)
+        return found.attribution.sum(), difference
+
+
+@pytest.mark.parametrize("toy", TOYS.values(), ids=TOYS.keys())
+def test_the_torch_twin_answers_like_the_toy_model(toy: QuadrantModel) -> None:
     images = torch.rand(3, 1, 64, 64, generator=torch.Generator().manual_seed(1))
-    twin = _QuadrantNetwork()(images).logits.softmax(dim=1).numpy()
-    assert twin == pytest.approx(QuadrantModel().probabilities(images.numpy()), abs=1e-6)
+    twin = Twin(toy)(images).logits.softmax(dim=1).numpy()
+    assert twin == pytest.approx(toy.probabilities(images.numpy()), abs=1e-6)
+
+
+def test_the_opposed_model_by_hand() -> None:
+    film = dotted_film()
+    assert log_odds(OpposedModel(), film) == pytest.approx(0.5, abs=1e-6)
+    film[0, 32:, :32] = 0
+    assert log_odds(OpposedModel(), film) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_broken_promise_is_noticed() -> None:
+    class Liar(ExplainerContract):
+        explain = staticmethod(occlusion.explain_regions)
+
+        def adds_up(
+            self, found: Explanation, model: QuadrantModel
+        ) -> tuple[ArrayLike, ArrayLike] | None:
+            return np.sum(found.weights), 2 * np.sum(found.weights)
+
+    with pytest.raises(AssertionError, match="Not equal"):
+        Liar().test_adds_up_as_the_theory_promises()
+
+
+def test_a_map_that_ignores_what_speaks_against_is_noticed() -> None:
+    class Rectified(ExplainerContract):
+        @staticmethod
+        def explain(*arguments: object) -> Explanation:
+            found = cam.explain(*arguments)  # type: ignore[arg-type]
+            return replace(found, attribution=np.maximum(found.attribution, 0))
+
+    with pytest.raises(AssertionError):
+        Rectified().test_signs_of_a_linear_model()
+    with pytest.raises(AssertionError):
+        Rectified().test_map_is_bounded()  # cam is in units of its own
+
+
+def _held(case: type[ExplainerContract]) -> set[str]:
+    below = {name for each in case.__subclasses__() for name in _held(each)}
+    explain = getattr(case, "explain", None)
+    if explain is None or not case.__name__.startswith("Test"):  # pytest would not run it
+        return below
+    return below | {f"{explain.__module__}:{explain.__name__}"}
 
 
 def test_every_registered_explainer_is_held_to_the_contract() -> None:
-    held = {
-        f"{case.explain.__module__}:{case.explain.__name__}"
-        for case in ExplainerContract.__subclasses__()
-    }
-    assert set(EXPLAINERS.values()) <= held
+    assert set(EXPLAINERS.values()) <= _held(ExplainerContract)

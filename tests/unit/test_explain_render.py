@@ -1,40 +1,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from explanations import halves, lungs
 from PIL import Image
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain import render
-from covid_cxr.explain.render import Facts, fidelity_in_words, overlay, record, save
-from covid_cxr.explain.tint import blend, limit, strongest_regions, tint
-from covid_cxr.types import DISCLAIMER, Explanation
+from covid_cxr.explain.evidence import ZONES, with_lungs
+from covid_cxr.explain.layout import Layout, method_in_words
+from covid_cxr.explain.render import Facts, Style, overlay, panel, record, save
+from covid_cxr.images.lettering import length, printable
+from covid_cxr.types import DISCLAIMER, Explanation, Lungs
 
 FACTS = Facts(probability=0.93, threshold=0.41, file="films/a.png")
 
 
-def _halves(left: float = 0.5, right: float = -0.25) -> Explanation:
-    """Two regions: the left half and the right half of a 16 x 16 grid."""
-    segments = np.zeros((16, 16), dtype=np.int32)
-    segments[:, 8:] = 1
-    weights = (left, right)
-    return Explanation(
-        method="lime",
-        label="covid-19",
-        attribution=np.asarray(weights, dtype=np.float32)[segments],
-        segments=segments,
-        weights=weights,
-        fidelity=0.83,
-        parameters={"samples": 1000},
-        seed=3,
-        bundle="abc123",
-    )
-
-
-def _film(height: int = 400, width: int = 300) -> np.ndarray:
+def _film(height: int = 560, width: int = 420) -> np.ndarray:
     return np.random.default_rng(0).random((height, width), dtype=np.float32)
 
 
@@ -52,91 +38,39 @@ def _find(page: Image.Image, film: np.ndarray) -> tuple[int, int] | None:
 
 
 def test_the_radiograph_stands_untouched_on_the_left() -> None:
-    place = _find(overlay(_film(), _halves(), FACTS), _film())
+    place = _find(overlay(_film(), halves(), FACTS), _film())
     assert place is not None
 
 
-def test_green_supports_and_red_speaks_against() -> None:
-    film = tint(np.full((400, 300), 100, dtype=np.uint8), _halves()).astype(int)
-    left, right = film[200, 50], film[200, 250]
-    assert left[1] > left[0] + 40  # greener than red
-    assert right[0] > right[1] + 20
-    # Full colour is the 99th percentile, 0.5: opacity 0.6 on the left and 0.3 on the right.
-    assert left.tolist() == pytest.approx([0.4 * 100 + 0.6 * c for c in (20, 190, 110)], abs=1)
-    assert right.tolist() == pytest.approx([0.7 * 100 + 0.3 * c for c in (235, 70, 40)], abs=1)
-
-
-def test_no_evidence_leaves_the_film_grey() -> None:
-    grey = np.arange(400 * 300, dtype=np.uint32).reshape(400, 300).astype(np.uint8)
-    film = tint(grey, _halves(0, 0))
-    assert np.array_equal(film, np.repeat(grey[..., None], 3, axis=2))
-    overlay(_film(), _halves(0, 0), FACTS)
-
-
-def test_blend_leaves_zero_untouched() -> None:
-    grey = np.array([[7, 200]], dtype=np.uint8)
-    assert blend(grey, np.zeros((1, 2), dtype=np.float32)).tolist() == [[[7] * 3, [200] * 3]]
-
-
-def test_limit_is_robust_to_one_hot_pixel() -> None:
-    grid = np.ones((20, 20), dtype=np.float32)
-    grid[0, 0] = 1000
-    assert limit(grid) == 1
-    lonely = np.zeros((20, 20), dtype=np.float32)
-    lonely[3, 3] = -4
-    assert limit(lonely) == 4
-
-
-def test_strongest_regions_by_hand() -> None:
-    assert strongest_regions((0.1, -0.9, 0.3, 0.29, 0.5)) == [1, 4, 2]  # a third of 0.9 is 0.3
-    assert strongest_regions([1.0] * 9) == [0, 1, 2, 3, 4, 5]
-    assert strongest_regions((0.0, 0.0)) == []
-    assert strongest_regions(()) == []
-
-
-def test_strong_regions_are_outlined() -> None:
-    film = tint(np.full((400, 300), 100, dtype=np.uint8), _halves()).astype(int)
-    assert abs(film[200, 149] - film[200, 100]).max() > 10  # the left region's right edge
-
-
 @pytest.mark.parametrize(
-    ("shape", "panel"),
+    ("shape", "longest", "expected"),
     [
-        ((600, 500), (600, 500)),  # as it is
-        ((100, 80), (384, 307)),  # 384 / 100 * 80 = 307.2
-        ((2048, 1024), (1024, 512)),
-        ((100, 1000), (154, 1536)),  # a strip: 1536 wide, 153.6 high
+        ((600, 500), 2048, (600, 500)),  # its own pixels
+        ((2048, 1024), 2048, (2048, 1024)),
+        ((100, 80), 2048, (512, 410)),  # 512 / 100 * 80 = 409.6
+        ((3000, 2500), 2048, (2048, 1707)),  # 2048 / 3000 * 2500 = 1706.7
+        ((600, 500), 256, (256, 213)),
+        ((100, 80), 256, (256, 205)),
+        ((1, 1000), 2048, (1, 1000)),
     ],
 )
-def test_panel_keeps_the_aspect_ratio(shape: tuple[int, int], panel: tuple[int, int]) -> None:
-    assert render._panel(np.zeros(shape, dtype=np.float32)).shape == panel
+def test_a_panel_has_the_films_own_pixels_within_reason(
+    shape: tuple[int, int], longest: int, expected: tuple[int, int]
+) -> None:
+    assert panel(np.zeros(shape, dtype=np.float32), longest).shape == expected
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2000, 3), (3, 2000), (50, 60), (384, 384)])
+@pytest.mark.parametrize("shape", [(1, 1), (2000, 3), (3, 2000), (50, 60), (384, 384), (60, 1000)])
 def test_any_film_gets_a_page_of_sensible_size(shape: tuple[int, int]) -> None:
-    width, height = overlay(np.zeros(shape, dtype=np.float32), _halves(), FACTS).size
-    assert 500 < width <= 3300
-    assert 150 < height <= 1400
+    explanation = with_lungs(halves(), lungs(16))
+    width, height = overlay(np.zeros(shape, dtype=np.float32), explanation, FACTS).size
+    assert 800 < width <= 4300
+    assert 150 < height <= 2300
 
 
 def test_a_colour_picture_is_refused() -> None:
     with pytest.raises(InputError, match=r"shape \(4, 4, 3\), expected \(H, W\)"):
-        overlay(np.zeros((4, 4, 3), dtype=np.float32), _halves(), FACTS)
-
-
-@pytest.mark.parametrize(
-    ("fidelity", "words"),
-    [
-        (0.8, "fidelity 0.80 (high)"),
-        (0.794, "fidelity 0.79 (moderate)"),
-        (0.796, "fidelity 0.80 (high)"),
-        (0.5, "fidelity 0.50 (moderate)"),
-        (-2.0, "fidelity -2.00 (low: do not rely on it)"),
-        (None, "fidelity not defined"),
-    ],
-)
-def test_fidelity_in_words(fidelity: float | None, words: str) -> None:
-    assert fidelity_in_words(fidelity) == words
+        overlay(np.zeros((4, 4, 3), dtype=np.float32), halves(), FACTS)
 
 
 def _texts(monkeypatch: pytest.MonkeyPatch, explanation: Explanation, facts: Facts) -> list[str]:
@@ -153,25 +87,89 @@ def _texts(monkeypatch: pytest.MonkeyPatch, explanation: Explanation, facts: Fac
 
 
 def test_the_page_says_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _texts(monkeypatch, _halves(), FACTS) == [
+    assert _texts(monkeypatch, halves(), FACTS) == [
         "covid-19 · probability 0.93",
-        "LIME · fidelity 0.83 (high) · called covid-19 from 0.41",
-        "films/a.png · abc123",
-        "against covid-19  -0.5",
+        "LIME · fidelity 0.83, good · called covid-19 from 0.41",
+        "films/a.png · model abc123",
+        "strongest evidence",
         "+0.5  for covid-19",
+        "against covid-19  -0.5",
         DISCLAIMER,
     ]
 
 
-def test_names_that_the_font_cannot_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = Facts(0.5, file="röntgen\n\udcff" + "x" * 500)
-    line = _texts(monkeypatch, _halves(), facts)[2]
-    assert line.startswith("r?ntgen??xxx")
-    assert line.endswith("x...")
+def test_a_map_of_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = _texts(monkeypatch, halves(0, 0), FACTS)
+    assert written[3:5] == ["for or against", "no region speaks"]
+
+
+def test_the_page_says_where_the_evidence_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = replace(FACTS, flags=("window missing", "blank border"))
+    explanation = with_lungs(halves(), lungs(16))
+    assert explanation.evidence is not None
+    written = _texts(monkeypatch, explanation, facts)
+    assert written[:2] == ["covid-19 · probability 0.93", "LIME · called covid-19 from 0.41"]
+    flags = written.index("Flags: window missing; blank border")
+    assert " ".join(written[2:flags]) == explanation.evidence.sentence
+    assert "..." not in "".join(written)  # wrapped, not cut
+    assert written[flags + 1 : flags + 4] == [
+        "films/a.png · model abc123",
+        "lungs",
+        "strongest evidence",
+    ]
+
+
+def _header(explanation: Explanation, facts: Facts = FACTS) -> list[tuple[str, object]]:
+    found = Layout.of((400, 300), explanation, facts).header
+    return [(line.text, line.colour) for line in found]
+
+
+def test_what_is_doubtful_stands_out() -> None:
+    amber = (255, 196, 87)
+    plain = _header(halves())
+    assert amber not in [colour for _, colour in plain]
+    low = _header(replace(halves(), fidelity=0.3))
+    assert (low[1][1], "low: do not rely on it" in low[1][0]) == (amber, True)
+    outside = with_lungs(halves(), lungs(16))  # a quarter of the left half is lung
+    assert [colour for text, colour in _header(outside) if text.startswith("Warning")] == [amber]
+    assert ("Flags: lungs not found", amber) in _header(
+        halves(), replace(FACTS, flags=("lungs not found",))
+    )
+
+
+def test_a_long_name_keeps_its_beginning_its_end_and_the_model() -> None:
+    facts = replace(FACTS, file="archive/" + "ward 3/" * 100 + "röntgen.dcm")
+    layout = Layout.of((400, 300), halves(), facts)
+    line = layout.header[-1]
+    assert line.text.startswith("archive/ward 3/")
+    assert line.text.endswith("ward 3/röntgen.dcm · model abc123")
+    room = layout.page[0] - 2 * layout.letter
+    assert length(line.text, line.scale * layout.letter) <= room
+
+
+def test_names_of_any_script_or_none() -> None:
+    assert printable("röntgen Грудь Θώραξ") == "röntgen Грудь Θώραξ"
+    # No glyph, a line's end, a byte that is no text, a reversal of what follows.
+    assert printable("胸\n\udcff\u202e.png") == "????.png"
+    for file in ("胸部\n\udcff" + "x" * 500, "", "..." * 200, "é" * 400):
+        overlay(_film(), halves(), replace(FACTS, file=file))
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("lime", "LIME"),
+        ("gradcam++", "Grad-CAM++"),
+        ("agreement", "Agreement"),
+        ("integrated-gradients", "Integrated gradients"),
+    ],
+)
+def test_method_in_words(method: str, words: str) -> None:
+    assert method_in_words(method) == words
 
 
 def test_record_by_hand() -> None:
-    found = record(_halves(), FACTS)
+    found = record(halves(), FACTS)
     assert found["regions"] == [
         {"region": 0, "weight": 0.5, "row": 0.5, "column": 0.25, "area": 0.5},
         {"region": 1, "weight": -0.25, "row": 0.5, "column": 0.75, "area": 0.5},
@@ -186,7 +184,21 @@ def test_record_by_hand() -> None:
     assert found["parameters"] == {"samples": 1000}
     assert (found["probability"], found["threshold"], found["file"]) == (0.93, 0.41, "films/a.png")
     assert found["disclaimer"] == DISCLAIMER
-    assert found["inside_lungs"] is None
+    for key in ("inside_lungs", "supporting_inside_lungs", "zones", "sentence"):
+        assert found[key] is None
+    assert found["flags"] == []
+
+
+def test_record_with_lungs() -> None:
+    explanation = with_lungs(halves(), lungs(16))
+    found = record(explanation, replace(FACTS, flags=("window missing",)))
+    # Of the 128 pixels of the left half that support the class, 8 x 4 are right lung.
+    assert found["supporting_inside_lungs"] == pytest.approx(0.25)
+    assert list(found["zones"]) == list(ZONES)
+    assert sum(found["zones"].values()) == pytest.approx(0.25)
+    assert found["sentence"].startswith("Warning")
+    assert found["inside_lungs"] == pytest.approx(0.25)
+    assert found["flags"] == ["window missing"]
 
 
 def test_a_map_without_regions_has_none_in_its_record() -> None:
@@ -195,10 +207,11 @@ def test_a_map_without_regions_has_none_in_its_record() -> None:
 
 
 def test_save_writes_both_and_nothing_else(tmp_path: Path) -> None:
-    lungs = np.zeros((400, 300), dtype=bool)
-    lungs[:, :150] = True
+    left_half = np.zeros((400, 300), dtype=bool)
+    left_half[:, :150] = True
+    explanation = with_lungs(halves(), Lungs(left_half, ~left_half & False))
     stem = tmp_path / "new" / "10.1016-slash-j.jhin"
-    picture = save(stem, _film(), _halves(), FACTS, lungs)
+    picture = save(stem, _film(), explanation, FACTS, Style(opacity=0.5))
     assert sorted(path.name for path in stem.parent.iterdir()) == [
         "10.1016-slash-j.jhin.json",
         "10.1016-slash-j.jhin.png",
@@ -208,12 +221,13 @@ def test_save_writes_both_and_nothing_else(tmp_path: Path) -> None:
         assert page.mode == "RGB"
     facts = json.loads((stem.parent / "10.1016-slash-j.jhin.json").read_text())
     assert facts["inside_lungs"] == pytest.approx(2 / 3)  # 0.5 of 0.75
+    assert facts["supporting_inside_lungs"] == 1
 
 
 def test_a_failed_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(tmp_path / "a", _film(), _halves(), FACTS)
+    save(tmp_path / "a", _film(), halves(), FACTS)
     before = (tmp_path / "a.png").read_bytes()
 
     def full(self: Path, content: bytes) -> int:
@@ -221,13 +235,13 @@ def test_a_failed_write_leaves_the_old_file(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
-        save(tmp_path / "a", _film(), _halves(0.1, 0.2), FACTS)
+        save(tmp_path / "a", _film(), halves(0.1, 0.2), FACTS)
     assert (tmp_path / "a.png").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.png"]
 
 
 def test_same_explanation_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        save(tmp_path / name, _film(), _halves(), FACTS)
+        save(tmp_path / name, _film(), halves(), FACTS)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from covid_cxr.cli import build, cohort, use
+from covid_cxr.cli import build, cohort, explain_eval, use
 from covid_cxr.errors import CovidCxrError
 from covid_cxr.types import DISCLAIMER
 
@@ -31,6 +31,7 @@ _UsageError: Any = typer.BadParameter.__base__
 build.add_to(app)
 cohort.add_to(app)
 use.add_to(app)
+explain_eval.add_to(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -16,8 +16,12 @@ __all__ = ["EXPLAINERS", "GROUP", "Explainer", "Model", "Options", "get"]
 
 EXPLAINERS: dict[str, str] = {
     "lime": "covid_cxr.explain.lime:explain",
+    "occlusion": "covid_cxr.explain.occlusion:explain",
+    "occlusion-regions": "covid_cxr.explain.occlusion:explain_regions",
     "cam": "covid_cxr.explain.cam:explain",
     "gradcam": "covid_cxr.explain.gradients:gradcam",
+    "gradcam++": "covid_cxr.explain.gradients:gradcam_plus_plus",
+    "integrated-gradients": "covid_cxr.explain.gradients:integrated_gradients",
 }
 GROUP = "covid_cxr.explainers"
 
@@ -27,6 +31,7 @@ def get(name: str) -> Explainer:
 
     Raises:
         UnknownName: no explainer has that name.
-        MissingDependency: it needs a package that is not installed (torch, for `gradcam`).
+        MissingDependency: it needs a package that is not installed (torch, for the
+            three that take gradients).
     """
     return cast(Explainer, registry.resolve("explainer", name, EXPLAINERS, GROUP))

@@ -42,6 +42,7 @@ class Model(Protocol):
 
 Hidden = Literal["mean", "dark", "blur", "dataset"]
 Superpixels = Literal["quickshift", "slic", "lungs", "grid"]
+Sampling = Literal["coins", "antithetic", "balanced"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Options:
             "dataset" (0.5, which every standardised film has). A hazy region's mean is as hazy as
             the region, so that only the others ask what the model would say without the haze.
         kernel_width: of LIME's weights, on cosine distance.
-        antithetic: follow each sample of LIME by its complement.
+        sampling: how LIME draws what is hidden: fair "coins" as the original did, "antithetic" or
+            "balanced" (see `covid_cxr.explain.sampling`).
         stable: stop sampling once the weights of both halves of the samples rank alike, their
             Spearman correlation stepped up to the whole (Spearman-Brown) at least this; None
             never stops.
@@ -75,7 +77,7 @@ class Options:
     regions: int = 64
     hidden: Hidden = "mean"
     kernel_width: float = 1.75
-    antithetic: bool = False
+    sampling: Sampling = "coins"
     stable: float | None = None
     lungs: Lungs | None = None
 

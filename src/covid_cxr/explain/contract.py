@@ -3,25 +3,28 @@
     class TestMyExplainer(ExplainerContract):
         explain = staticmethod(my_package.explain)
 
-A method that reads the bundle's weights also overrides `model`, to hand over a `QuadrantModel`
-whose `weights` lead to a network that computes the same. Run by pytest.
+A method that reads the bundle's weights also overrides `model` and `opposed`, to hand over the
+same toy models with `weights` that lead to a network which computes the same. A method whose
+numbers add up to something, by its theory, overrides `adds_up`. Run by pytest.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from covid_cxr.errors import InputError, UnknownName
 from covid_cxr.explain.base import Explainer, Options
-from covid_cxr.types import FloatArray
+from covid_cxr.types import Explanation, FloatArray
 
 SIZE = 64
 SPACING = 8
 QUADRANT = (slice(0, SIZE // 2), slice(SIZE // 2, SIZE))  # upper right on the page
+OPPOSITE = (slice(SIZE // 2, SIZE), slice(0, SIZE // 2))  # lower left
 OPTIONS = Options(samples=300, seed=7, batch_size=64)
 
 
@@ -32,10 +35,10 @@ def dotted_film() -> FloatArray:
     return film
 
 
-def dots_of_quadrant() -> FloatArray:
-    """Return (S, S): what the model reads, 1 at the dots of the quadrant and 0 elsewhere."""
+def dots_of_quadrant(quadrant: tuple[slice, slice] = QUADRANT) -> FloatArray:
+    """Return (S, S): 1 at the 16 dots of the quadrant and 0 elsewhere."""
     reads = np.zeros((SIZE, SIZE), dtype=np.float32)
-    reads[QUADRANT] = dotted_film()[0][QUADRANT] == 1.0
+    reads[quadrant] = dotted_film()[0][quadrant] == 1.0
     return reads
 
 
@@ -51,28 +54,72 @@ class QuadrantModel:
     classes: tuple[str, ...] = ("non-covid-19", "covid-19")
     bundle_id: str = "quadrant"
 
+    def reads(self) -> FloatArray:
+        """Return (S, S): the log-odds of `covid-19` are the sum of these times the film."""
+        return dots_of_quadrant() * np.float32(1 / 16)
+
+    def log_odds(self, images: FloatArray) -> FloatArray:
+        """Return (N,), of `covid-19`, for images (N, 1, S, S)."""
+        sums: FloatArray = (images[:, 0] * self.reads()).sum(axis=(1, 2))
+        return sums
+
     def probabilities(self, images: FloatArray) -> FloatArray:
-        """Return (N, 2): the logits are -m/2 and +m/2, m the mean brightness of the dots."""
-        reads = dots_of_quadrant()
-        log_odds = (images[:, 0] * reads).sum(axis=(1, 2)) / reads.sum()
-        covid = 1 / (1 + np.exp(-log_odds))
+        """Return (N, 2): the logits are -m/2 and +m/2, m the log-odds."""
+        covid = 1 / (1 + np.exp(-self.log_odds(images)))
         return np.stack([1 - covid, covid], axis=1).astype(np.float32)
 
     def cam(self, image: FloatArray) -> FloatArray | None:
-        """Return (2, 8, 8): per tile, the logit's share of that tile."""
-        tiles = (image[0] * dots_of_quadrant()).reshape(SIZE // SPACING, SPACING, -1, SPACING)
-        shares = tiles.sum(axis=(1, 3)) / 2
+        """Return (2, 8, 8): per tile, its share of the logit, which is the mean over tiles."""
+        tiles = (image[0] * self.reads()).reshape(SIZE // SPACING, SPACING, -1, SPACING)
+        shares = tiles.sum(axis=(1, 3)) * (SIZE // SPACING) ** 2 / 2
         return np.stack([-shares, shares]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class OpposedModel(QuadrantModel):
+    """As `QuadrantModel`, less half the mean brightness of the 16 dots in the quadrant opposite.
+
+    By hand, on the dotted film: log-odds 1 - 1/2 = 1/2. The upper right supports `covid-19` with
+    1, the lower left speaks against it with 1/2, and the other two quadrants say nothing.
+    """
+
+    bundle_id: str = "opposed"
+
+    def reads(self) -> FloatArray:
+        """Return (S, S): 1/16 at the dots of the one quadrant, -1/32 at those of the other."""
+        effect = np.float32(1 / 16)
+        return dots_of_quadrant() * effect - dots_of_quadrant(OPPOSITE) * (effect / 2)
 
 
 class ExplainerContract:
     """Inherit, name your function `explain`, and let pytest collect the class."""
 
     explain: ClassVar[Explainer]
+    # The most that one pixel may say. The toy models' log-odds change by at most 1, and so does
+    # what a method gives a pixel in their units; a method in units of its own states its own.
+    largest: ClassVar[float] = 1.0
 
     def model(self) -> QuadrantModel:
         """Return the toy model; override where the method needs `weights`."""
         return QuadrantModel()
+
+    def opposed(self) -> QuadrantModel:
+        """Return the toy model with a quadrant against; override where it needs `weights`."""
+        return OpposedModel()
+
+    def adds_up(
+        self, found: Explanation, model: QuadrantModel
+    ) -> tuple[ArrayLike, ArrayLike] | None:
+        """Return what `found` comes to and what the method's theory says it must.
+
+        Args:
+            found: the explanation of `covid-19` on the dotted film, made with `OPTIONS`.
+            model: the toy model that was explained.
+
+        Returns:
+            Numbers or arrays of one shape; None, unless overridden: the theory promises nothing.
+        """
+        return None
 
     def test_names_what_it_explained(self) -> None:
         """Label, bundle and seed are those given; the method has a name."""
@@ -86,6 +133,19 @@ class ExplainerContract:
         assert found.shape == (SIZE, SIZE)
         assert found.dtype == np.float32
         assert np.isfinite(found).all()
+
+    def test_map_is_bounded(self) -> None:
+        """No pixel says more than `largest`, and something is said."""
+        for model in (self.model(), self.opposed()):
+            found = self.explain(dotted_film(), model, "covid-19", OPTIONS).attribution
+            assert 0 < np.abs(found).max() <= self.largest * (1 + 1e-5)
+
+    def test_blank_film_has_an_answer(self) -> None:
+        """A film without a structure is answered with finite numbers within the same bound."""
+        blank = np.full((1, SIZE, SIZE), 0.2, dtype=np.float32)
+        found = self.explain(blank, self.model(), "covid-19", OPTIONS).attribution
+        assert np.isfinite(found).all()
+        assert np.abs(found).max() <= self.largest
 
     def test_regions_and_weights_agree(self) -> None:
         """With regions: numbered 0..n-1, one weight each, and the map is their weights."""
@@ -114,6 +174,34 @@ class ExplainerContract:
         """The same quadrant is negative when the other class is explained."""
         found = self.explain(dotted_film(), self.model(), "non-covid-19", OPTIONS).attribution
         assert found[QUADRANT].sum() < 0
+
+    def test_signs_of_a_linear_model(self) -> None:
+        """Worked out by hand: see `OpposedModel`. Of the effects 1 and -1/2, 1 weighs more."""
+        found = self.explain(dotted_film(), self.opposed(), "covid-19", OPTIONS).attribution
+        support, against = found[QUADRANT].sum(), found[OPPOSITE].sum()
+        assert support > -against > 0
+        silent = np.abs(found).sum() - np.abs(found[QUADRANT]).sum() - np.abs(found[OPPOSITE]).sum()
+        assert silent < 0.25 * (support - against)
+
+    def test_other_class_turns_the_signs_round(self) -> None:
+        """What supports one of two classes speaks against the other."""
+        found = self.explain(dotted_film(), self.opposed(), "non-covid-19", OPTIONS).attribution
+        assert found[QUADRANT].sum() < 0 < found[OPPOSITE].sum()
+
+    def test_adds_up_as_the_theory_promises(self) -> None:
+        """Completeness, where there is a promise, on both toy models."""
+        for model in (self.model(), self.opposed()):
+            found = self.explain(dotted_film(), model, "covid-19", OPTIONS)
+            promise = self.adds_up(found, model)
+            if promise is not None:
+                comes_to, must_be = (np.asarray(each, dtype=np.float64) for each in promise)
+                np.testing.assert_allclose(comes_to, must_be, rtol=1e-4, atol=1e-5)
+
+    def test_batch_size_does_not_matter(self) -> None:
+        """Images handed over by seven or by 64 give the same map, but for rounding."""
+        few = self.explain(dotted_film(), self.model(), "covid-19", replace(OPTIONS, batch_size=7))
+        many = self.explain(dotted_film(), self.model(), "covid-19", OPTIONS)
+        np.testing.assert_allclose(few.attribution, many.attribution, atol=1e-4 * self.largest)
 
     def test_same_seed_same_answer(self) -> None:
         """Two calls agree to the last bit."""

@@ -1,15 +1,21 @@
-"""A bundle's graph in ONNX Runtime."""
+"""A bundle's graph, run by ONNX Runtime in float32 or, where asked, by OpenVINO in bfloat16."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from threading import local
+from typing import Literal, NamedTuple
 
 import numpy as np
 import onnxruntime
 
+from covid_cxr.errors import MissingDependency
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.types import FloatArray
+
+Precision = Literal["float32", "bfloat16"]
+_Run = Callable[[FloatArray], dict[str, FloatArray]]
 
 
 class Outputs(NamedTuple):
@@ -22,22 +28,24 @@ class Outputs(NamedTuple):
 
 
 class Runtime:
-    """Runs a bundle's graph in float32; what an explainer calls its model.
+    """Runs a bundle's graph; what an explainer calls its model. Several threads may share it.
 
     Args:
         bundle: an opened bundle.
-        threads: CPU threads; None leaves the choice to ONNX Runtime (all cores).
+        threads: CPU threads; None leaves the choice to the runtime (all cores).
+        precision: "float32" gives the same answer everywhere; "bfloat16" is about twice as fast
+            on processors that have it, and may move a probability by a hundredth.
+
+    Raises:
+        MissingDependency: bfloat16 needs OpenVINO, which is not installed.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            str(bundle.graph), options, providers=["CPUExecutionProvider"]
-        )
-        self._names = [output.name for output in self._session.get_outputs()]
+    def __init__(
+        self, bundle: Bundle, threads: int | None = None, precision: Precision = "float32"
+    ) -> None:
+        self._run = (_openvino if precision == "bfloat16" else _onnx)(bundle.graph, threads)
         self.bundle = bundle
+        self.precision = precision
         self.classes = bundle.manifest.classes
         self.bundle_id = bundle.id
 
@@ -47,7 +55,7 @@ class Runtime:
 
     def run(self, images: FloatArray) -> Outputs:
         """Answer preprocessed images float32 (N, 1, S, S) in [0, 1]."""
-        answers = dict(zip(self._names, self._session.run(None, {"images": images}), strict=True))
+        answers = self._run(images)
         return Outputs(
             answers["logits"],
             answers["probabilities"],
@@ -63,3 +71,36 @@ class Runtime:
         """Return the class activation maps (C, h, w) of one image (1, S, S)."""
         maps = self.run(np.ascontiguousarray(image[None])).cam
         return None if maps is None else maps[0]
+
+
+def _onnx(graph: Path, threads: int | None) -> _Run:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return lambda images: dict(zip(names, session.run(None, {"images": images}), strict=True))
+
+
+def _openvino(graph: Path, threads: int | None) -> _Run:
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            "precision bfloat16 needs the package 'openvino', which is not installed: "
+            "pip install 'covid-cxr[openvino]'"
+        ) from error
+    settings: dict[str, object] = {"INFERENCE_PRECISION_HINT": "bf16"}
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    compiled = openvino.Core().compile_model(graph, "CPU", settings)
+    names = [output.get_any_name() for output in compiled.outputs]
+    own = local()  # a request answers one thread at a time
+
+    def run(images: FloatArray) -> dict[str, FloatArray]:
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        found = own.request.infer({"images": images})
+        return {name: np.array(found[name]) for name in names}
+
+    return run

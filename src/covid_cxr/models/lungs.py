@@ -11,16 +11,18 @@ from monai.networks.nets import UNet
 from torch import Tensor, nn
 
 CHANNELS = (16, 32, 64, 128, 256)
+_LAST = 8
 
 
 def lung_network() -> nn.Module:
     """Return a fresh network: films (N, 1, S, S) in [0, 1] -> logits (N, 2, S, S), S a multiple
     of 16; channel 0 is the patient's right lung, 1 the left.
     """
-    network: nn.Module = UNet(
+    unet = UNet(
         spatial_dims=2,
         in_channels=1,
-        out_channels=2,
+        # Not 2: the last block rectifies as many channels as it hands on, and one of two may die.
+        out_channels=_LAST,
         channels=CHANNELS,
         strides=(2,) * (len(CHANNELS) - 1),
         num_res_units=2,
@@ -28,7 +30,7 @@ def lung_network() -> nn.Module:
         norm="batch",  # folded into the convolutions once exported
         dropout=0.1,
     )
-    return network
+    return nn.Sequential(unet, nn.Conv2d(_LAST, 2, 1))
 
 
 class LungGraph(nn.Module):

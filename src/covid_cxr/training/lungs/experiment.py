@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from monai.losses import DiceCELoss
+from monai.losses import DiceLoss
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 class Settings:
     """How the network is trained; the number of epochs is fixed, nothing is chosen on a fold."""
 
-    epochs: int = 160
+    epochs: int = 120
     batch: int = 8
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
@@ -124,7 +124,8 @@ def fit(
     rng = torch.Generator().manual_seed(settings.seed)
     network = lung_network()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loss = DiceCELoss(sigmoid=True, batch=True)
+    # Not MONAI's DiceCELoss: of two channels it takes a softmax, and a pixel may be no lung at all.
+    dice, cross_entropy = DiceLoss(sigmoid=True, batch=True), nn.BCEWithLogitsLoss()
     rate, decay = settings.learning_rate, settings.weight_decay
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)
     steps = settings.epochs * (len(films) // settings.batch)
@@ -138,7 +139,7 @@ def fit(
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 answer = network(seen.to(memory_format=torch.channels_last))
             optimizer.zero_grad()
-            loss(answer.float(), wanted).backward()
+            (dice(answer.float(), wanted) + cross_entropy(answer.float(), wanted)).backward()
             optimizer.step()
             schedule.step()
         if progress:

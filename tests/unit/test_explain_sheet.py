@@ -1,0 +1,181 @@
+"""Contact sheets of explained films: what stands where, page by page, in little memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from covid_cxr.errors import InputError
+from covid_cxr.explain import sheet
+from covid_cxr.explain.evidence import with_lungs
+from covid_cxr.explain.layout import Facts
+from covid_cxr.explain.sheet import PRIVATE, SheetWriter, Tile, contact_sheets
+from covid_cxr.explain.tint import Style
+from covid_cxr.images.lettering import length
+from covid_cxr.types import DISCLAIMER, Explanation, Lungs
+
+FACTS = Facts(0.93, 0.41, "ward 3/film.png")
+
+
+def _explanation(value: float = 1.0) -> Explanation:
+    attribution = np.full((16, 16), value, dtype=np.float32)
+    return Explanation("lime", "covid-19", attribution, fidelity=0.71)
+
+
+def _tile(grey: float = 0.5, shape: tuple[int, int] = (60, 60), **named: object) -> Tile:
+    tile = Tile(np.full(shape, grey, dtype=np.float32), None, FACTS, "covid-19")
+    return tile._replace(**named)
+
+
+def _cell(page: Image.Image, column: int, row: int = 0) -> np.ndarray:
+    film, gap = sheet._FILM, sheet._GAP
+    x = gap + column * (film + gap)
+    y = sheet._HEAD + row * (film + sheet._CAPTION + gap)
+    return np.asarray(page)[y : y + film, x : x + film]
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every line drawn."""
+    drawn: list[str] = []
+    write = sheet.write
+    monkeypatch.setattr(
+        sheet,
+        "write",
+        lambda draw, at, text, *rest, **named: (
+            drawn.append(text),
+            write(draw, at, text, *rest, **named),
+        ),
+    )
+    return drawn
+
+
+def test_a_tile_is_the_overlay_and_what_is_known(texts: list[str]) -> None:
+    lungs = Lungs(np.tri(16, dtype=bool), np.zeros((16, 16), dtype=bool))
+    explanation = with_lungs(_explanation(), lungs)
+    facts = replace(FACTS, flags=("window missing",))
+    page = next(contact_sheets([_tile(explanation=explanation, facts=facts)]))
+    assert texts == [
+        "Explained films · sheet 1",
+        "Green speaks for the class named below a film, red against it; "
+        "lines run round the strongest evidence and the lungs.",
+        f"{DISCLAIMER} {PRIVATE}",
+        "film.png",
+        "covid-19 · 0.93",
+        "LIME · fidelity 0.71, fair",
+        "53 % of the support inside the lungs",  # 136 of 256 pixels
+        "window missing",
+    ]
+    red, green, blue = _cell(page, 0)[20, 200]
+    assert green > max(red, blue)
+
+
+def test_the_style_is_kept_and_told(texts: list[str]) -> None:
+    style = Style("blue-orange", contours=False, outline=False)
+    page = next(contact_sheets([_tile(explanation=_explanation())], style))
+    assert "Blue speaks for the class named below a film, orange against it." in texts
+    red, green, blue = _cell(page, 0)[128, 128]
+    assert blue > max(red, green)
+
+
+def test_films_without_an_explanation_or_without_pixels(texts: list[str]) -> None:
+    abstained = _tile(label="", facts=replace(FACTS, flags=("blank image",)))
+    broken = Tile(None, None, replace(FACTS, flags=("is no picture",)))
+    page = next(contact_sheets([_tile(), abstained, broken]))
+    assert texts.count("covid-19 · 0.93") == 1
+    assert texts.count("no prediction") == 2
+    assert {"blank image", "no film", "is no picture"} <= set(texts)
+    assert (_cell(page, 0) == 128).all()  # grey, untouched
+
+
+def test_aspect_is_kept_on_black() -> None:
+    # 60 x 120 fills a cell's width and half of its height.
+    found = _cell(next(contact_sheets([_tile(1.0, (60, 120))])), 0)
+    assert (found[70:186] == 255).all()
+    assert (found[:60] == 0).all()
+    assert (found[196:] == 0).all()
+
+
+def test_long_names_and_many_flags_stay_inside_their_cell(
+    texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = tuple(f"remark number {number} on how it was read" for number in range(9))
+    facts = replace(FACTS, file="ward/" + "röntgen" * 40 + "胸.png", flags=flags)
+    next(contact_sheets([_tile(facts=facts, explanation=_explanation())]))
+    caption = texts[3:]
+    assert len(caption) == sheet._LINES
+    assert caption[0].startswith("röntgen")
+    assert caption[0].endswith("?.png")
+    assert caption[-1].endswith("...")
+    assert all(length(line, sheet._LETTER) <= sheet._FILM for line in caption)
+
+
+@pytest.mark.parametrize(
+    ("films", "pages", "last"),
+    [
+        (0, 0, None),
+        (1, 1, (3, 1)),
+        (5, 1, (5, 1)),
+        (24, 1, (6, 4)),
+        (25, 2, (3, 1)),
+        (31, 2, (6, 2)),
+    ],
+)
+def test_24_films_a_page(films: int, pages: int, last: tuple[int, int] | None) -> None:
+    found = list(contact_sheets(_tile(number / films) for number in range(films)))
+    assert len(found) == pages
+    if last:
+        across, down = last
+        width = sheet._GAP + across * (sheet._FILM + sheet._GAP)
+        rows = down * (sheet._FILM + sheet._CAPTION + sheet._GAP)
+        assert found[-1].size == (width, sheet._HEAD + rows + sheet._FOOT)
+        assert _cell(found[-1], (films - 1) % 24 % 6, (films - 1) % 24 // 6)[5, 5, 0] == round(
+            255 * (films - 1) / films
+        )
+
+
+def test_a_writer_writes_each_page_when_it_is_full(tmp_path: Path) -> None:
+    with SheetWriter(tmp_path / "new", stem="films") as writer:
+        for number in range(25):
+            writer.add(_tile(number / 25))
+            assert len(writer.written) == (number >= 23)
+    names = ["films-1.png", "films-2.png"]
+    assert [path.name for path in writer.written] == names
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == names
+    with Image.open(tmp_path / "new" / "films-2.png") as page:
+        expected = list(contact_sheets(_tile(number / 25) for number in range(25)))[1]
+        assert page.convert("RGB").tobytes() == expected.tobytes()
+    assert writer.close() == writer.written  # a second time, nothing more
+
+
+def test_a_writer_that_is_interrupted_writes_no_half_page(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), SheetWriter(tmp_path) as writer:
+        writer.add(_tile())
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_colour_picture_is_refused() -> None:
+    with pytest.raises(InputError, match=r"expected \(H, W\)"):
+        next(contact_sheets([_tile(pixels=np.zeros((4, 4, 3), dtype=np.float32))]))
+
+
+def test_memory_does_not_grow_with_films() -> None:
+    def films(count: int) -> Iterator[Tile]:
+        for _ in range(count):
+            yield _tile(shape=(800, 700), explanation=_explanation())
+
+    peaks = []
+    for count in (24, 96):
+        tracemalloc.start()
+        for _ in contact_sheets(films(count)):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0]
