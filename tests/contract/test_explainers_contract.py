@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from covid_cxr.explain import EXPLAINERS, cam, gradients, lime, occlusion
+from covid_cxr.explain import EXPLAINERS, agreement, cam, gradients, lime, occlusion
 from covid_cxr.explain.contract import (
     SPACING,
     ExplainerContract,
@@ -59,6 +59,10 @@ class TestOcclusionOfRegions(ExplainerContract):
 
 def dots(model: QuadrantModel) -> np.ndarray:
     return model.reads() != 0
+
+
+class TestAgreement(ExplainerContract):
+    explain = staticmethod(agreement.explain)
 
 
 class TestCam(ExplainerContract):

@@ -12,6 +12,7 @@ import covid_cxr
 from covid_cxr.errors import InputError, UnknownName
 from covid_cxr.explain import Options
 from covid_cxr.inference.batch import expand, picture_stem, predict_to
+from covid_cxr.inference.explaining import How
 from covid_cxr.inference.predictor import Predictor, predicted_class
 
 
@@ -92,7 +93,7 @@ def test_rows_keep_the_contract(model: Predictor, mess: Path, tmp_path: Path) ->
 
 def test_explanations_are_drawn_for_ok_rows(model: Predictor, mess: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    predict_to(out, model, [mess], method="lime", options=Options(samples=20))
+    predict_to(out, model, [mess], how=How("lime", Options(samples=20)))
     for row in rows_of(out):
         if row["status"] == "ok":
             assert (out / row["explanation"]).read_bytes().startswith(b"\x89PNG")
@@ -107,7 +108,7 @@ def test_the_same_seed_gives_the_same_bytes(
     film = sorted((phantoms / "images").iterdir())[0]
     for name in ("one", "two"):
         options = Options(samples=30, seed=5)
-        predict_to(tmp_path / name, model, [film], method="lime", options=options)
+        predict_to(tmp_path / name, model, [film], how=How("lime", options))
     stem = picture_stem(str(film))
     for suffix in (".png", ".json"):
         one, two = (
@@ -146,7 +147,7 @@ def test_a_batch_answers_as_one_by_one(model: Predictor, phantoms: Path, tmp_pat
 def test_out_inside_the_input_is_left_out(model: Predictor, mess: Path) -> None:
     for _ in range(2):
         options = Options(samples=20)
-        predictions = predict_to(mess / "out", model, [mess], method="lime", options=options)
+        predictions = predict_to(mess / "out", model, [mess], how=How("lime", options))
         assert len(predictions) == 12
 
 
@@ -159,7 +160,7 @@ def test_a_method_that_cannot_explain_this_model_leaves_a_flag(
     model: Predictor, mess: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model.runtime, "cam", lambda image: None)
-    predict_to(tmp_path, model, [mess], method="cam")
+    predict_to(tmp_path, model, [mess], how=How("cam"))
     ok = [row for row in rows_of(tmp_path) if row["status"] == "ok"]
     assert len(ok) == 5
     assert all("no explanation:" in row["flags"] for row in ok)
@@ -168,7 +169,7 @@ def test_a_method_that_cannot_explain_this_model_leaves_a_flag(
 
 def test_an_unknown_method_is_found_before_any_file(model: Predictor, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="did you mean 'lime'"):
-        predict_to(tmp_path / "out", model, ["nothing.png"], method="lim")
+        predict_to(tmp_path / "out", model, ["nothing.png"], how=How("lim"))
     assert not (tmp_path / "out").exists()
 
 

@@ -7,29 +7,62 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from covid_cxr.cli import show
-from covid_cxr.cli.options import AsJson
-from covid_cxr.explain.base import Hidden, Options
-from covid_cxr.types import DISCLAIMER, Prediction, Progress
+from covid_cxr.cli.options import AsJson, Data, data_root
+from covid_cxr.explain import EXPLAINERS
+from covid_cxr.explain.base import Hidden, Options, Sampling, Superpixels
+from covid_cxr.explain.sentence import FAIR
+from covid_cxr.types import DISCLAIMER, Precision, Prediction
+
+if TYPE_CHECKING:
+    from covid_cxr.inference.alike import Known
+    from covid_cxr.inference.explaining import How
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, DICOM, folders.")]
 Out = Annotated[Path, typer.Option(help="Folder for predictions.csv and explanations/.")]
 Model = Annotated[
     Path | None, typer.Option(help="Bundle, folder or zip; default: the one that ships.")
 ]
-Samples = Annotated[int, typer.Option(min=10, help="Perturbations an image, for LIME.")]
+Method = Annotated[str, typer.Option(help=f"One of: {', '.join(EXPLAINERS)}.")]
+Samples = Annotated[int, typer.Option(min=10, help="Perturbations a film at most, for LIME.")]
+Regions = Annotated[
+    Superpixels,
+    typer.Option("--superpixels", help="Regions that are hidden; 'lungs' follow their borders."),
+]
 Hide = Annotated[
-    Hidden, typer.Option("--hidden", help="What LIME hides a region with: its mean, or lung-dark.")
+    Hidden, typer.Option("--hidden", help="What a hidden region becomes: its own mean, ...")
+]
+Draw = Annotated[
+    Sampling, typer.Option("--sampling", help="How LIME draws; balanced needs the fewest samples.")
+]
+Stable = Annotated[
+    float | None,
+    typer.Option(min=0.01, max=0.99, help="Stop LIME once its ranking is so reliable, as 0.9."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of every random draw.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")]
+Exact = Annotated[
+    Precision, typer.Option(help="bfloat16 is faster and may move a probability by 0.01.")
+]
+Palette = Annotated[str, typer.Option(help="green-red, or blue-orange for colour-blind readers.")]
+Opacity = Annotated[float, typer.Option(min=0.05, max=1, help="Of the strongest colour.")]
+Fidelity = Annotated[
+    float,
+    typer.Option("--min-fidelity", help="A map of less is not drawn; 0 draws every one."),
+]
+Sheet = Annotated[bool, typer.Option("--sheet", help="Also draw contact sheets, 24 films a page.")]
+Flip = Annotated[
+    bool,
+    typer.Option("--flip", help="Also find the fewest regions without which the call would flip."),
+]
 
 SOME_WITH_ERRORS = 4
 NO_PICTURE = "no explanation"
+METHOD, DEFAULT = "lime", Options()
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,12 +77,18 @@ def predict(
     out: Out,
     model: Model = None,
     explain: Annotated[
-        str | None, typer.Option(metavar="METHOD", help="Also write overlays: lime, cam, gradcam.")
+        str | None, typer.Option(metavar="METHOD", help=f"Also explain: {', '.join(EXPLAINERS)}.")
     ] = None,
-    samples: Samples = 1000,
-    hidden: Hide = "mean",
+    samples: Samples = DEFAULT.samples,
+    superpixels: Regions = DEFAULT.superpixels,
+    hidden: Hide = DEFAULT.hidden,
+    sampling: Draw = DEFAULT.sampling,
+    stable: Stable = DEFAULT.stable,
     seed: Seed = 0,
+    min_fidelity: Fidelity = FAIR,
+    sheet: Sheet = False,
     threads: Threads = None,
+    precision: Exact = "float32",
     json: AsJson = False,
 ) -> None:
     """Predict pictures and folders; every file gets one row, readable or not.
@@ -60,61 +99,119 @@ def predict(
 
     `covid-cxr predict film.png --out out`
 
-    `covid-cxr predict films/ --explain lime --out out`
+    `covid-cxr predict films/ --explain lime --sheet --out out`
     """
-    options = Options(samples=samples, seed=seed, hidden=hidden)
-    _answer(context, paths, out, explain, options=options, model=model, threads=threads, json=json)
+    options = Options(
+        samples=samples,
+        superpixels=superpixels,
+        hidden=hidden,
+        sampling=sampling,
+        stable=stable,
+        seed=seed,
+    )
+    from covid_cxr.inference.explaining import How
+
+    how = How(explain, options, least_fidelity=min_fidelity, sheet=sheet) if explain else None
+    answer = _Answering(context, paths, out, how, json)
+    answer.by(model, threads, precision)
 
 
 def explain(
     context: typer.Context,
     paths: Paths,
     out: Out,
-    method: Annotated[str, typer.Option(help="lime, cam or gradcam.")] = "lime",
+    method: Method = METHOD,
     model: Model = None,
-    samples: Samples = 1000,
-    hidden: Hide = "mean",
+    samples: Samples = DEFAULT.samples,
+    superpixels: Regions = DEFAULT.superpixels,
+    hidden: Hide = DEFAULT.hidden,
+    sampling: Draw = DEFAULT.sampling,
+    stable: Stable = DEFAULT.stable,
     seed: Seed = 0,
+    min_fidelity: Fidelity = FAIR,
+    palette: Palette = "green-red",
+    opacity: Opacity = 0.6,
+    sheet: Sheet = False,
+    flip: Flip = False,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(help="cohort.csv of the bundle's training: draws the films that look alike."),
+    ] = None,
+    data: Data = None,
     threads: Threads = None,
+    precision: Exact = "float32",
     json: AsJson = False,
 ) -> None:
     """Predict, and draw why: green regions speak for the shown class, red ones against it.
 
-    Example: `covid-cxr explain film.png --method cam --out out`
+    Beside the film stands where the evidence lies, in numbers and a sentence; the JSON has the
+    weight of every region and the films of the training that look like this one.
+
+    Examples:
+
+    `covid-cxr explain film.png --method cam --out out`
+
+    `covid-cxr explain films/ --superpixels lungs --hidden blur --palette blue-orange --out out`
     """
-    options = Options(samples=samples, seed=seed, hidden=hidden)
-    _answer(context, paths, out, method, options=options, model=model, threads=threads, json=json)
+    from covid_cxr.explain.tint import Style
+    from covid_cxr.inference.explaining import How
+
+    how = How(
+        method,
+        Options(
+            samples=samples,
+            superpixels=superpixels,
+            hidden=hidden,
+            sampling=sampling,
+            stable=stable,
+            seed=seed,
+        ),
+        Style(palette=palette, opacity=opacity),
+        least_fidelity=min_fidelity,
+        sheet=sheet,
+        flip=flip,
+        known=_known(cohort, data),
+    )
+    answer = _Answering(context, paths, out, how, json)
+    answer.by(model, threads, precision)
 
 
-def _answer(
-    context: typer.Context,
-    paths: Sequence[Path],
-    out: Path,
-    method: str | None,
-    *,
-    options: Options,
-    model: Path | None,
-    threads: int | None,
-    json: bool,
-) -> None:
-    import covid_cxr
-    from covid_cxr.inference.batch import predict_to
+class _Answering(NamedTuple):
+    """What both commands do: answer every path by a bundle, and tell."""
 
-    predictor = covid_cxr.load(model, threads)
-    with show.progress(context) as progress:
-        predictions = predict_to(
-            out, predictor, paths, method=method, options=options, progress=_steps(progress)
-        )
-    if json:
-        show.as_json([asdict(each) for each in predictions])
-    else:
-        _tell(predictions, out)
-    if any(each.status == "error" for each in predictions):
-        raise typer.Exit(SOME_WITH_ERRORS)
+    context: typer.Context
+    paths: Sequence[Path]
+    out: Path
+    how: How | None
+    json: bool
+
+    def by(self, model: Path | None, threads: int | None, precision: Precision) -> None:
+        import covid_cxr
+        from covid_cxr.inference.batch import predict_to
+
+        predictor = covid_cxr.load(model, threads, precision)
+        with show.progress(self.context) as progress:
+            steps = partial(progress, "predicting") if progress else None
+            predictions = predict_to(self.out, predictor, self.paths, how=self.how, progress=steps)
+        if self.json:
+            show.as_json([asdict(each) for each in predictions])
+        else:
+            _tell(predictions, self.out)
+        if any(each.status == "error" for each in predictions):
+            raise typer.Exit(SOME_WITH_ERRORS)
 
 
-def _steps(progress: Progress | None) -> partial[None] | None:
-    return partial(progress, "predicting") if progress else None
+def _known(cohort: Path | None, data: Path | None) -> Known | None:
+    """Return how a film of the training is found by its id; None without a cohort."""
+    from covid_cxr import images
+    from covid_cxr.cohort import schema
+
+    if cohort is None:
+        return None
+
+    root = data_root(data, None)
+    paths = schema.load(cohort).set_index("image_id")["path"].to_dict()
+    return lambda image_id: images.read(root / paths[image_id]) if image_id in paths else None
 
 
 def _tell(predictions: Sequence[Prediction], out: Path) -> None:

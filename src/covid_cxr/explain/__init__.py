@@ -18,6 +18,7 @@ EXPLAINERS: dict[str, str] = {
     "lime": "covid_cxr.explain.lime:explain",
     "occlusion": "covid_cxr.explain.occlusion:explain",
     "occlusion-regions": "covid_cxr.explain.occlusion:explain_regions",
+    "agreement": "covid_cxr.explain.agreement:explain",
     "cam": "covid_cxr.explain.cam:explain",
     "gradcam": "covid_cxr.explain.gradients:gradcam",
     "gradcam++": "covid_cxr.explain.gradients:gradcam_plus_plus",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -32,6 +32,7 @@ class Facts:
         file: the radiograph's name, as in `predictions.csv`.
         truth: the image's true class where it is known; for the JSON, not the picture.
         flags: remarks that a reader should know, as in `predictions.csv`.
+        more: further entries of the JSON, such as the neighbours.
     """
 
     probability: float
@@ -39,6 +40,7 @@ class Facts:
     file: str = ""
     truth: str | None = None
     flags: tuple[str, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Line(NamedTuple):

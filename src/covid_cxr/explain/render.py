@@ -95,6 +95,7 @@ def record(explanation: Explanation, facts: Facts) -> dict[str, Any]:
         "zones": None if evidence is None else dict(evidence.zones),
         "sentence": None if evidence is None else evidence.sentence,
         "flags": list(facts.flags),
+        **facts.more,
         "regions": _regions(explanation),
         "bundle": explanation.bundle,
         "disclaimer": DISCLAIMER,

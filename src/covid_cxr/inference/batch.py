@@ -9,7 +9,9 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -18,14 +20,17 @@ import numpy as np
 
 from covid_cxr import explain
 from covid_cxr.errors import InputError, UnreadableImage
-from covid_cxr.explain.render import save
+from covid_cxr.explain.render import Facts
+from covid_cxr.explain.sheet import SheetWriter, Tile
 from covid_cxr.files import atomic_write
-from covid_cxr.inference.predictor import Predictor, facts
+from covid_cxr.inference.explaining import Answered, How, explained
+from covid_cxr.inference.predictor import Predictor
 from covid_cxr.types import FloatArray, Prediction, Radiograph
 
 Steps = Callable[[int, int], None]
 PREDICTIONS, EXPLANATIONS = "predictions.csv", "explanations"
 _BATCH = 16
+_AT_A_TIME = 2
 
 
 class Entry(NamedTuple):
@@ -40,12 +45,6 @@ class _Film(NamedTuple):
     radiograph: Radiograph
     image: FloatArray  # (1, S, S)
     seconds: float  # spent reading
-
-
-class _How(NamedTuple):
-    method: str
-    options: explain.Options | None
-    pictures: Path
 
 
 def expand(paths: Iterable[Path | str]) -> list[Entry]:
@@ -67,8 +66,7 @@ def predict_to(
     predictor: Predictor,
     paths: Sequence[Path | str],
     *,
-    method: str | None = None,
-    options: explain.Options | None = None,
+    how: How | None = None,
     progress: Steps | None = None,
 ) -> list[Prediction]:
     """Answer everything in `paths` and write `out/predictions.csv` and `out/explanations/`.
@@ -77,25 +75,20 @@ def predict_to(
         out: made where missing; an existing CSV is replaced when all files are answered.
         predictor: the model.
         paths: files and folders; our own CSV and pictures in `out` are left out.
-        method: explainer for every row with a prediction; None writes no pictures.
-        options: samples and seed of the explainer.
+        how: explain every row with a prediction, and how; None writes no pictures.
         progress: called with (done, total).
 
     Raises:
         InputError: `out` is a file.
         UnknownName: no such explainer (found before any file is read).
     """
-    if method:
-        explain.get(method)
+    if how:
+        explain.get(how.method)
     if out.exists() and not out.is_dir():
         raise InputError(f"--out '{out}' is a file; name a folder")
     out.mkdir(parents=True, exist_ok=True)
     entries = [entry for entry in expand(paths) if not _is_ours(entry.path, out)]
-    pictures = out / EXPLANATIONS if method else None
-    rows = predict(
-        predictor, entries, method=method, options=options, pictures=pictures, progress=progress
-    )
-    predictions = list(rows)
+    predictions = list(predict(predictor, entries, how, out / EXPLANATIONS, progress))
     atomic_write(out / PREDICTIONS, table(predictions, predictor.classes))
     return predictions
 
@@ -103,25 +96,28 @@ def predict_to(
 def predict(
     predictor: Predictor,
     entries: Sequence[Entry],
-    *,
-    method: str | None = None,
-    options: explain.Options | None = None,
-    pictures: Path | None = None,
+    how: How | None = None,
+    pictures: Path = Path(EXPLANATIONS),
     progress: Steps | None = None,
 ) -> Iterator[Prediction]:
     """Yield one prediction an entry, in order; a file that cannot be read gives an error row."""
-    how = _How(method, options, pictures) if method and pictures else None
     waiting = iter(entries)
     done = 0
-    while chunk := list(islice(waiting, _BATCH)):
-        for prediction, film in _answer(predictor, chunk):
-            if how and film is not None and prediction.status == "ok":
-                yield _explained(predictor, prediction, film, how)
-            else:
+    sheet = SheetWriter(pictures, how.style) if how and how.sheet else None
+    # Two at a time: while one film's regions are cut or its picture is drawn, the network answers
+    # for another. What comes out is the same.
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        explain_one = partial(_explained, predictor, how, pictures)
+        while chunk := list(islice(waiting, _BATCH)):
+            for prediction, tile in pool.map(explain_one, _answer(predictor, chunk)):
+                if sheet:
+                    sheet.add(tile)
                 yield prediction
-            done += 1
-            if progress:
-                progress(done, len(entries))
+                done += 1
+                if progress:
+                    progress(done, len(entries))
+    if sheet:
+        sheet.close()
 
 
 def predict_cohort(
@@ -161,25 +157,28 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
 
 
-def _answer(
-    predictor: Predictor, chunk: Sequence[Entry]
-) -> Iterator[tuple[Prediction, _Film | None]]:
+def _answer(predictor: Predictor, chunk: Sequence[Entry]) -> list[Prediction | Answered]:
+    """Return a film with its prediction, or the row of what is no film, in order."""
     read = [_read(predictor, entry) for entry in chunk]
     films = [each for each in read if isinstance(each, _Film)]
-    answered: dict[str, Prediction] = {}
-    if films:
-        started = time.perf_counter()
-        outputs = predictor.runtime.run(np.stack([film.image for film in films]))
-        each_seconds = (time.perf_counter() - started) / len(films)
-        judged = predictor.judge([film.radiograph for film in films], outputs)
-        for film, prediction in zip(films, judged, strict=True):
-            seconds = film.seconds + each_seconds
-            answered[film.entry.file] = replace(prediction, file=film.entry.file, seconds=seconds)
-    for each in read:
-        if isinstance(each, _Film):
-            yield answered[each.entry.file], each
-        else:
-            yield each, None
+    if not films:
+        return [each for each in read if isinstance(each, Prediction)]
+    started = time.perf_counter()
+    outputs = predictor.runtime.run(np.stack([film.image for film in films]))
+    each_seconds = (time.perf_counter() - started) / len(films)
+    judged = predictor.judge([film.radiograph for film in films], outputs)
+    answered = iter(zip(judged, outputs.embedding, strict=True))
+    return [
+        _answered(each, *next(answered), each_seconds) if isinstance(each, _Film) else each
+        for each in read
+    ]
+
+
+def _answered(
+    film: _Film, prediction: Prediction, embedding: FloatArray, seconds: float
+) -> Answered:
+    own = replace(prediction, file=film.entry.file, seconds=film.seconds + seconds)
+    return Answered(own, film.radiograph, film.image, embedding)
 
 
 def _read(predictor: Predictor, entry: Entry) -> _Film | Prediction:
@@ -194,20 +193,16 @@ def _read(predictor: Predictor, entry: Entry) -> _Film | Prediction:
     return _Film(entry, radiograph, image, time.perf_counter() - started)
 
 
-def _explained(predictor: Predictor, prediction: Prediction, film: _Film, how: _How) -> Prediction:
-    started = time.perf_counter()
-    try:
-        found = predictor.explain(film.image, prediction.predicted_class, how.method, how.options)
-    except InputError as error:
-        return replace(prediction, flags=(*prediction.flags, f"no explanation: {error}"))
-    stem = how.pictures / picture_stem(film.entry.file)
-    picture = save(stem, film.radiograph.pixels, found, facts(prediction))
-    return replace(
-        prediction,
-        explanation=f"{how.pictures.name}/{picture.name}",
-        explanation_fidelity=found.fidelity,
-        seconds=prediction.seconds + time.perf_counter() - started,
-    )
+def _explained(
+    predictor: Predictor, how: How | None, pictures: Path, found: Prediction | Answered
+) -> tuple[Prediction, Tile]:
+    """Return the row and the tile of one entry, explained where there is something to explain."""
+    if isinstance(found, Prediction):
+        return found, Tile(None, None, Facts(0.0, file=found.file, flags=(found.message,)))
+    if how and found.prediction.status == "ok":
+        return explained(predictor, found, pictures / picture_stem(found.prediction.file), how)
+    beside = Facts(0.0, file=found.prediction.file, flags=found.prediction.flags)
+    return found.prediction, Tile(found.radiograph.pixels, None, beside)
 
 
 def picture_stem(file: str) -> str:

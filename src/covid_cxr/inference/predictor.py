@@ -13,15 +13,19 @@ import numpy as np
 from PIL import Image
 
 from covid_cxr import explain, images
+from covid_cxr.explain.evidence import with_lungs
 from covid_cxr.explain.render import Facts, overlay
+from covid_cxr.inference import neighbours as known
+from covid_cxr.inference.lungs import LungFinder
 from covid_cxr.inference.runtime import Outputs, Runtime
-from covid_cxr.models.bundle import Bundle
-from covid_cxr.types import COVID, Explanation, FloatArray, Prediction, Radiograph
+from covid_cxr.models.bundle import REFERENCE, Bundle
+from covid_cxr.types import COVID, Explanation, FloatArray, Lungs, Precision, Prediction, Radiograph
 
 Source = str | os.PathLike[str] | bytes | Radiograph
 
 # Below this spread of grey levels (out of 1) there is nothing on the film to read.
 _BLANK = 0.01
+NO_LUNGS = "lungs not found"
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,14 @@ class Reading:
     """A prediction with the picture of why; shows itself in a notebook.
 
     `explanation` is None where the image was abstained from, or where the model has no class
-    activation map and no other method was asked for.
+    activation map and no other method was asked for. `neighbours` are the films of the training
+    that it looks like, nearest first; empty where the bundle knows none.
     """
 
     prediction: Prediction
     radiograph: Radiograph
     explanation: Explanation | None
+    neighbours: tuple[known.Neighbour, ...] = ()
 
     @cached_property
     def picture(self) -> Image.Image | None:
@@ -57,11 +63,15 @@ class Predictor:
     Args:
         bundle: an opened, verified bundle.
         threads: CPU threads; None for all cores.
+        precision: of the graph; see `Runtime`.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, threads: int | None = None, precision: Precision = "float32"
+    ) -> None:
         self.bundle = bundle
-        self.runtime = Runtime(bundle, threads)
+        self.runtime = Runtime(bundle, threads, precision)
+        self._threads = threads
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -88,13 +98,19 @@ class Predictor:
         started = time.perf_counter()
         radiograph = source if isinstance(source, Radiograph) else self.read(source)
         film = self.prepare(radiograph)
-        prediction = self.judge([radiograph], self.runtime.run(film[None]))[0]
+        outputs = self.runtime.run(film[None])
+        prediction = self.judge([radiograph], outputs)[0]
         method = explain or ("cam" if self.bundle.manifest.has_cam else None)
+        is_answered = prediction.status == "ok"
+        alike = self.neighbours(outputs.embedding[0]) if is_answered else ()
         explanation = None
-        if method and prediction.status == "ok":
-            explanation = self.explain(film, prediction.predicted_class, method, options)
+        if method and is_answered:
+            lungs = self.find_lungs(radiograph)
+            label = prediction.predicted_class
+            explanation = self.explain(film, label, method, options, lungs=lungs)
+            prediction = flagged(prediction, lungs)
         prediction = replace(prediction, seconds=time.perf_counter() - started)
-        return Reading(prediction, radiograph, explanation)
+        return Reading(prediction, radiograph, explanation, alike)
 
     def read(self, source: str | os.PathLike[str] | bytes) -> Radiograph:
         """Decode a film, no larger than the bundle's spec allows.
@@ -109,10 +125,44 @@ class Predictor:
         return images.preprocess(radiograph.pixels, self.bundle.manifest.preprocess)
 
     def explain(
-        self, film: FloatArray, label: str, method: str, options: explain.Options | None = None
+        self,
+        film: FloatArray,
+        label: str,
+        method: str,
+        options: explain.Options | None = None,
+        *,
+        lungs: Lungs | None = None,
     ) -> Explanation:
-        """Explain the score of class `label` for one preprocessed film (1, S, S)."""
-        return explain.get(method)(film, self.runtime, label, options or explain.Options())
+        """Explain the score of class `label` for one preprocessed film (1, S, S).
+
+        Args:
+            film: as `prepare` returns it.
+            label: the class.
+            method: a name in `covid_cxr.explain.EXPLAINERS`.
+            options: samples and seed of the explainer.
+            lungs: of the film, for superpixels that follow them and for the evidence; None where
+                not known.
+        """
+        chosen = replace(options or explain.Options(), lungs=lungs)
+        return with_lungs(explain.get(method)(film, self.runtime, label, chosen), lungs)
+
+    def find_lungs(self, radiograph: Radiograph) -> Lungs | None:
+        """Return where the lungs lie; None where they are not to be seen."""
+        return self._lung_finder.find([radiograph.pixels])[0]
+
+    def neighbours(self, embedding: FloatArray) -> tuple[known.Neighbour, ...]:
+        """Return the three films of the training nearest to an embedding (E,)."""
+        return tuple(self._reference.nearest(embedding)) if self._reference else ()
+
+    @cached_property
+    def _lung_finder(self) -> LungFinder:
+        return LungFinder(threads=self._threads)
+
+    @cached_property
+    def _reference(self) -> known.Reference | None:
+        if not self.bundle.has_reference:
+            return None
+        return known.load(self.bundle.folder / REFERENCE)
 
     def judge(self, radiographs: Sequence[Radiograph], outputs: Outputs) -> list[Prediction]:
         """Turn the graph's answers for `radiographs` into predictions, in order."""
@@ -153,4 +203,10 @@ def predicted_class(probabilities: dict[str, float], threshold: float) -> str:
 def facts(prediction: Prediction) -> Facts:
     """Return what a picture of `prediction` says beside the map."""
     probability = prediction.probabilities[prediction.predicted_class]
-    return Facts(probability, prediction.threshold, prediction.file)
+    return Facts(probability, prediction.threshold, prediction.file, flags=prediction.flags)
+
+
+def flagged(prediction: Prediction, lungs: Lungs | None) -> Prediction:
+    """Return the prediction, with a flag where lungs were looked for and not found."""
+    flags = prediction.flags if lungs else (*prediction.flags, NO_LUNGS)
+    return replace(prediction, flags=flags)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from threading import local
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
 
 from covid_cxr.errors import MissingDependency
 from covid_cxr.models.bundle import Bundle
-from covid_cxr.types import FloatArray
+from covid_cxr.types import FloatArray, Precision
 
-Precision = Literal["float32", "bfloat16"]
 _Run = Callable[[FloatArray], dict[str, FloatArray]]
 
 

@@ -28,12 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT_VERSION = 1
-MANIFEST, GRAPH, CARD, WEIGHTS = (
-    "manifest.json",
-    "model.onnx",
-    "MODEL_CARD.md",
-    "weights.safetensors",
-)
+MANIFEST, GRAPH, CARD = "manifest.json", "model.onnx", "MODEL_CARD.md"
+WEIGHTS, REFERENCE = "weights.safetensors", "reference.npz"
 
 
 class TrainingSource(Strict):
@@ -94,6 +90,10 @@ class Bundle:
     @property
     def has_weights(self) -> bool:
         return WEIGHTS in self.manifest.files
+
+    @property
+    def has_reference(self) -> bool:
+        return REFERENCE in self.manifest.files
 
 
 def bundle_id(graph_sha256: str, preprocess: PreprocessSpec, threshold: float) -> str:

@@ -45,16 +45,18 @@ def markdown(found: Mapping[str, Any]) -> str:
         _head(found),
         *_against(subsets, ALL, found),
         *_against(subsets, COVID_CALLED, found),
-        f"## Faithfulness ({_films(found, FAITHFUL)})\n\nArea under the deletion and insertion curves, better than a random "
-        "order by; 0 is a map that knows nothing. In units of the probability of COVID-19.",
+        f"## Faithfulness ({_films(found, FAITHFUL)})\n\n"
+        "By how much the area under the deletion and insertion curves is better than that of a "
+        "random order, in units of the probability of COVID-19; 0 is a map that knows nothing.",
         _table(subsets[ALL], _FAITHFUL),
         f"## Robustness ({_films(found, ROBUST)}) and repeatability ({_films(found, REPEATED)})"
         "\n\nSpearman correlation with the map of the film under "
         "noise or moved, and between seeds by number of samples; Jaccard index of the five "
         "strongest regions. A method without random draws has 1.",
         _table(subsets[ALL], steady, baselines=False),
-        f"## Sanity ({_films(found, SANE)})\n\nLikeness to the map of the network whose layers are random from the head "
-        "down to the stage; it must fall.",
+        f"## Sanity ({_films(found, SANE)})\n\n"
+        "Likeness to the map of the network whose layers are random from the head down to the "
+        "stage; it must fall.",
         _table(subsets[ALL], sane, baselines=False),
         _labels(found["label_randomisation"]),
         *_refused(found),

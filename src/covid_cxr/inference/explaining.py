@@ -1,0 +1,124 @@
+"""One answered film explained: map, lungs, neighbours, flip set, picture and JSON."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from covid_cxr.errors import InputError
+from covid_cxr.explain import Options
+from covid_cxr.explain.flip import flip_set
+from covid_cxr.explain.render import save
+from covid_cxr.explain.sentence import FAIR
+from covid_cxr.explain.sheet import Tile
+from covid_cxr.explain.tint import PLAIN, Style
+from covid_cxr.files import atomic_write
+from covid_cxr.inference.alike import Known, alike
+from covid_cxr.inference.predictor import Predictor, facts, flagged
+from covid_cxr.types import Explanation, FloatArray, Prediction, Radiograph
+
+
+@dataclass(frozen=True)
+class How:
+    """How the films of a batch are explained.
+
+    Attributes:
+        method: a name in `covid_cxr.explain.EXPLAINERS`.
+        options: samples, seed and regions.
+        style: palette, opacity and lines.
+        least_fidelity: a map of less is not drawn; its row says so.
+        flip: also look for the smallest set of regions without which the call would be another.
+        sheet: also draw contact sheets of all films.
+        known: finds a film of the training by its id, to draw those that a film looks like; None
+            draws none.
+    """
+
+    method: str
+    options: Options = field(default_factory=Options)
+    style: Style = PLAIN
+    least_fidelity: float = FAIR
+    flip: bool = False
+    sheet: bool = False
+    known: Known | None = None
+
+
+class Answered(NamedTuple):
+    """A film with its prediction, before it is explained."""
+
+    prediction: Prediction
+    radiograph: Radiograph
+    image: FloatArray  # (1, S, S)
+    embedding: FloatArray  # (E,)
+
+
+def explained(
+    predictor: Predictor, film: Answered, stem: Path, how: How
+) -> tuple[Prediction, Tile]:
+    """Explain an answered film, write its picture and JSON, and return its row and its tile.
+
+    Args:
+        predictor: the model.
+        film: answered with status `ok`.
+        stem: path of picture and JSON, without suffix.
+        how: method and looks.
+    """
+    started = time.perf_counter()
+    prediction, label = film.prediction, film.prediction.predicted_class
+    lungs = predictor.find_lungs(film.radiograph)
+    prediction = flagged(prediction, lungs)
+    try:
+        found = predictor.explain(film.image, label, how.method, how.options, lungs=lungs)
+    except InputError as error:
+        return _without(prediction, film, f"no explanation: {error}", started)
+    prediction = replace(prediction, explanation_fidelity=found.fidelity)
+    if found.fidelity is not None and found.fidelity < how.least_fidelity:
+        told = f"no explanation: fidelity {found.fidelity:.2f} is below {how.least_fidelity:g}"
+        return _without(prediction, film, told, started)
+    beside = replace(facts(prediction), more=_more(predictor, film, found, how))
+    picture = save(stem, film.radiograph.pixels, found, beside, how.style)
+    if how.known:
+        _draw_alike(predictor, film, stem, how.known)
+    prediction = replace(
+        prediction,
+        explanation=f"{stem.parent.name}/{picture.name}",
+        seconds=prediction.seconds + time.perf_counter() - started,
+    )
+    return prediction, Tile(film.radiograph.pixels, found, beside)
+
+
+def _without(
+    prediction: Prediction, film: Answered, why: str, started: float
+) -> tuple[Prediction, Tile]:
+    seconds = prediction.seconds + time.perf_counter() - started
+    told = replace(prediction, flags=(*prediction.flags, why), seconds=seconds)
+    return told, Tile(film.radiograph.pixels, None, facts(told), told.predicted_class)
+
+
+def _more(predictor: Predictor, film: Answered, found: Explanation, how: How) -> dict[str, Any]:
+    """Return what else the JSON holds: films that look like this one, and the flip set."""
+    alike = predictor.neighbours(film.embedding)
+    more: dict[str, Any] = {"neighbours": [each._asdict() for each in alike]}
+    if how.flip:
+        threshold = predictor.bundle.manifest.threshold
+        options = replace(how.options, lungs=found.lungs)
+        flip = flip_set(
+            film.image,
+            predictor.runtime,
+            found,
+            found.label,
+            threshold=threshold,
+            options=options,
+        )
+        more["flip"] = asdict(flip)
+    return more
+
+
+def _draw_alike(predictor: Predictor, film: Answered, stem: Path, known: Known) -> None:
+    found = predictor.neighbours(film.embedding)
+    picture = io.BytesIO()
+    page = alike(film.radiograph.pixels, film.prediction.file, found, known)
+    page.save(picture, "PNG")
+    atomic_write(stem.with_name(f"{stem.name}-alike.png"), picture.getvalue())
