@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from covid_cxr.inference import Predictor
-    from covid_cxr.types import Precision
     from covid_cxr.models.bundle import Bundle
+    from covid_cxr.types import Precision
 
 __all__ = ["__version__", "default_bundle", "load"]
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.absent import BLOCK_TORCH
 
 from covid_cxr import cli
 from covid_cxr.cohort import schema
@@ -164,18 +165,6 @@ def test_models_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     listed = json.loads(out)
     assert "dcnn-resnet" in listed["architectures"]
     assert listed["default_bundle"]["task"] == "binary"
-
-
-BLOCK_TORCH = """
-import sys
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "lightning", "monai", "captum", "onnx", "tensorboard"}:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Absent())
-"""
 
 
 def test_prediction_lime_and_cam_work_without_torch(

@@ -51,10 +51,10 @@ def test_films_compared_grow_with_n_root_n(monkeypatch: pytest.MonkeyPatch) -> N
     for count in (1000, 4000):
         met = 0
 
-        def probed(vectors, order, cells):
+        def probed(vectors, asked, order, cells):
             nonlocal met
             met = sum(len(cells[cell]) for row in order for cell in row)
-            return np.full((len(vectors), 1), -1)
+            return np.full((len(asked), 1), -1)
 
         monkeypatch.setattr(lookalikes, "_search", probed)
         search(generated(count))

@@ -3,19 +3,26 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lime.lime_base import LimeBase
+from lime.lime_image import LimeImageExplainer
 from scipy.ndimage import gaussian_filter
+from scipy.stats import spearmanr
 from sklearn.linear_model import Ridge
 from sklearn.metrics import pairwise_distances
+from tests.absent import BLOCK_TORCH
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain import Options
-from covid_cxr.explain.lime import fit, kernel, lime, perturbed, sample_masks, superpixels
+from covid_cxr.explain.lime import fit, kernel, lime, perturbed, reliability
+from covid_cxr.explain.sampling import sample_masks
+from covid_cxr.explain.superpixels import superpixels
 
 
 def _film(size: int = 96, seed: int = 0) -> np.ndarray:
@@ -26,7 +33,7 @@ def _film(size: int = 96, seed: int = 0) -> np.ndarray:
 def test_one_region_by_hand() -> None:
     # Shown: distance 0, weight 1. Hidden: distance 1, weight exp(-1/3.0625)^(1/2) = 0.8493659.
     hidden = math.exp(-1 / 1.75**2 / 2)
-    local = fit(np.array([[True], [False]]), [0.9, 0.1])
+    (local,) = fit(np.array([[True], [False]]), [[0.9], [0.1]])
     scatter = 1 * hidden / (1 + hidden)  # weighted sum of squares about the weighted mean
     slope = 0.8 * scatter / (scatter + 1)  # ridge, alpha 1
     mean_shown, mean_answer = 1 / (1 + hidden), (0.9 + 0.1 * hidden) / (1 + hidden)
@@ -57,7 +64,8 @@ def test_fit_equals_scikit_learn_and_the_lime_package(regions: int) -> None:
     rng = np.random.default_rng(regions)
     masks = sample_masks(regions, 500, seed=3)
     answers = 1 / (1 + np.exp(masks @ rng.normal(0, 0.5, regions) + rng.normal(0, 0.1, 500)))
-    ours = fit(masks, answers)
+    ours, opposite = fit(masks, np.stack([answers, 1 - answers], axis=1))
+    np.testing.assert_allclose(opposite.weights, -ours.weights, atol=1e-12)
 
     shown, weight = masks.astype(float), kernel(masks)
     ridge = Ridge(alpha=1).fit(shown, answers, sample_weight=weight)
@@ -76,29 +84,10 @@ def test_fit_equals_scikit_learn_and_the_lime_package(regions: int) -> None:
 
 
 def test_a_model_that_never_changes_its_mind_has_no_fidelity() -> None:
-    local = fit(sample_masks(5, 50, 0), np.full(50, 0.25))
+    (local,) = fit(sample_masks(5, 50, 0), np.full((50, 1), 0.25))
     assert local.fidelity is None
     assert local.weights == pytest.approx(np.zeros(5))
     assert local.intercept == pytest.approx(0.25)
-
-
-def test_superpixels_are_numbered_without_gaps_and_connected_to_the_film() -> None:
-    segments = superpixels(_film())
-    assert segments.shape == (96, 96)
-    assert segments.dtype == np.int32
-    assert np.unique(segments).tolist() == list(range(segments.max() + 1))
-    assert 5 <= segments.max() + 1 <= 300
-
-
-def test_superpixels_follow_an_edge() -> None:
-    film = np.full((96, 96), 0.2, dtype=np.float32)
-    film[:, 48:] = 0.9
-    segments = superpixels(film)
-    assert not set(segments[:, :46].ravel()) & set(segments[:, 50:].ravel())
-
-
-def test_a_blank_image_can_be_segmented() -> None:
-    assert superpixels(np.zeros((32, 32), dtype=np.float32)).shape == (32, 32)
 
 
 def test_masks_show_everything_first_and_are_fair_coins_after() -> None:
@@ -113,7 +102,7 @@ def test_hidden_regions_get_their_own_mean() -> None:
     image = np.array([[0.0, 0.2], [0.5, 0.9]], dtype=np.float32)
     segments = np.array([[0, 0], [1, 1]], dtype=np.int32)
     masks = np.array([[True, True], [False, True], [True, False]])
-    batches = [batch.copy() for batch in perturbed(image, segments, masks, batch_size=2)]
+    batches = [batch.copy() for batch in perturbed(image, segments, masks, Options(batch_size=2))]
     assert [len(batch) for batch in batches] == [2, 1]
     np.testing.assert_allclose(
         np.concatenate(batches)[:, 0],
@@ -124,7 +113,7 @@ def test_hidden_regions_get_their_own_mean() -> None:
 
 def test_lime_finds_the_region_a_plain_function_reads() -> None:
     film = _film()[None]
-    segments = superpixels(film[0])
+    segments = superpixels(film[0], Options())
     target = int(segments[48, 48])
     centre = film[0] - film[0][segments == target].mean()
     reads = np.where(segments == target, centre, 0)
@@ -133,7 +122,7 @@ def test_lime_finds_the_region_a_plain_function_reads() -> None:
         score = (images[:, 0] * reads).sum(axis=(1, 2)) / (centre * reads).sum()
         return np.stack([1 - score, score], axis=1)
 
-    found, local = lime(film, predict_proba, 1, Options(samples=400))
+    found, (_, local) = lime(film, predict_proba, Options(samples=400))
     # Shown it scores 1, hidden 0: the weight is 1 but for the ridge, which sees about
     # 400 / 4 * 0.97 of spread, and every other region's is nought.
     assert np.array_equal(found, segments)
@@ -148,32 +137,130 @@ def test_batch_size_does_not_change_the_answer() -> None:
     def predict_proba(images: np.ndarray) -> np.ndarray:
         return images.std(axis=(1, 2, 3))[:, None]
 
-    _, one = lime(film, predict_proba, 0, Options(samples=50, batch_size=1))
-    _, all_at_once = lime(film, predict_proba, 0, Options(samples=50, batch_size=500))
+    _, (one,) = lime(film, predict_proba, Options(samples=50, batch_size=1))
+    _, (all_at_once,) = lime(film, predict_proba, Options(samples=50, batch_size=500))
     np.testing.assert_allclose(one.weights, all_at_once.weights, atol=1e-7)
 
 
-@pytest.mark.parametrize("answer", [(), (3,), (2, 2), (10, 1)])
+@pytest.mark.parametrize("answer", [(), (3,), (2, 2), (10, 0)])
 def test_a_wrong_answer_of_predict_proba_is_named(answer: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="predict_proba answered 10 images with shape"):
-        lime(_film(32)[None], lambda images: np.zeros(answer), 1, Options(samples=10))
+        lime(_film(32)[None], lambda images: np.zeros(answer), Options(samples=10))
 
 
 @pytest.mark.parametrize(
-    ("options", "named"), [({"samples": 9}, "samples is 9"), ({"batch_size": 0}, "batch size is 0")]
+    ("options", "named"),
+    [
+        ({"samples": 9}, "samples is 9"),
+        ({"batch_size": 0}, "batch size is 0"),
+        ({"regions": 1}, "regions is 1"),
+        ({"kernel_width": 0}, "kernel width is 0"),
+        ({"stable": 1.0}, "stable is 1.0"),
+    ],
 )
-def test_options_out_of_range(options: dict[str, int], named: str) -> None:
+def test_options_out_of_range(options: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError, match=named):
         Options(**options)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_parity_with_the_lime_package_from_picture_to_weights() -> None:
+    """The package itself, with our regions and a float64 model: the same weights to 1e-6."""
+    film = _film(48)
+    segments = superpixels(film, Options())
+    reads = np.random.default_rng(5).normal(size=film.shape)
+
+    def score(grey: np.ndarray) -> np.ndarray:
+        chance = 1 / (1 + np.exp(-(grey.astype(np.float64) * reads).sum(axis=(1, 2)) / 5))
+        return np.stack([1 - chance, chance], axis=1)
+
+    samples, seed = 300, 11
+    theirs = LimeImageExplainer(kernel_width=1.75, random_state=seed).explain_instance(
+        np.repeat(film[..., None], 3, axis=2).astype(np.float64),
+        lambda pictures: score(pictures[..., 0]),
+        labels=(1,),
+        top_labels=None,
+        num_features=10_000,
+        num_samples=samples,
+        segmentation_fn=lambda picture: segments,
+    )
+    # The package's own draws: a number it uses for the segmentation, then its coins.
+    random = np.random.RandomState(seed)
+    random.randint(0, 1000)
+    regions = int(segments.max()) + 1
+    masks = random.randint(0, 2, samples * regions).reshape(samples, regions).astype(bool)
+    masks[0] = True
+    batches = perturbed(film, segments, masks, Options(batch_size=64))
+    answers = np.concatenate([score(batch[:, 0]) for batch in batches])
+    _, ours = fit(masks, answers)
+    expected = dict(theirs.local_exp[1])
+    np.testing.assert_allclose(ours.weights, [expected[i] for i in range(regions)], atol=1e-6)
+    assert ours.fidelity == pytest.approx(theirs.score, abs=1e-6)
+
+
+def test_early_stop_takes_fewer_samples_and_says_how_many() -> None:
+    film = _film(64)[None]
+    segments = superpixels(film[0], Options(superpixels="grid", regions=16))
+    share = np.bincount(segments.ravel()) / segments.size
+
+    def predict_proba(images: np.ndarray) -> np.ndarray:
+        means = np.stack([np.bincount(segments.ravel(), image.ravel()) for image in images[:, 0]])
+        score = 0.5 + (means / segments.size * np.arange(16)).sum(axis=1) / 40
+        return np.stack([1 - score, score], axis=1) * share.sum()
+
+    options = Options(
+        samples=2000, superpixels="grid", regions=16, hidden="dark", sampling="balanced"
+    )
+    _, (_, whole) = lime(film, predict_proba, options)
+    _, (_, early) = lime(film, predict_proba, replace(options, stable=0.9))
+    assert whole.samples == 2000
+    assert 128 <= early.samples < 500
+    order = np.argsort(whole.weights), np.argsort(early.weights)
+    assert np.corrcoef(np.argsort(order[0]), np.argsort(order[1]))[0, 1] > 0.95
+
+
+def test_a_model_of_noise_is_never_called_stable() -> None:
+    film, rng = _film(64)[None], np.random.default_rng(0)
+
+    def predict_proba(images: np.ndarray) -> np.ndarray:
+        score = rng.random(len(images))
+        return np.stack([1 - score, score], axis=1)
+
+    options = Options(samples=400, superpixels="grid", regions=36, stable=0.9)
+    _, (_, local) = lime(film, predict_proba, options)
+    assert local.samples == 400
+
+
+def test_reliability_by_simulation() -> None:
+    """Noise that halves' weights share a known part with: the step-up gives the whole's."""
+    rng = np.random.default_rng(3)
+    effects, found = rng.normal(size=30), []
+    twins = []
+    for seed in range(40):
+        masks = sample_masks(30, 201, seed)
+        answers = (masks @ effects + rng.normal(0, 6, 201))[:, None]
+        found.append(reliability(masks, answers))
+        again = sample_masks(30, 201, 1000 + seed)
+        both = [
+            fit(each, (each @ effects + rng.normal(0, 6, 201))[:, None])[0].weights
+            for each in (masks, again)
+        ]
+        twins.append(spearmanr(*both).statistic)
+    assert np.mean(found) == pytest.approx(np.mean(twins), abs=0.06)
+
+
+def test_reliability_of_a_constant_is_none() -> None:
+    masks = sample_masks(8, 100, 0)
+    assert reliability(masks, np.full((100, 2), 0.5)) == 0
+
+
 def test_lime_and_pictures_work_where_torch_cannot_be_imported() -> None:
     code = (
-        "import sys; sys.modules['torch'] = None; sys.modules['captum'] = None\n"
+        f"{BLOCK_TORCH}\n"
         "import covid_cxr.explain.render, covid_cxr.explain.localisation\n"
         "from covid_cxr.errors import MissingDependency\n"
         "from covid_cxr.explain import get\n"
-        "get('lime'), get('cam')\n"
+        "for name in ('lime', 'cam', 'occlusion', 'occlusion-regions', 'agreement'): get(name)\n"
         "try: get('gradcam')\n"
         "except MissingDependency as error: assert 'torch' in str(error)\n"
         "else: raise SystemExit('gradcam was imported without torch')\n"

@@ -22,7 +22,7 @@ from pydicom import Dataset, FileDataset, uid
 
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.images import read
-from covid_cxr.images.dicom import is_dicom
+from covid_cxr.images.dicom_file import is_dicom
 
 # c = 100.5, w = 201: y = (x - 100) / 200 + 0.5 = x / 200.
 PLAIN = {"WindowCenter": 100.5, "WindowWidth": 201}

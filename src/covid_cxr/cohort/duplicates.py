@@ -7,17 +7,12 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from covid_cxr.cohort.lookalikes import lookalikes
-from covid_cxr.cohort.registration import COPY, similarity
+from covid_cxr.cohort import copies
 from covid_cxr.images.fingerprint import Fingerprint
 
 CONFLICT = "conflicting labels in duplicate group"
 _METADATA = ("site", "view", "sex", "license", "age")
-_BATCH = 256
 Progress = Callable[[int, int], None]
 
 
@@ -42,10 +37,8 @@ def group(
     filled = sha256[sha256 != ""]
     order = np.argsort(filled.to_numpy(), kind="stable")
     hashes, first = np.unique(filled.to_numpy()[order], return_index=True)
-    pairs = _copies(prints[order[first]], progress)
-    edges = pairs[["first", "second"]].to_numpy().T
-    graph = coo_array((np.ones(len(pairs)), edges), shape=(len(hashes), len(hashes)))
-    _, number = connected_components(graph, directed=False)
+    pairs = copies.find(prints[order[first]], progress)
+    number = copies.groups(pairs, len(hashes))
     # Hashes are sorted, so that the first of a component names it.
     named = pd.Series(hashes).groupby(number).transform("first").str[:12].radd("copy-")
     names = dict(zip(hashes, named, strict=True))
@@ -117,29 +110,11 @@ def overlap(duplicates: pd.DataFrame) -> pd.DataFrame:
     return found[found["groups"] > 0].reset_index(drop=True)
 
 
-def _copies(prints: Fingerprint, progress: Progress | None) -> pd.DataFrame:
-    """Return `first, second, similarity` of row numbers of films that are copies."""
-    pairs = lookalikes(prints)
-    found = np.empty(len(pairs), np.float32)
-    for at in range(0, len(pairs), _BATCH):
-        batch = slice(at, at + _BATCH)
-        found[batch] = similarity(*_both(prints, pairs[batch]))
-        if progress:
-            progress(min(at + _BATCH, len(pairs)), len(pairs))
-    copies = found >= COPY
-    table = pd.DataFrame(pairs[copies], columns=["first", "second"], dtype="int64")
-    return table.assign(similarity=found[copies])
-
-
-def _both(prints: Fingerprint, pairs: NDArray[np.int64]) -> tuple[Fingerprint, Fingerprint]:
-    return prints[pairs[:, 0]], prints[pairs[:, 1]]
-
-
-def _ranked(copies: pd.DataFrame, preferred: pd.Series) -> pd.DataFrame:
+def _ranked(candidates: pd.DataFrame, preferred: pd.Series) -> pd.DataFrame:
     """Return the copies, of each group the one to keep first."""
-    filled = (copies[list(_METADATA[:-1])] != "").sum(axis=1) + copies["age"].notna()
-    order = copies.assign(
-        preferred=preferred, pixels=copies["width"] * copies["height"], filled=filled
+    filled = (candidates[list(_METADATA[:-1])] != "").sum(axis=1) + candidates["age"].notna()
+    order = candidates.assign(
+        preferred=preferred, pixels=candidates["width"] * candidates["height"], filled=filled
     )
     descending = ["preferred", "pixels", "filled"]
     return order.sort_values([*descending, "image_id"], ascending=[False] * 3 + [True])

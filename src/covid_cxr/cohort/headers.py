@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
-import struct
+import stat
 import warnings
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,15 +17,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pydicom import dcmread
-from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from covid_cxr.cohort.records import Record, age_of, sex_of, view_of
-from covid_cxr.errors import CohortError
-from covid_cxr.images.dicom import is_dicom
+from covid_cxr.errors import CohortError, UnreadableImage
+from covid_cxr.images import dicom_file
 
 _TAGS = [
     "SOPInstanceUID",
@@ -48,23 +45,6 @@ _TAGS = [
     "NumberOfFrames",
     "ViewCodeSequence",
 ]
-# What pydicom raises on damaged headers.
-_DAMAGED = (
-    InvalidDicomError,
-    BytesLengthException,
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
 # Code meanings of PS3.16 CID 4010; an oblique or other view is left to ViewPosition.
 _CODED_VIEWS = {
     "postero-anterior": "PA",
@@ -98,12 +78,15 @@ def read_header(path: Path) -> dict[str, str] | None:
     Raises:
         CohortError: the file is missing, may not be read, or its header is damaged.
     """
-    if not path.is_file():
-        raise CohortError(f"'{path}' is no file, expected a DICOM object")
     try:
+        # Asked first: to open a pipe would wait for a writer.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise CohortError(f"'{path}' is no file, expected a DICOM object")
         with path.open("rb") as file:
             header = _read(file)
-    except _DAMAGED as error:
+    except FileNotFoundError as error:
+        raise CohortError(f"'{path}' is no file, expected a DICOM object") from error
+    except (UnreadableImage, *dicom_file.DAMAGED) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CohortError(f"'{path}' has no readable DICOM header: {reason}") from error
     if header is not None and not any(header.values()):
@@ -125,11 +108,10 @@ def described(record: Record, header: Mapping[str, str]) -> Record:
 
 def _read(file: BinaryIO) -> dict[str, str] | None:
     start = file.read(132)
-    if not is_dicom(start):
+    if not dicom_file.is_dicom(start):
         return None
     file.seek(0)
-    bare = start[128:] != b"DICM"
-    header = dcmread(file, stop_before_pixels=True, force=bare, specific_tags=list(_TAGS))
+    header = dicom_file.read_header(file, _TAGS)
     if header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
         return None
     return {keyword: _text(header.get(keyword)) for keyword in _TAGS}

@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import sqlite3
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice, repeat
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +32,7 @@ CRASHED = "unreadable: decoding it crashed the decoder"
 _VERSION = 1  # of what a row holds; another version is read anew
 _CHUNK = 16  # files a task of another process
 _ROUND = 512  # tasks until the processes are started anew, which frees what decoders keep
+_SAVED = 256  # answers that a build which is killed loses at most
 _WORTH = 200  # so many files pay for the seconds that further processes take to start
 _TABLE = """CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, stamp TEXT, sha256 TEXT, width INTEGER, height INTEGER,
@@ -51,12 +54,15 @@ class File(NamedTuple):
 
 def examine(path: Path, max_pixels: int = MAX_PIXELS) -> File:
     """Read one file; what is wrong with it stands in the answer's `reason`."""
-    if not path.is_file():
-        return File("", 0, 0, "unreadable: no regular file" if path.exists() else "file missing")
     try:
+        # Asked first: to open a pipe would wait for a writer.
+        if not stat.S_ISREG(path.stat().st_mode):
+            return File("", 0, 0, "unreadable: no regular file")
         data = path.read_bytes()
-    except OSError as error:
-        return File("", 0, 0, f"unreadable: {error.strerror}")
+    except (FileNotFoundError, NotADirectoryError):
+        return File("", 0, 0, "file missing")
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        return File("", 0, 0, f"unreadable: {getattr(error, 'strerror', error)}")
     digest = hashlib.sha256(data).hexdigest()
     try:
         film = images.read(data, max_pixels=max_pixels)
@@ -77,18 +83,16 @@ class Inventory:
     """Answers for many files, kept in `database`; None keeps them for this process only.
 
     Raises:
-        CohortError: `database` is no database of ours.
+        CohortError: `database` is no database of ours, or may not be written.
     """
 
     def __init__(self, database: Path | None = None, *, max_pixels: int = MAX_PIXELS) -> None:
-        self._max_pixels = max_pixels
-        if database is not None:
-            database.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        self._database, self._max_pixels = database, max_pixels
+        with _told(database):
+            if database is not None:
+                database.parent.mkdir(parents=True, exist_ok=True)
             self._rows = sqlite3.connect(database or ":memory:")
             self._rows.execute(_TABLE)
-        except sqlite3.DatabaseError as error:
-            raise CohortError(f"'{database}' is no list of files ({error}); delete it") from error
 
     def close(self) -> None:
         """Close the database; what it holds stays."""
@@ -103,7 +107,16 @@ class Inventory:
             paths: of regular files or anything else.
             processes: how many read at a time; under 200 files one is faster.
             progress: called with (files known, files in all).
+
+        Raises:
+            CohortError: the database may not be written, or is damaged.
         """
+        with _told(self._database):
+            return self._taken(paths, processes, progress)
+
+    def _taken(
+        self, paths: Sequence[Path], processes: int, progress: Progress | None
+    ) -> list[File]:
         stamps = {str(path): self._stamp(path) for path in paths}
         known = {str(path): file for path in paths if (file := self._known(path, stamps))}
         unknown = [path for path in map(Path, stamps) if str(path) not in known]
@@ -111,7 +124,7 @@ class Inventory:
             for done, (path, file) in enumerate(_examined(unknown, self._max_pixels, processes), 1):
                 known[str(path)] = file
                 self._keep(path, stamps[str(path)], file)
-                if done % 256 == 0:
+                if done % _SAVED == 0:
                     self._rows.commit()
                 if progress:
                     progress(len(paths) - len(unknown) + done, len(paths))
@@ -133,6 +146,20 @@ class Inventory:
     def _keep(self, path: Path, stamp: str, file: File) -> None:
         row = (_text(path), stamp, *file)
         self._rows.execute("INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?,?,?)", row)
+
+
+@contextmanager
+def _told(database: Path | None) -> Iterator[None]:
+    """Turn what SQLite says into what to do: a file that is fine must not be deleted."""
+    try:
+        yield
+    except (sqlite3.OperationalError, OSError) as error:
+        raise CohortError(
+            f"'{database}' cannot be written ({error}); expected a folder that may be written and "
+            "no other build in it: end that, or name another --out"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise CohortError(f"'{database}' is no list of files ({error}); delete it") from error
 
 
 def _text(path: Path) -> str:

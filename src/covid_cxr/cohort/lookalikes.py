@@ -26,19 +26,21 @@ Vectors = NDArray[np.float32]
 Pairs = NDArray[np.int64]
 
 
-def lookalikes(prints: Fingerprint) -> Pairs:
+def lookalikes(prints: Fingerprint, asked: Pairs | None = None) -> Pairs:
     """Return pairs (m, 2) of row numbers, first below second, each once and sorted.
 
     Args:
         prints: fingerprints uint8 (n, 64, 64), in an order that does not depend on that of the
             cohort's rows; the same order gives the same pairs.
+        asked: the rows whose neighbours are wanted; None for all.
     """
     n = len(prints)
+    asked = np.arange(n) if asked is None else asked
     if n <= _ALL_PAIRS:
-        return np.stack(np.triu_indices(n, 1), axis=1)
-    vectors = _vectors(prints)
-    near = _nearest(vectors)
-    found = np.stack((np.repeat(np.arange(n), near.shape[1]), near.ravel()), axis=1)
+        pairs = np.stack(np.triu_indices(n, 1), axis=1)
+        return np.asarray(pairs[np.isin(pairs, asked).any(axis=1)])
+    near = _nearest(_vectors(prints), asked)
+    found = np.stack((np.repeat(asked, near.shape[1]), near.ravel()), axis=1)
     found = np.sort(found[found[:, 1] >= 0], axis=1)
     return np.unique(found[found[:, 0] != found[:, 1]], axis=0)
 
@@ -61,8 +63,8 @@ def _averaged(prints: Fingerprint) -> Vectors:
     return np.asarray(blocks.mean((2, 4), dtype=np.float32)).reshape(len(prints), -1)
 
 
-def _nearest(vectors: Vectors) -> Pairs:
-    """Return row numbers (n, 12 or 8) of the films nearest to each, -1 where fewer were met."""
+def _nearest(vectors: Vectors, asked: Pairs) -> Pairs:
+    """Return the rows (m, 12 or 8) nearest to each that is asked, -1 where fewer were met."""
     n = len(vectors)
     pivots = vectors[np.random.default_rng(0).permutation(n)[: 4 * math.isqrt(n)]]
     probes = min(_PROBES, len(pivots))
@@ -72,7 +74,7 @@ def _nearest(vectors: Vectors) -> Pairs:
     members = np.argsort(order[:, 0], kind="stable")
     bounds = np.searchsorted(order[members, 0], np.arange(len(pivots) + 1))
     cells = [members[bounds[i] : bounds[i + 1]] for i in range(len(pivots))]
-    return _search(vectors, order, cells)
+    return _search(vectors, asked, order[asked], cells)
 
 
 def _closest_cells(vectors: Vectors, pivots: Vectors, probes: int) -> Pairs:
@@ -82,14 +84,14 @@ def _closest_cells(vectors: Vectors, pivots: Vectors, probes: int) -> Pairs:
     return np.asarray(np.take_along_axis(best, ranked, axis=1))
 
 
-def _search(vectors: Vectors, order: Pairs, cells: list[Pairs]) -> Pairs:
+def _search(vectors: Vectors, asked: Pairs, order: Pairs, cells: list[Pairs]) -> Pairs:
     most = _NEIGHBOURS if len(vectors) <= _MANY else _FEWER
-    near = np.full((len(vectors), most), -1, np.int64)
-    for row, probed in enumerate(order):
+    near = np.full((len(asked), most), -1, np.int64)
+    for place, (row, probed) in enumerate(zip(asked, order, strict=True)):
         met = np.concatenate([cells[cell] for cell in probed])
         likeness = vectors[met] @ vectors[row]
         likeness[met == row] = -2  # nobody is his own copy
         count = min(most, len(met) - 1)
         if count:
-            near[row, :count] = met[np.argpartition(-likeness, count - 1)[:count]]
+            near[place, :count] = met[np.argpartition(-likeness, count - 1)[:count]]
     return near

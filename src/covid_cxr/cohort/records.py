@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import logging
 import math
+import os
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +17,8 @@ import pandas as pd
 
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError
+
+logger = logging.getLogger(__name__)
 
 Box = tuple[float, float, float, float]
 
@@ -33,6 +39,7 @@ class Record:
         license: as the source writes it, "" where unknown.
         modality: what the source says ("X-ray", "CT", "DX"); "" where it says nothing.
         offset: days since first symptoms or admission, as the source counts them; NaN if unknown.
+        taken: date and time as digits, YYYYMMDDHHMMSS or a part of it from the left, "" if unknown.
         boxes: marked opacities as (x, y, width, height) in pixels of the file; mostly none.
         paediatric: the source is known or suspected to hold children and states no ages.
     """
@@ -50,6 +57,7 @@ class Record:
     offset: float = math.nan
     boxes: tuple[Box, ...] = ()
     paediatric: bool = False
+    taken: str = ""
 
 
 Adapter = Callable[[Path, DatasetConfig], list[Record]]
@@ -124,15 +132,20 @@ def read_table(path: Path, required: Iterable[str], encoding: str = "utf-8-sig")
     """Read a CSV with every cell as text ("" where empty).
 
     Raises:
-        CohortError: no such file, not a CSV in this encoding, a column missing or no rows.
+        CohortError: no such file, not a CSV in this encoding, a column missing or named twice, a
+            row with more cells than there are columns, or no rows.
     """
     try:
-        table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding=encoding, index_col=False
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # `_refuse_lost` judges
+            table = pd.read_csv(
+                path, dtype=str, keep_default_na=False, encoding=encoding, index_col=False
+            )
+        with path.open(encoding=encoding, newline="") as file:
+            _refuse_lost(path, csv.reader(file))
     except OSError as error:
         raise CohortError(f"table '{path}' cannot be read: {error.strerror or error}") from error
-    except (ValueError, pd.errors.ParserError) as error:
+    except (ValueError, pd.errors.ParserError, csv.Error) as error:
         reason = " ".join(str(error).split())
         raise CohortError(f"table '{path}' is no CSV file in {encoding}: {reason}") from error
     missing = [column for column in required if column not in table.columns]
@@ -145,6 +158,21 @@ def read_table(path: Path, required: Iterable[str], encoding: str = "utf-8-sig")
     return table
 
 
+def _refuse_lost(path: Path, rows: Iterable[list[str]]) -> None:
+    """Refuse what pandas would drop or rename without a word: surplus cells, repeated columns."""
+    filled = (row for row in rows if row)
+    header = next(filled, [])
+    twice = next((name for name in header if name and header.count(name) > 1), None)
+    if twice is not None:
+        raise CohortError(f"table '{path}' has the column '{twice}' twice; rename or remove one")
+    surplus = next((row for row in filled if any(row[len(header) :])), None)
+    if surplus is not None:
+        raise CohortError(
+            f"table '{path}' has a row of {len(surplus)} cells under {len(header)} columns, "
+            f"'{','.join(surplus[:3])},...'; put cells that hold a comma in quotes"
+        )
+
+
 def header_of(path: Path, encoding: str = "utf-8-sig") -> set[str]:
     """Return a CSV's column names; empty where there is no such file or it is no CSV."""
     try:
@@ -154,6 +182,30 @@ def header_of(path: Path, encoding: str = "utf-8-sig") -> set[str]:
 
 
 def pictures_below(folder: Path) -> list[Path]:
-    """Return every file below `folder` that is not hidden, sorted; names do not tell the format."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in files if not path.name.startswith("."))
+    """Return every file below `folder` that is not hidden, sorted; names do not tell the format.
+
+    A folder that cannot be listed is a warning; a file that cannot be looked at is kept, so that
+    it gets a row that says so.
+    """
+    files = [
+        Path(place, name)
+        for place, _, names in os.walk(folder, onerror=_not_listed)
+        for name in names
+        if not name.startswith(".")
+    ]
+    return sorted(filter(_may_be_regular, files))
+
+
+def _not_listed(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        logger.warning(
+            "folder '%s' cannot be listed (%s) and what it holds is left out; allow reading it",
+            *(error.filename, error.strerror),
+        )
+
+
+def _may_be_regular(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a folder that may be listed and not entered
+        return True

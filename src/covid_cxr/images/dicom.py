@@ -1,6 +1,6 @@
 """DICOM objects -> `Radiograph`: opened, checked, and what they state of themselves (PS3.3, 3.10).
 
-`dicom_pixels` and `dicom_stream` decode the samples, `dicom_transform` makes of them what a
+`dicom_file` opens the file, `dicom_pixels` and `dicom_stream` decode the samples, `dicom_transform` makes of them what a
 viewer would show. Overlays are never drawn. FieldOfViewRotation and FieldOfViewHorizontalFlip
 describe what the detector has already done (C.8.11.4) and are not applied; nor is
 PixelAspectRatio, which is flagged.
@@ -9,46 +9,17 @@ PixelAspectRatio, which is flagged.
 from __future__ import annotations
 
 import re
-import struct
-import zlib
-from io import BytesIO
 from typing import Any
 
 import numpy as np
-from pydicom import dcmread
-from pydicom.dataset import FileMetaDataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import data_element_generator, read_dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from covid_cxr.errors import UnreadableImage
-from covid_cxr.images import dicom_pixels, dicom_transform, raster
+from covid_cxr.images import dicom_file, dicom_pixels, dicom_transform, raster
 from covid_cxr.types import FloatArray, Radiograph
 
-# What pydicom and the decoders behind it raise on damaged or unusual objects.
-_ERRORS = (
-    InvalidDicomError,
-    BytesLengthException,
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
 _METADATA = {
     "modality": "Modality",
     "photometric_interpretation": "PhotometricInterpretation",
@@ -68,26 +39,6 @@ _VIEW_CODES = {
 }
 # PS3.5 6.2, CS, and the hyphen of SNOMED RT: whatever else stands there might be a name.
 _CODE = re.compile(r"[A-Z0-9_ -]{1,16}")
-_META_ROOM, _HEADER_ROOM = 1 << 11, 1 << 24
-
-
-def is_dicom(data: bytes) -> bool:
-    """Tell from the first bytes: "DICM" after the preamble, or a plausible first data element.
-
-    Without a preamble (PS3.10 7.1 asks for one, old systems leave it out) the object starts with
-    group 0002 or 0008, little-endian, and either a VR of two capitals or a length in the file; or
-    with group 0008, big-endian, and a VR.
-    """
-    if data[128:132] == b"DICM":
-        return True
-    if len(data) < 132:
-        return False
-    explicit = data[4:6].isalpha() and data[4:6].isupper()
-    if data[:3] == b"\x00\x08\x00":
-        return explicit
-    if data[:2] not in (b"\x02\x00", b"\x08\x00") or data[3] != 0:
-        return False
-    return explicit or struct.unpack("<I", data[4:8])[0] < 128
 
 
 def decode(data: bytes, origin: str, max_pixels: int = raster.MAX_PIXELS) -> Radiograph:
@@ -102,11 +53,11 @@ def decode(data: bytes, origin: str, max_pixels: int = raster.MAX_PIXELS) -> Rad
         UnreadableImage: no pixels, several frames, a palette, or anything that cannot be decoded.
     """
     try:
-        dataset = _open(data, 4 * max_pixels + _HEADER_ROOM)
+        dataset = dicom_file.read_object(data, 4 * max_pixels + dicom_file.HEADER_ROOM)
         _check(dataset, max_pixels)
         view, metadata, flags = _view(dataset), _metadata(dataset), _flags(dataset)
         pixels, more = _render(dataset)
-    except _ERRORS as error:
+    except dicom_file.DAMAGED as error:
         reason = str(error).splitlines() or [type(error).__name__]
         raise UnreadableImage(f"is DICOM that cannot be decoded: {reason[-1]}") from error
     return Radiograph(
@@ -118,31 +69,6 @@ def decode(data: bytes, origin: str, max_pixels: int = raster.MAX_PIXELS) -> Rad
         metadata=metadata,
         flags=more + flags,
     )
-
-
-def _open(data: bytes, most: int) -> Any:
-    """Parse; of a deflated object at most `most` bytes are inflated (PS3.5 A.5)."""
-    preamble = data[128:132] == b"DICM"
-    if DeflatedExplicitVRLittleEndian.encode() in data[:_META_ROOM]:
-        stream = BytesIO(data)
-        stream.seek(132 if preamble else 0)
-        elements = data_element_generator(stream, False, True, lambda tag, *_: tag.group != 2)
-        meta = FileMetaDataset({element.tag: element for element in elements})
-        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            content = _inflated(data[stream.tell() :], most)
-            dataset: Any = read_dataset(BytesIO(content), False, True)
-            dataset.file_meta = meta
-            return dataset
-    return dcmread(BytesIO(data), force=not preamble)
-
-
-def _inflated(packed: bytes, most: int) -> bytes:
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    content = inflater.decompress(packed, most)
-    if not inflater.eof:
-        state = "cut short" if len(content) < most else f"larger than {most} bytes"
-        raise UnreadableImage(f"is deflated DICOM, {state}")
-    return content
 
 
 def _check(dataset: Any, max_pixels: int) -> None:
@@ -246,5 +172,5 @@ def _value(dataset: Any, keyword: str) -> Any:
     """Return what the element holds; None where its bytes do not fit its type."""
     try:
         return dataset.get(keyword)
-    except _ERRORS:
+    except dicom_file.DAMAGED:
         return None

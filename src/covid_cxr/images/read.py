@@ -16,7 +16,7 @@ from typing import Any
 from PIL import _imaging
 
 from covid_cxr.errors import UnreadableImage
-from covid_cxr.images import dicom, raster
+from covid_cxr.images import dicom, dicom_file, raster
 from covid_cxr.types import Radiograph
 
 MAX_BYTES = 1 << 30
@@ -82,7 +82,7 @@ def _decode(data: bytes, origin: str, max_pixels: int) -> Radiograph:
     if not data:
         raise UnreadableImage("is empty (0 bytes)")
     with _SILENCE:
-        if dicom.is_dicom(data):
+        if dicom_file.is_dicom(data):
             return dicom.decode(data, origin, max_pixels)
         return raster.decode(raster.open_picture(data, max_pixels), data, origin)
 

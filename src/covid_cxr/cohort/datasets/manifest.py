@@ -1,9 +1,9 @@
 """Any manifest: a CSV with `path`, `patient_id` and `finding`, and optionally more columns.
 
-Optional: `image_id` (else the path), `site`, `view`, `sex`, `age`, `license`, `modality`. A path is
-relative to the manifest's folder. The configuration's `columns` says which of the manifest's
-columns stands for which of these. A row without `patient_id` is an error: who does not know the
-patients cannot keep them on one side of a split.
+Optional: `image_id` (else the path), `site`, `view`, `sex`, `age`, `license`, `modality`, `offset`
+(days since symptoms or admission). A path is relative to the manifest's folder. The configuration's
+`columns` says which of the manifest's columns stands for which of these. A row without `patient_id`
+is an error: who does not know the patients cannot keep them on one side of a split.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from covid_cxr.cohort.records import Record, age_of, read_table, sex_of, view_of
+from covid_cxr.cohort.records import Record, age_of, offset_of, read_table, sex_of, view_of
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError
 
 _REQUIRED = ("path", "patient_id", "finding")
-_OPTIONAL = ("image_id", "site", "view", "sex", "age", "license", "modality")
+_OPTIONAL = ("image_id", "site", "view", "sex", "age", "license", "modality", "offset")
 NAME = "manifest.csv"
 
 
@@ -55,4 +55,5 @@ def _record(row: Mapping[str, str]) -> Record:
         age=age_of(row["age"]),
         license=row["license"],
         modality=row["modality"],
+        offset=offset_of(row["offset"]),
     )

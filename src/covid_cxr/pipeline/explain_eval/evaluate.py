@@ -136,9 +136,14 @@ def _measure_all(work: _Work, progress: Progress | None) -> dict[Case, Record]:
 def _measure_one(work: _Work, case: Case, predictor: Predictor, step: Callable[[], None]) -> Record:
     record = Record.open(work.out, case, work.settings)
     film = Film.of(case, predictor)
+
+    def saved() -> None:
+        record.save()
+        step()
+
     film.score(film.image[None])  # the first answer of a session is slow, and is nobody's time
     bench = Bench(film, work.groups[case], record.found, work.settings)
-    record.refused = bench.measure(step)
+    record.refused = bench.measure(saved)
     record.save()
     return record
 
