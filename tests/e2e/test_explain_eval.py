@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from covid_cxr import cli, explain, pipeline
-from covid_cxr.cohort import schema
+from covid_cxr.cohort import build, schema
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import CohortError, InputError, LeakError, UnknownName
 from covid_cxr.explain import Options
@@ -26,16 +26,11 @@ METHODS = "cam,gradcam,lime:grid,dark"
 
 
 @pytest.fixture(scope="module")
-def folds(
-    tiny_run: Path,
-    tiny_config: RunConfig,
-    phantoms: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
+def folds(tiny_config: RunConfig, phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two folds on the phantoms of the small cohort."""
     out = tmp_path_factory.mktemp("folds")
     folder = pipeline.RunFolder.create(out, tiny_config, phantoms, "covid-cxr train")
-    folder.put_cohort(schema.load(tiny_run / "cohort.csv"))
+    build.write(build.build(phantoms, tiny_config.cohort, tiny_config.seed), out)
     pipeline.train_folds(folder, 2)
     return out
 

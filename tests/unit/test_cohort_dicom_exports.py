@@ -15,7 +15,7 @@ from pydicom.uid import (
 )
 
 from covid_cxr.cohort import datasets
-from covid_cxr.cohort.labels import HEADER_UNREADABLE, NOT_CHOSEN
+from covid_cxr.cohort.labels import HEADER_UNREADABLE, NOT_CHOSEN, REPEATED, resolve
 from covid_cxr.cohort.records import Record
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError
@@ -127,6 +127,28 @@ def test_header_fields_become_the_record(tmp_path: Path):
     ]
 
 
+def test_time_is_that_of_the_acquisition_then_of_the_study(tmp_path: Path):
+    study = {"StudyDate": "20200303", "StudyTime": "1000"}
+    save(tmp_path / "1.1", **study)
+    save(tmp_path / "1.2", AcquisitionDate="2020.03.02", AcquisitionTime="081500", **study)
+    save(tmp_path / "1.3", AcquisitionTime="081500")
+    found = {row.path: row.taken for row in export(tmp_path, "1.5,normal")}
+    assert found == {"1.1": "202003031000", "1.2": "20200302081500", "1.3": ""}
+
+
+def test_labels_may_state_the_day(tmp_path: Path):
+    for name in ("1.1", "1.2", "1.3"):
+        save(tmp_path / name)
+    (tmp_path / "labels.csv").write_text(
+        "SOPInstanceUID,finding,offset\n1.1,normal,-2\n1.2,normal,?\n"
+    )
+    found = datasets.adapter("dicom")(tmp_path, DatasetConfig(adapter="dicom"))
+    assert [row.offset for row in found] == pytest.approx([-2, math.nan, math.nan], nan_ok=True)
+    (tmp_path / "labels.csv").write_text("SOPInstanceUID,finding,offset\n1.1,n,1\n1.1,n,2\n")
+    with pytest.raises(CohortError, match=r"'1\.1' the offsets '1' and '2'; keep one"):
+        datasets.adapter("dicom")(tmp_path, DatasetConfig(adapter="dicom"))
+
+
 def test_labels_by_instance_leave_the_others_unlabelled(tmp_path: Path):
     for name in ("1.1", "1.2", "1.3"):
         save(tmp_path / name, ViewPosition="AP")
@@ -198,6 +220,20 @@ def test_same_instance_twice_is_taken_once(tmp_path: Path, caplog: pytest.LogCap
     with caplog.at_level(logging.WARNING):
         found = export(tmp_path, "1.5,normal")
     assert [row.path for row in found] == ["a"]
+    assert "1 files are byte for byte another one and are passed over, such as 'b'" in caplog.text
+
+
+def test_another_film_under_the_same_number_is_excluded_with_a_row(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    save(tmp_path / "b", SOPInstanceUID="1.1", ViewPosition="PA")
+    save(tmp_path / "a", SOPInstanceUID="1.1", ViewPosition="AP")
+    with caplog.at_level(logging.WARNING):
+        found = export(tmp_path, "1.5,normal")
+    assert "1 files repeat another's SOPInstanceUID and are left out, such as 'b'" in caplog.text
+    rows = [(row.image_id, row.path, row.raw_finding, row.patient_id) for row in found]
+    assert rows == [("1.1", "a", "normal", "P"), ("file-b", "b", REPEATED, "P")]
+    assert resolve([REPEATED], {}, "x") == {REPEATED: f"excluded: {REPEATED}"}
     assert "1 files repeat another's SOPInstanceUID and are left out, such as 'b'" in caplog.text
 
 

@@ -29,9 +29,9 @@ def cohort(**columns: list[object]) -> pd.DataFrame:
     return pd.DataFrame(plain | columns)
 
 
-def excluded(preferred: list[bool] | None = None, **columns: list[object]) -> list[str]:
+def excluded(preferred: list[int] | None = None, **columns: list[object]) -> list[str]:
     rows = cohort(**columns)
-    chosen = pd.Series(preferred or [False] * len(rows))
+    chosen = pd.Series(preferred or [0] * len(rows))
     return exclusions(rows, chosen).tolist()
 
 
@@ -69,8 +69,9 @@ def test_most_pixels_stay_then_metadata_then_first_id():
     assert excluded(image_id=["b", "a", "c"]) == ["duplicate of a", "", "duplicate of a"]
 
 
-def test_a_held_out_hospitals_copy_stays_before_a_larger_one():
-    assert excluded([False, True], width=[20, 10]) == ["duplicate of i1", ""]
+def test_a_preferred_copy_stays_before_a_larger_one():
+    assert excluded([0, 1], width=[20, 10]) == ["duplicate of i1", ""]
+    assert excluded([0, 1, 2], width=[30, 20, 10]) == ["duplicate of i2"] * 2 + [""]
 
 
 def test_conflicting_labels_leave_none():

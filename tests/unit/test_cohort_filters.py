@@ -26,6 +26,7 @@ def table(**columns: list[object]) -> pd.DataFrame:
         "sha256": [""] * n,
         "age": [float("nan")] * n,
         "offset": [float("nan")] * n,
+        "taken": [""] * n,
         "paediatric": [False] * n,
         "width": [10] * n,
         "height": [10] * n,
@@ -86,6 +87,52 @@ def test_one_image_a_patient_is_the_earliest_or_latest_dated(which, kept):
     rules.by_copies(rows, CohortConfig(filters=FilterConfig(one_per_patient=which)))
     assert rows.loc[rows["exclusion"] == "", "image_id"].tolist() == [kept, "i4"]
     assert set(rows["exclusion"]) == {"", "label unknown", f"not the patient's {which} image"}
+
+
+def kept_of_each(which: str, **columns: list[object]) -> list[str]:
+    rows = table(**columns)
+    rules.by_copies(rows, CohortConfig(filters=FilterConfig(one_per_patient=which)))
+    return rows.loc[rows["exclusion"] == "", "image_id"].tolist()
+
+
+def test_films_without_an_offset_are_told_by_their_date():
+    taken = ["20200303", "", "202003020800", "202003021200"]
+    assert kept_of_each("first", taken=taken) == ["i2"]
+    assert kept_of_each("last", taken=taken) == ["i0"]
+    # Days since symptoms say more than a date.
+    assert kept_of_each("first", taken=taken, offset=[float("nan")] * 3 + [9.0]) == ["i3"]
+
+
+def test_a_person_in_two_sources_keeps_one_film():
+    rows = {
+        "source": ["a", "a", "b", "b"],
+        "patient_id": ["a:1", "a:1", "b:1", "b:1"],
+        "duplicate_group": ["", "g", "g", ""],
+        "exclusion": ["", "", "duplicate of i1", ""],
+        "offset": [3.0, 2.0, 2.0, 1.0],
+    }
+    assert kept_of_each("first", **rows) == ["i3"]
+
+
+def test_filters_by_time_say_which_source_has_none(caplog: pytest.LogCaptureFixture):
+    columns = {"source": list("sst"), "offset": [1.0, float("nan"), float("nan")]}
+    rows = table(**columns)
+    rules.by_description(rows, {"s": {}, "t": {}}, FilterConfig(offset=(0, 14)))
+    assert [line.partition(";")[0] for line in caplog.messages] == [
+        "filters.offset knows no date of source 't' and leaves all its films in"
+    ]
+    caplog.clear()
+    kept_of_each("first", **columns)
+    assert len(caplog.messages) == 1 and "no date of source 't'" in caplog.text
+    caplog.clear()
+    kept_of_each("first", **columns, taken=["", "", "2020"])
+    assert not caplog.messages
+
+
+def test_views_are_written_as_anyone_would():
+    for views in (("pa",), ("AP erect", " PA "), ("Pa", "?")):
+        assert described(FilterConfig(views=views), view=["PA"]) == [""]
+    assert described(FilterConfig(views=("ap erect",)), view=["PA"]) == ["view PA"]
 
 
 def dicom(path: Path, **elements: str) -> None:

@@ -1,6 +1,11 @@
 """Files are read once, in several processes, and none can stop the rest."""
 
+import errno
 import os
+import signal
+import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +95,69 @@ def test_foreign_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "files.sqlite").write_text("no database, and longer than its header would be" * 9)
     with pytest.raises(CohortError, match=r"files\.sqlite' is no list of files .* delete it"):
         Inventory(tmp_path / "files.sqlite")
+
+
+def test_names_and_folders_that_the_system_refuses_are_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = picture(tmp_path / "a.png", 1)
+    paths = [tmp_path / ("x" * 300), tmp_path / "a\0b", whole / "below", whole]
+    reasons = [file.reason for file in Inventory(tmp_path / "files.sqlite").take(paths)]
+    assert reasons == [
+        "unreadable: File name too long",
+        "unreadable: embedded null byte",
+        "file missing",
+        "",
+    ]
+
+    def refuse(path: Path, **_: bool) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)  # a root user is refused nothing
+    assert examine(whole).reason == "unreadable: Permission denied"
+
+
+def test_a_database_that_may_not_be_written_is_not_to_be_deleted(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match=r"cannot be written \(unable to open .* another --out"):
+        Inventory(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(CohortError, match=r"cannot be written \(.*File exists"):
+        Inventory(tmp_path / "file" / "files.sqlite")
+    database = tmp_path / "files.sqlite"
+    inventory_ = Inventory(database)
+    inventory_._rows.execute("PRAGMA busy_timeout = 0")
+    other = sqlite3.connect(database)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(CohortError, match="locked.*no other build in it"):
+        inventory_.take([picture(tmp_path / "a.png", 1)])
+    other.close()
+    assert inventory_.take([tmp_path / "a.png"])[0].reason == ""
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from covid_cxr.cohort import inventory
+inventory._SAVED = 4
+paths = sorted(Path(sys.argv[1]).glob("*.png"))
+stop = lambda done, total: done == 11 and os.kill(os.getpid(), signal.SIGKILL)
+inventory.Inventory(Path(sys.argv[1]) / "files.sqlite").take(paths, progress=stop)
+"""
+
+
+def test_a_build_that_is_killed_loses_the_last_few_files_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [picture(tmp_path / f"{number:02}.png", number) for number in range(14)]
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    read: list[Path] = []
+    monkeypatch.setattr(
+        inventory, "examine", lambda path, most: read.append(path) or examine(path, most)
+    )
+    files = Inventory(tmp_path / "files.sqlite").take(paths)
+    assert read == paths[8:]
+    assert [file.reason for file in files] == [""] * 14
 
 
 def test_name_that_is_no_unicode_is_kept(tmp_path: Path) -> None:

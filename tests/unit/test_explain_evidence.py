@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from covid_cxr.errors import InputError
@@ -109,6 +109,7 @@ def _film(seed: int) -> tuple[Explanation, Lungs]:
     return _explanation(rng.normal(size=(12, 9)) ** 3), lungs
 
 
+@settings(deadline=None)  # the first call imports, and machines may be busy
 @given(seed=st.integers(0, 9999))
 def test_zones_and_the_outside_add_up(seed: int) -> None:
     explanation, lungs = _film(seed)
@@ -121,6 +122,7 @@ def test_zones_and_the_outside_add_up(seed: int) -> None:
     assert all(0 <= share <= 1 for share in evidence.zones.values())
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 9999))
 def test_a_mirrored_film_swaps_left_and_right(seed: int) -> None:
     explanation, lungs = _film(seed)
@@ -220,6 +222,7 @@ _GRAMMAR = re.compile(
 )
 
 
+@settings(deadline=None)
 @given(
     parts=st.lists(st.floats(0, 1), min_size=7, max_size=7).filter(lambda parts: sum(parts) > 0.01),
     fidelity=st.none() | st.floats(-5, 1),
@@ -285,6 +288,7 @@ def test_a_silent_method_agrees_with_nothing() -> None:
     assert not agreement([loud, silent]).any()
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 999), methods=st.integers(1, 4))
 def test_agreement_is_no_stronger_than_any_method(seed: int, methods: int) -> None:
     rng = np.random.default_rng(seed)

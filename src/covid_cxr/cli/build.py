@@ -143,7 +143,7 @@ def lungs(
     out: Annotated[Path, typer.Option(help="Folder for the network, its card and its scores.")],
     data: Data = None,
     folds: Annotated[int, typer.Option(min=2, help="To measure on patients left out.")] = 5,
-    epochs: Annotated[int, typer.Option(min=1, help="Times that every film is seen.")] = 120,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that every film is seen.")] = 160,
     seed: Annotated[int, typer.Option(min=0, help="Of folds and training.")] = 2020,
     json: AsJson = False,
 ) -> None:
@@ -158,7 +158,7 @@ def lungs(
 
     table = schema.load(cohort)
     settings = network.Settings(epochs=epochs, folds=folds, seed=seed)
-    words = ["lungs", "--cohort", str(cohort), "--data", "DATA", "--folds", str(folds)]
+    words = ["lungs", "--cohort", cohort.name, "--data", "DATA", "--folds", str(folds)]
     words += ["--epochs", str(epochs), "--seed", str(seed)]
     with show.progress(context) as progress:
         metrics = network.train_lungs(

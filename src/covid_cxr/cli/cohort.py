@@ -61,7 +61,7 @@ def build_cohort(
     chosen = configuration.load(config, settings or ())
     wanted = chosen.cohort
     if dataset:
-        named = dict(map(_named_path, dataset))
+        named = _named_paths(dataset)
         sets = {name: DatasetConfig(adapter=name, path=path) for name, path in named.items()}
         wanted = wanted.model_copy(update={"datasets": sets})
     with show.progress(context) as progress:
@@ -100,6 +100,18 @@ def check_cohort(
     if problems:
         raise typer.Exit(3)
     show.out.print(f"No leak in {file}", soft_wrap=True)
+
+
+def _named_paths(texts: list[str]) -> dict[str, str]:
+    named = dict(map(_named_path, texts))
+    if len(named) < len(texts):
+        names = [text.partition("=")[0] for text in texts]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(
+            f"--dataset names '{twice}' more than once; name sources of one kind in a file, each "
+            f"with 'adapter: {twice}' and a path under cohort.datasets, and give it as --config"
+        )
+    return named
 
 
 def _named_path(text: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import pandas as pd
 from covid_cxr.cohort import build, duplicates
 from covid_cxr.cohort.caution import Caution, caution
 from covid_cxr.cohort.confounding import confounding
+from covid_cxr.cohort.doubts import doubts
 from covid_cxr.cohort.levels import NOT_STATED, levels
 from covid_cxr.types import DISCLAIMER, FINDINGS
 
@@ -90,6 +91,7 @@ def account(cohort: pd.DataFrame, *, seed: int = 0) -> Account:
     """
     included = cohort[cohort["split"] != "excluded"]
     columns = levels(included)
+    said = doubts(cohort)
     confounded = confounding(cohort, seed)
     by_source = _crossed(columns["source"], included["finding"])
     repeated = duplicates.table(cohort)
@@ -106,7 +108,7 @@ def account(cohort: pd.DataFrame, *, seed: int = 0) -> Account:
         groups=repeated["duplicate_group"].nunique(),
         overlap=duplicates.overlap(repeated),
         confounding=confounded,
-        caution=caution(confounded, by_source),
+        caution=caution(confounded, by_source).preceded(said),
         seed=seed,
     )
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from covid_cxr.cohort import datasets, duplicates, rules, schema, strategies
 from covid_cxr.cohort.check import assert_no_leak
+from covid_cxr.cohort.doubts import doubts
 from covid_cxr.cohort.inventory import File, Inventory, fingerprints
 from covid_cxr.cohort.records import view_of
 from covid_cxr.cohort.sources import Source, locate
@@ -23,7 +24,7 @@ from covid_cxr.files import atomic_write
 from covid_cxr.images.raster import MAX_PIXELS
 
 Progress = Callable[[str, int, int], None]
-
+_MISTAKES = ("modality", "label", "file")
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +137,10 @@ def summary(cohort: pd.DataFrame) -> pd.DataFrame:
 
 
 def remarks(result: CohortResult) -> list[str]:
-    """Return what a person should know of a cohort: exclusions, copies, conflicts; a line each."""
+    """Return what a person should know of a cohort, a line each.
+
+    Exclusions, copies, labels that conflict, and splits that cannot be scored.
+    """
     removed = result.attrition.groupby("rule", sort=False)["removed"].sum()
     reasons = ", ".join(f"{rule} {count}" for rule, count in removed[removed > 0].items())
     lines = [f"{removed.sum()} rows excluded: {reasons}"] if reasons else ["no row excluded"]
@@ -149,7 +153,7 @@ def remarks(result: CohortResult) -> list[str]:
     conflicts = result.duplicates[result.duplicates["conflict"]]["duplicate_group"].nunique()
     if conflicts:
         lines.append(f"{conflicts} films carry different findings in different copies")
-    return lines
+    return [*lines, *(f"Warning: {doubt}" for doubt in doubts(result.cohort))]
 
 
 def _described(sources: dict[str, Source], data_root: Path) -> pd.DataFrame:
@@ -237,13 +241,17 @@ def _refuse_unknown_external(config: CohortConfig, sources: dict[str, Source]) -
 
 
 def _refuse_emptied(table: pd.DataFrame) -> None:
-    """A source that a filter keeps out is named; one that is out for other reasons is a mistake."""
+    """A source that filters or copies leave nothing of is named; one that has no film is a mistake.
+
+    Labels, modality and files are what a source is; the other rules are what was asked for, and a
+    source may well be another's copy from end to end.
+    """
     for name, rows in table.groupby("source", sort=False):
         if (rows["exclusion"] == "").any():
             continue
         counts = rows["exclusion"].value_counts()
         reasons = ", ".join(f"{why} ({count})" for why, count in counts.head(3).items())
         told = f"source '{name}' has no usable image left of {len(rows)}: {reasons}"
-        if (rows["rule"] != "children").all() or (table["exclusion"] != "").all():
+        if rows["rule"].isin(_MISTAKES).all() or (table["exclusion"] != "").all():
             raise CohortError(told)
         logger.warning("%s", told)

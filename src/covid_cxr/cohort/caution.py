@@ -31,6 +31,10 @@ class Caution:
     warns: bool
     sentences: tuple[str, ...]
 
+    def preceded(self, doubts: Sequence[str]) -> Caution:
+        """Return the same with what is more urgent before it, which warns."""
+        return Caution(self.warns or bool(doubts), (*doubts, *self.sentences))
+
 
 def caution(confounding: pd.DataFrame, by_source: pd.DataFrame) -> Caution:
     """Return what a reader must know before believing a pooled score.

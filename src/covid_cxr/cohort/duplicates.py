@@ -52,13 +52,13 @@ def group(
 def exclusions(cohort: pd.DataFrame, preferred: pd.Series) -> pd.Series:
     """Return why a duplicate is left out, "" for rows that stay or were excluded before.
 
-    Of a group one copy stays: a preferred one, then that with the most pixels, then that with the
+    Of a group one copy stays: the most preferred, then that with the most pixels, then that with the
     most metadata, then that with the first `image_id`. If the copies that could stay carry
     different findings, none does.
 
     Args:
         cohort: with `duplicate_group`, `exclusion`, `finding`, size and metadata columns.
-        preferred: bool a row.
+        preferred: a number a row, the higher the rather it stays.
     """
     reasons = pd.Series("", index=cohort.index, dtype="str")
     candidates = cohort[(cohort["exclusion"] == "") & (cohort["duplicate_group"] != "")]

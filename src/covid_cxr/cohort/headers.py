@@ -31,6 +31,7 @@ _TAGS = [
     "StudyInstanceUID",
     "ImageType",
     "StudyDate",
+    "StudyTime",
     "AcquisitionDate",
     "AcquisitionTime",
     "Modality",
@@ -95,7 +96,7 @@ def read_header(path: Path) -> dict[str, str] | None:
 
 
 def described(record: Record, header: Mapping[str, str]) -> Record:
-    """Return the record with the view, sex, age and modality that `read_header` found."""
+    """Return the record with the view, sex, age, modality and date that `read_header` found."""
     view = view_of(header["ViewPosition"])
     return replace(
         record,
@@ -103,6 +104,7 @@ def described(record: Record, header: Mapping[str, str]) -> Record:
         sex=sex_of(header["PatientSex"]),
         age=_age(header),
         modality=header["Modality"],
+        taken=_taken(header),
     )
 
 
@@ -123,6 +125,14 @@ def _text(value: Any) -> str:
     if isinstance(value, MultiValue):
         value = "\\".join(str(each) for each in value)
     return "" if value is None else " ".join(str(value).replace("\0", " ").split())
+
+
+def _taken(header: Mapping[str, str]) -> str:
+    """Return date and time of the acquisition, else of the study, as digits."""
+    for event in ("Acquisition", "Study"):
+        if date := header[f"{event}Date"].replace(".", ""):  # as ACR-NEMA wrote it
+            return date + header[f"{event}Time"].replace(":", "")
+    return ""
 
 
 def _age(header: Mapping[str, str]) -> float:

@@ -19,6 +19,7 @@ UNTOLD = "excluded: normal or other finding, not told apart"
 # What the adapter of DICOM exports writes in the place of a label.
 NOT_CHOSEN = "another instance of the study"
 HEADER_UNREADABLE = "unreadable DICOM header"
+REPEATED = "repeats another's SOPInstanceUID"
 
 _COVID = ("COVID-19", "COVID-19, ARDS", "Covid", "Pneumonia/Viral/COVID-19")
 _NORMAL = ("normal", "No Finding", "No_findings", "No findings")
@@ -117,6 +118,7 @@ LABELS: dict[str, str] = {
         UNTOLD: ("No Lung Opacity",),
         EXCLUDED + NOT_CHOSEN: (NOT_CHOSEN,),
         EXCLUDED + HEADER_UNREADABLE: (HEADER_UNREADABLE,),
+        EXCLUDED + REPEATED: (REPEATED,),
     }.items()
     for raw in raws
 }

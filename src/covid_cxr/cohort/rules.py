@@ -1,16 +1,18 @@
 """The rules that leave an image out, and the count of what each one left out.
 
-A table on its way to a cohort has the cohort's columns and `modality`, `offset`, `paediatric` and
-`rule`; `exclude` notes the first rule that a row falls to and why.
+A table on its way to a cohort has the cohort's columns and `modality`, `offset`, `taken`, `paediatric`
+and `rule`; `exclude` notes the first rule that a row falls to and why.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import pandas as pd
 
 from covid_cxr.cohort import duplicates, labels
+from covid_cxr.cohort.records import view_of
 from covid_cxr.cohort.split import components
 from covid_cxr.cohort.strategies import HELD_OUT
 from covid_cxr.config import CohortConfig, FilterConfig
@@ -30,6 +32,8 @@ RULES = (
 _RADIOGRAPHY = ("", "x-ray", "xr", "cr", "dx", "dr", "rg")
 # What DICOM calls a converted film of which the converter did not say more (PS3.3 C.7.3.1.1.1).
 _CONVERTED = ("ot", "sc")
+_WITHOUT_DATES = {"offset": "all its films in", "one_per_patient": "the first of each patient by id"}
+logger = logging.getLogger(__name__)
 
 
 def exclude(table: pd.DataFrame, rule: str, reasons: pd.Series) -> None:
@@ -62,6 +66,7 @@ def by_description(
         exclude(table, "label", why.reindex(table.index, fill_value=""))
     exclude(table, "children", _children(table, filters))
     if filters.offset:
+        _warn_of_undated(table, "offset", table["offset"].isna())
         outside = table["offset"].notna() & ~table["offset"].between(*filters.offset)
         days = "taken on day " + table["offset"].map("{:g}".format) + ", outside the time window"
         exclude(table, "time", days.where(outside, ""))
@@ -74,7 +79,7 @@ def by_modality_and_view(table: pd.DataFrame, filters: FilterConfig) -> None:
     exclude(table, "modality", ("modality " + modality).where(~radiograph, ""))
     lateral = table["view"] == "L"
     named = "view " + table["view"].mask(table["view"] == "", "not stated")
-    unwanted = ~table["view"].isin(filters.views)
+    unwanted = ~table["view"].isin([view_of(view) for view in filters.views])
     exclude(table, "view", named.mask(lateral, "lateral view").where(unwanted, ""))
 
 
@@ -117,20 +122,46 @@ def _children(table: pd.DataFrame, filters: FilterConfig) -> pd.Series:
 
 
 def _preferred(table: pd.DataFrame, config: CohortConfig) -> pd.Series:
-    """Tell the copies that stay before all others: those of a held-out source or site."""
-    if config.strategy not in HELD_OUT:
-        return pd.Series(False, index=table.index)
-    return table[HELD_OUT[config.strategy]] == config.held_out
+    """Rank copies: 2 of a held-out source or site, 1 of one that is trained on, 0 external.
+
+    An external copy of a film would go in the end, because its patient is trained on: kept in the
+    other's place, it would take both along.
+    """
+    inside = ~table["source"].isin(config.external)
+    rank = inside.astype("int64")
+    if config.strategy in HELD_OUT:
+        rank += inside & (table[HELD_OUT[config.strategy]] == config.held_out)
+    return rank
 
 
 def _further(table: pd.DataFrame, filters: FilterConfig) -> pd.Series:
-    """Say why of a patient's images all but one are left out; undated ones come last."""
+    """Say why of a person's images all but one are left out; undated ones come last.
+
+    A person who is in two sources is known by a copy in both, so persons are components. Days
+    since symptoms go before dates.
+    """
     reasons = pd.Series("", index=table.index, dtype="str")
     if filters.one_per_patient is None:
         return reasons
     first = filters.one_per_patient == "first"
-    dated = table[table["exclusion"] == ""].assign(undated=lambda rows: rows["offset"].isna())
-    dated = dated.sort_values(["undated", "offset", "image_id"], ascending=[True, first, True])
-    further = dated.index[dated["patient_id"].duplicated()]
+    order = table.assign(
+        person=components(table), uncounted=table["offset"].isna(), undated=table["taken"] == ""
+    )
+    order = order[order["exclusion"] == ""].sort_values(
+        ["uncounted", "offset", "undated", "taken", "image_id"],
+        ascending=[True, first, True, first, True],
+    )
+    _warn_of_undated(order, "one_per_patient", order["uncounted"] & order["undated"])
+    further = order.index[order["person"].duplicated()]
     reasons[further] = f"not the patient's {filters.one_per_patient} image"
     return reasons
+
+
+def _warn_of_undated(table: pd.DataFrame, filter_name: str, undated: pd.Series) -> None:
+    for source, silent in undated.groupby(table["source"]):
+        if silent.all():
+            logger.warning(
+                "filters.%s knows no date of source '%s' and leaves %s; give its table a column "
+                "offset, days since symptoms or admission",
+                *(filter_name, source, _WITHOUT_DATES[filter_name]),
+            )

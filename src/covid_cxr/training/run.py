@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from covid_cxr.cohort.split import grouped_folds
 from covid_cxr.config import RunConfig
 from covid_cxr.files import atomic_write
-from covid_cxr.inference import Predictor
+from covid_cxr.inference import Predictor, neighbours
 from covid_cxr.inference.batch import predict_cohort, table
+from covid_cxr.inference.runtime import Runtime
+from covid_cxr.models import bundle
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.training.experiment import Part, fit_best_of
 from covid_cxr.training.export import calibrate, check_parity, export
@@ -23,6 +25,7 @@ from covid_cxr.training.films import labels_of, preprocess_all
 from covid_cxr.types import Progress
 
 log = logging.getLogger(__name__)
+_BATCH = 64
 
 
 def train(
@@ -52,10 +55,29 @@ def train(
     part = Part(films, labels_of(seen, config.task), rows["train"], rows["val"])
     made = _bundle(config, seen, part, out, data_root=data_root, command=command, progress=progress)
     steps = _named(progress, "predicting val")
+    made = remember(made, films, seen)
     val = predict_cohort(Predictor(made), seen.iloc[part.val]["path"], data_root, steps)
     atomic_write(out / "predictions-val.csv", table(val, made.manifest.classes))
     _clean(out)
     return made
+
+
+def remember(made: Bundle, films: NDArray[np.float16], rows: pd.DataFrame) -> Bundle:
+    """Write the embeddings of the films that a bundle was trained on into it.
+
+    Args:
+        made: a finished bundle; its id, which they do not decide, stays.
+        films: float16 (N, 1, S, S), preprocessed.
+        rows: their rows of the cohort.
+    """
+    runtime, parts = Runtime(made), []
+    for start in range(0, len(films), _BATCH):
+        batch = films[start : start + _BATCH].astype(np.float32)
+        parts.append(runtime.run(batch).embedding)
+    ids, findings = rows["image_id"].tolist(), rows["finding"].tolist()
+    neighbours.write(made.folder / bundle.REFERENCE, np.concatenate(parts), ids, findings)
+    bundle.write_manifest(made.folder, made.manifest)
+    return bundle.load(made.folder)
 
 
 def out_of_fold(

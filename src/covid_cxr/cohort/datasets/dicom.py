@@ -2,8 +2,9 @@
 
 The CSV is `labels.csv` in the folder, or whatever file beside the DICOM files the configuration's
 path names. It has `finding` and exactly one of `SOPInstanceUID`, `AccessionNumber` and
-`StudyInstanceUID`. Only headers are read. View, sex, age and modality are the header's; the site
-is InstitutionName. Files that are no DICOM objects, and DICOMDIR, are passed over.
+`StudyInstanceUID`, and optionally `offset` (days since symptoms or admission). Only headers are
+read. View, sex, age, modality and the time of the acquisition, else of the study, are the header's;
+the site is InstitutionName. Files that are no DICOM objects, and DICOMDIR, are passed over.
 
 Patients: PatientID; in a file without one, the PatientID of another file of its study, else the
 study stands for the patient. Patient and accession numbers reach `cohort.csv`: pseudonymise an
@@ -19,7 +20,9 @@ lateral view), the rules leave it out as such and the study has no image. A body
 nothing out, because every hospital writes it in its own way.
 
 A label without a file becomes a record whose file is missing, a damaged header one that is
-excluded as unreadable. Of several files with one SOPInstanceUID the first by path is taken.
+excluded as unreadable. Of several files with one SOPInstanceUID the first by path is taken; the
+others become excluded records of their own, except those with the same bytes, which are passed
+over: nothing is lost with them.
 """
 
 from __future__ import annotations
@@ -32,10 +35,11 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from covid_cxr.cohort.headers import described, quiet, read_header
-from covid_cxr.cohort.labels import HEADER_UNREADABLE, NOT_CHOSEN
-from covid_cxr.cohort.records import Record, header_of, pictures_below, read_table
+from covid_cxr.cohort.labels import HEADER_UNREADABLE, NOT_CHOSEN, REPEATED
+from covid_cxr.cohort.records import Record, header_of, offset_of, pictures_below, read_table
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError
+from covid_cxr.files import sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +49,13 @@ _RADIOGRAPHS = ("CR", "DX", "DR", "RG", "XR")
 _FRONTAL = ("PA", "AP", "AP Supine", "")
 _CHEST = ("chest", "thorax", "torax", "lung", "rib")
 _Rank = tuple[bool | int | str, ...]
+
+
+class _Label(NamedTuple):
+    """What the CSV says of one key."""
+
+    finding: str
+    offset: str = ""
 
 
 class _Film(NamedTuple):
@@ -75,7 +86,7 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     folder, table = (root, root / NAME) if root.is_dir() else (root.parent, root)
     key, labels = _labels(table)
     with quiet():
-        films = _once(_films(folder, key))
+        films = list(_once(_films(folder, key), folder))
     chosen = _chosen(films, labels, key)
     missing = [value for value in labels if value not in chosen]
     if not chosen:
@@ -87,18 +98,14 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
         logger.warning("no file for %d of the labels, such as '%s'", len(missing), missing[0])
     patients = {film.study: film.record.patient_id for film in films if film.record.patient_id}
     found = [
-        replace(
-            film.record,
-            patient_id=_patient(film, patients),
-            raw_finding=_finding(film, labels, chosen),
-        )
+        replace(_labelled(film, labels, chosen), patient_id=_patient(film, patients))
         for film in films
     ]
     return found + [_without_file(value, labels[value]) for value in missing]
 
 
-def _labels(table: Path) -> tuple[str, dict[str, str]]:
-    """Return the key column's name and key -> finding."""
+def _labels(table: Path) -> tuple[str, dict[str, _Label]]:
+    """Return the key column's name and key -> label."""
     rows = read_table(table, ("finding",))
     keys = [key for key in KEYS if key in rows.columns]
     if len(keys) != 1:
@@ -106,16 +113,19 @@ def _labels(table: Path) -> tuple[str, dict[str, str]]:
             f"'{table}' has the key columns {', '.join(keys) or '(none)'}; expected exactly one of "
             f"{', '.join(KEYS)}"
         )
-    labels: dict[str, str] = {}
+    labels: dict[str, _Label] = {}
     for number, row in enumerate(rows.to_dict("records"), start=2):
-        value, finding = row[keys[0]].strip(), row["finding"].strip()
+        value = row[keys[0]].strip()
+        label = _Label(row["finding"].strip(), row.get("offset", "").strip())
         if not value:
             raise CohortError(f"'{table}' line {number} lacks {keys[0]}; fill it in")
-        if labels.setdefault(value, finding) != finding:
-            raise CohortError(
-                f"'{table}' gives {keys[0]} '{value}' the findings '{labels[value]}' and "
-                f"'{finding}'; keep one"
-            )
+        before = labels.setdefault(value, label)
+        for what, one, other in zip(("findings", "offsets"), before, label, strict=True):
+            if one != other:
+                raise CohortError(
+                    f"'{table}' gives {keys[0]} '{value}' the {what} '{one}' and '{other}'; keep "
+                    "one"
+                )
     return keys[0], labels
 
 
@@ -156,7 +166,6 @@ def _film(path: Path, name: str, key: str) -> _Film | None:
 def _rank(header: Mapping[str, str], record: Record) -> _Rank:
     """Smaller is taken first; the order stands at the top of this file."""
     frames, body = header["NumberOfFrames"], header["BodyPartExamined"].casefold()
-    taken = header["AcquisitionDate"]
     return (
         record.modality not in _RADIOGRAPHS,
         frames.isdecimal() and int(frames) > 1,
@@ -165,25 +174,37 @@ def _rank(header: Mapping[str, str], record: Record) -> _Rank:
         "SECONDARY" in header["ImageType"],
         header["PresentationIntentType"] == "FOR PROCESSING",
         _FRONTAL.index(record.view) if record.view in _FRONTAL else len(_FRONTAL),
-        taken == "",
-        taken + header["AcquisitionTime"],
+        record.taken == "",
+        record.taken,
         record.image_id,
     )
 
 
-def _once(films: Iterable[_Film]) -> list[_Film]:
-    first: dict[str, _Film] = {}
-    repeated = []
+def _once(films: Iterable[_Film], folder: Path) -> Iterator[_Film]:
+    """Yield each film; one that repeats another's UID under a name of its own, without a label."""
+    first: dict[str, str] = {}
+    same, other = [], []
     for film in films:
-        if first.setdefault(film.record.image_id, film) is not film:
-            repeated.append(film.record.path)
-    if repeated:
-        said = "%d files repeat another's SOPInstanceUID and are left out, such as '%s'"
-        logger.warning(said, len(repeated), repeated[0])
-    return list(first.values())
+        path = film.record.path
+        before = first.setdefault(film.record.image_id, path)
+        if before == path:
+            yield film
+        elif sha256_of(folder / before) == sha256_of(folder / path):
+            same.append(path)
+        else:
+            other.append(path)
+            record = replace(film.record, image_id=f"file-{path}", raw_finding=REPEATED)
+            yield film._replace(record=record, key="")
+    _warn("%d files are byte for byte another one and are passed over, such as '%s'", same)
+    _warn("%d files repeat another's SOPInstanceUID and are left out, such as '%s'", other)
 
 
-def _chosen(films: Iterable[_Film], labels: Mapping[str, str], key: str) -> dict[str, _Film]:
+def _warn(said: str, paths: list[str]) -> None:
+    if paths:
+        logger.warning(said, len(paths), paths[0])
+
+
+def _chosen(films: Iterable[_Film], labels: Mapping[str, _Label], key: str) -> dict[str, _Film]:
     """Return labelled key -> the film that carries the label."""
     best: dict[str, _Film] = {}
     patients: dict[str, str] = {}
@@ -205,12 +226,16 @@ def _patient(film: _Film, stated: Mapping[str, str]) -> str:
     return film.record.patient_id or stated.get(film.study or alone, alone)
 
 
-def _finding(film: _Film, labels: Mapping[str, str], chosen: Mapping[str, _Film]) -> str:
+def _labelled(film: _Film, labels: Mapping[str, _Label], chosen: Mapping[str, _Film]) -> Record:
     if film.key not in labels:
-        return film.record.raw_finding  # "", or that the header is unreadable
-    return labels[film.key] if chosen[film.key] is film else NOT_CHOSEN
+        return film.record  # no label, or a word on why the file can have none
+    if chosen[film.key] is not film:
+        return replace(film.record, raw_finding=NOT_CHOSEN)
+    label = labels[film.key]
+    return replace(film.record, raw_finding=label.finding, offset=offset_of(label.offset))
 
 
-def _without_file(value: str, finding: str) -> Record:
+def _without_file(value: str, label: _Label) -> Record:
     name = f"label-{value}"
-    return Record(name, f"missing/{quote(name, safe='')}", patient_id=name, raw_finding=finding)
+    path = f"missing/{quote(name, safe='')}"
+    return Record(name, path, patient_id=name, raw_finding=label.finding)

@@ -1,0 +1,275 @@
+"""LIME side by side with the `lime` package: speed, agreement, and time to a stable answer.
+
+    python benchmarks/explain.py --json
+    python benchmarks/explain.py --model runs/oof/folds-5/fold-1/bundle --films FOLDER --stable 10
+
+The package runs the torch network in float32, as the original system ran its own; ours runs the
+same weights through ONNX Runtime, and through OpenVINO in bfloat16. Regions are the same and cut
+beforehand, pictures are not written. `--model` is a bundle with `weights.safetensors`; without it
+an untrained network and phantoms serve, which is enough for the speed. `--stable N` also measures,
+over N films, how many samples each needs until its map has a Spearman correlation of 0.95 with its
+own map of 20,000 samples; that takes minutes a film. Ratios are medians over pairs run in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lime import lime_image
+from scipy.stats import spearmanr
+
+from covid_cxr import images
+from covid_cxr.explain import Options
+from covid_cxr.explain import lime as ours
+from covid_cxr.explain.sampling import sample_masks
+from covid_cxr.explain.superpixels import superpixels
+from covid_cxr.images.phantom import draw
+from covid_cxr.inference.lungs import LungFinder
+from covid_cxr.inference.runtime import Runtime
+from covid_cxr.models import bundle, zoo
+from covid_cxr.types import FloatArray
+
+ORIGINAL = Options()
+OURS = Options(superpixels="lungs", hidden="blur", sampling="balanced", stable=0.9)
+REFERENCE, ENOUGH, LIKENESS = 20_000, 0.01, 0.95
+STEPS = (50, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12_000, 16_000)
+
+
+def untrained(folder: Path, size: int = 224) -> Path:
+    """Export an efficientnet-lite0 with ImageNet features: as fast as a trained one."""
+    import pandas as pd
+
+    from covid_cxr.config import PreprocessSpec, RunConfig
+    from covid_cxr.training.export import export
+
+    torch.manual_seed(0)
+    columns = ["source", "patient_id", "finding", "license", "sha256"]
+    nothing = pd.DataFrame(columns=columns)
+    config = RunConfig(preprocess=PreprocessSpec(size=size))
+    export(zoo.build("efficientnet-lite0", 2), config, nothing, folder, "benchmark")
+    return folder
+
+
+def read(folder: Path | None, count: int) -> list[FloatArray]:
+    if folder is None:
+        names = ("covid-19", "normal", "pneumonia")
+        return [draw(names[n % 3], n).pixels for n in range(count)]
+    paths = sorted(path for path in folder.iterdir() if path.is_file())
+    chosen = np.random.default_rng(0).permutation(len(paths))[:count]
+    return [images.read(paths[i]).pixels for i in chosen]
+
+
+class Package:
+    """The `lime` package as the original system used it, on our regions."""
+
+    def __init__(self, made: bundle.Bundle) -> None:
+        self.network, self.temperature = zoo.load_weights(made.folder), made.manifest.temperature
+
+    def probabilities(self, pictures: np.ndarray) -> np.ndarray:
+        grey = torch.from_numpy(pictures[..., 0].astype(np.float32))[:, None]
+        with torch.inference_mode():
+            logits = self.network(grey).logits / self.temperature
+        return np.asarray(torch.softmax(logits, dim=1).numpy())
+
+    def weights(self, film: FloatArray, segments: np.ndarray, samples: int) -> np.ndarray:
+        explainer = lime_image.LimeImageExplainer(kernel_width=1.75, random_state=0)
+        found = explainer.explain_instance(
+            np.repeat(film[..., None], 3, axis=2).astype(np.float64),
+            self.probabilities,
+            labels=(1,),
+            top_labels=None,
+            num_features=100_000,
+            num_samples=samples,
+            segmentation_fn=lambda picture: segments,
+        )
+        by_region = dict(found.local_exp[1])
+        return np.array([by_region[i] for i in range(len(by_region))])
+
+
+def package_masks(regions: int, samples: int) -> np.ndarray:
+    """Return the package's own draws: a number for the segmentation, then its coins."""
+    random = np.random.RandomState(0)
+    random.randint(0, high=1000)
+    masks = random.randint(0, 2, samples * regions).reshape(samples, regions).astype(bool)
+    masks[0] = True
+    return masks
+
+
+def answers(
+    film: FloatArray, segments: np.ndarray, masks: np.ndarray, model: Runtime, options: Options
+) -> np.ndarray:
+    batches = ours.perturbed(film, segments, masks, options)
+    return np.concatenate([model.probabilities(batch).copy() for batch in batches])
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def speed(film: FloatArray, made: bundle.Bundle, samples: int, pairs: int) -> dict[str, Any]:
+    """Time the package, ours in float32 and ours in bfloat16 in turn; compare their answers."""
+    exact, fast, package = Runtime(made), Runtime(made, precision="bfloat16"), Package(made)
+    options = replace(ORIGINAL, samples=samples)
+    segments = superpixels(film, options)
+    forward = [0.0]
+
+    def timed(batch: FloatArray) -> FloatArray:
+        started = time.perf_counter()
+        answer = exact.probabilities(batch)
+        forward[0] += time.perf_counter() - started
+        return answer
+
+    for warm in (exact, fast):
+        warm.probabilities(np.zeros((options.batch_size, 1, *film.shape), np.float32))
+    times: dict[str, list[float]] = {"package": [], "exact": [], "fast": []}
+    shares, theirs = [], np.empty(0)
+    for _ in range(pairs):
+        started = time.perf_counter()
+        theirs = package.weights(film, segments, samples)
+        times["package"].append(time.perf_counter() - started)
+        forward[0] = 0.0
+        times["exact"].append(seconds(lambda: ours.lime(film[None], timed, options)))
+        shares.append(forward[0] / times["exact"][-1])
+        times["fast"].append(seconds(lambda: ours.lime(film[None], fast.probabilities, options)))
+    masks = package_masks(int(segments.max()) + 1, samples)
+    right = answers(film, segments, masks, exact, options)
+    near = answers(film, segments, masks, fast, options)
+    _, same = ours.fit(masks, right)
+    _, nearly = ours.fit(masks, near)
+    ratio = {name: np.array(times["package"]) / times[name] for name in ("exact", "fast")}
+    cam = seconds(lambda: exact.run(np.repeat(film[None, None], 64, axis=0)))
+    return {
+        "regions": int(segments.max()) + 1,
+        "samples": samples,
+        "package_images_per_second": round(samples / float(np.median(times["package"])), 1),
+        "ours_images_per_second": round(samples / float(np.median(times["exact"])), 1),
+        "fastest_images_per_second": round(samples / float(np.median(times["fast"])), 1),
+        "bare_forward_images_per_second": round(64 / cam, 1),
+        "lime_speedup": round(float(np.median(ratio["exact"])), 2),
+        "lime_speedup_fastest": round(float(np.median(ratio["fast"])), 2),
+        "lime_speedup_range": [
+            round(float(v), 2) for v in (min(ratio["exact"]), max(ratio["exact"]))
+        ],
+        "lime_spearman": round(float(spearmanr(theirs, same.weights).statistic), 6),
+        "fastest_largest_difference": round(float(np.abs(right - near).max()), 4),
+        "fastest_spearman": round(float(spearmanr(same.weights, nearly.weights).statistic), 4),
+        "forward_share": round(float(np.median(shares)), 3),
+    }
+
+
+def enough(masks: np.ndarray, given: np.ndarray) -> int:
+    """Return how many samples it takes to rank regions as all of them do."""
+    _, whole = ours.fit(masks, given)
+    for samples in STEPS:
+        _, part = ours.fit(masks[:samples], given[:samples])
+        if spearmanr(part.weights, whole.weights).statistic >= LIKENESS:
+            return samples
+    return len(masks)
+
+
+def stability(
+    films: list[FloatArray], pixels: list[FloatArray], made: bundle.Bundle, rates: dict[str, float]
+) -> dict[str, Any]:
+    """Samples, and from them time, until the answer is stable; ours stops by itself."""
+    fast, finder = Runtime(made, precision="bfloat16"), LungFinder()
+    rows = []
+    for film, raw in zip(films, pixels, strict=True):
+        lungs = finder.find([raw])[0]
+        row: dict[str, float] = {}
+        for name, options in (("package", ORIGINAL), ("ours", replace(OURS, lungs=lungs))):
+            segments = superpixels(film, options)
+            regions = int(segments.max()) + 1
+            masks = sample_masks(regions, REFERENCE, 1, options.sampling)
+            given = answers(film, segments, masks, fast, options)
+            row[f"{name}_regions"], row[name] = regions, enough(masks, given)
+            if name == "ours":
+                _, (_, early) = ours.lime(
+                    film[None], fast.probabilities, replace(options, samples=4000)
+                )
+                _, whole = ours.fit(masks, given)
+                row["stopped"] = early.samples
+                row["likeness"] = float(spearmanr(early.weights, whole.weights).statistic)
+        row["speedup"] = (row["package"] / rates["package"]) / (row["stopped"] / rates["fast"])
+        row["speedup_float32"] = (row["package"] / rates["package"]) / (
+            row["stopped"] / rates["exact"]
+        )
+        rows.append(row)
+        print("film", len(rows), {k: round(v, 3) for k, v in row.items()}, flush=True)
+    median = {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
+    return {
+        "stability_films": len(rows),
+        "samples_package": median["package"],
+        "samples_ours": median["ours"],
+        "samples_ours_stopped": median["stopped"],
+        "likeness_when_stopped": round(median["likeness"], 3),
+        "time_to_stability_speedup": round(median["speedup"], 1),
+        "time_to_stability_speedup_float32": round(median["speedup_float32"], 1),
+    }
+
+
+def growth(pixels: FloatArray, folder: Path) -> dict[str, Any]:
+    """How our time grows with samples, superpixels and resolution, as ratios to the first."""
+
+    def lime(samples: int, regions: int, size: int = 224) -> float:
+        made = bundle.load(untrained(folder / f"{size}", size))
+        film, model = images.preprocess(pixels, made.manifest.preprocess)[0], Runtime(made)
+        options = Options(samples=samples, superpixels="grid", regions=regions)
+        superpixels(film, options)
+        ours.lime(film[None], model.probabilities, replace(options, samples=64))
+        return seconds(lambda: ours.lime(film[None], model.probabilities, options))
+
+    by_samples = [lime(count, 64) for count in (250, 500, 1000)]
+    by_regions = [lime(250, count) for count in (16, 64, 256)]
+    by_size = [lime(250, 64, size) for size in (160, 224, 320)]
+    return {
+        "growth_with_samples_250_500_1000": _ratios(by_samples),
+        "growth_with_regions_16_64_256": _ratios(by_regions),
+        "growth_with_edge_160_224_320": _ratios(by_size),
+    }
+
+
+def _ratios(times: list[float]) -> list[float]:
+    return [round(each / times[0], 2) for each in times]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, help="bundle with weights.safetensors")
+    parser.add_argument("--films", type=Path, help="folder of films; default phantoms")
+    parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--stable", type=int, default=0, metavar="N", help="films for stability")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        made = bundle.load(arguments.model or untrained(Path(folder)))
+        pixels = read(arguments.films, max(1, arguments.stable))
+        films = [images.preprocess(each, made.manifest.preprocess)[0] for each in pixels]
+        found = speed(films[0], made, arguments.samples, arguments.pairs)
+        found |= growth(pixels[0], Path(folder))
+        if arguments.stable:
+            rates = {
+                "package": found["package_images_per_second"],
+                "exact": found["ours_images_per_second"],
+                "fast": found["fastest_images_per_second"],
+            }
+            found |= stability(films, pixels, made, rates)
+    for name, value in found.items():
+        print(f"{name:45} {value}")
+    if arguments.json:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Progress of long work: a bar with the time that is left, on a terminal and nowhere else."""
+
+import io
+import sys
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+
+from covid_cxr.cli import show
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    return screen
+
+
+def context(quiet: bool = False) -> SimpleNamespace:
+    return SimpleNamespace(obj={"quiet": quiet})
+
+
+def test_a_terminal_sees_what_is_done_and_what_is_left(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(10_000))
+    ticking = partial(show.Bars, get_time=lambda: float(next(clock)))
+    monkeypatch.setattr(show, "Bars", ticking)
+    with show.progress(context()) as update:
+        assert update is not None
+        for done in range(1, 31):
+            update("reading films", done, 40)
+        update("comparing films", 5, 5)
+    drawn = terminal.getvalue()
+    assert "reading films" in drawn and "30/40" in drawn
+    assert "comparing films" in drawn and "5/5" in drawn
+    left = drawn[drawn.rindex("30/40") :].split()[1]
+    assert left.startswith("0:00:")  # not "-:--:--", which says that nothing is known
+
+
+def test_nobody_else_does(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    with show.progress(context(quiet=True)) as update:
+        assert update is None
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with show.progress(context()) as update:
+        assert update is None
+    assert terminal.getvalue() == ""
