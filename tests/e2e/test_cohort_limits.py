@@ -12,7 +12,6 @@ from PIL import Image
 from covid_cxr import cli, default_bundle
 from covid_cxr.cohort import schema
 
-
 LIMIT = 2000
 
 
@@ -60,9 +59,7 @@ def test_a_prediction_refuses_films_over_the_limit_of_its_bundle(films: Path) ->
     assert "60 x 60 pixels, the limit is 2000" in rows["60.png"]["message"]
 
 
-def test_a_source_named_twice_is_refused(
-    films: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_source_named_twice_is_refused(films: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert build(films, "--dataset", "csv=elsewhere") == 2
     error = capsys.readouterr().err
     assert "--dataset names 'csv' more than once" in error

@@ -1,4 +1,4 @@
-"""Copies among hundreds of phantom films: all found, no others, however many variants a film has."""
+"""Copies among hundreds of phantom films: all found, no others, however many variants there are."""
 
 import logging
 from typing import NamedTuple
@@ -44,7 +44,10 @@ def films() -> Films:
 
 def found(prints: Fingerprint) -> tuple[pd.Series, set[tuple[int, int]]]:
     groups, pairs = group(pd.Series([f"{number:064x}" for number in range(len(prints))]), prints)
-    return groups, {(int(a, 16), int(b, 16)) for a, b in zip(pairs["first"], pairs["second"])}
+    return groups, {
+        (int(a, 16), int(b, 16))
+        for a, b in zip(*pairs[["first", "second"]].to_numpy().T, strict=True)
+    }
 
 
 def test_disguised_copies_are_found_and_nothing_else(films: Films) -> None:
@@ -81,9 +84,7 @@ def test_only_films_that_lost_places_are_looked_up_again() -> None:
     assert _crowded(met, np.array([0, 0, 0, 3, 4, 5])).tolist() == [3]
 
 
-def test_few_pairs_of_copies_cost_one_search(
-    films: Films, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_few_pairs_of_copies_cost_one_search(films: Films, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
     def search(prints: Fingerprint, rows: np.ndarray | None = None) -> np.ndarray:

@@ -128,7 +128,7 @@ def test_a_database_that_may_not_be_written_is_not_to_be_deleted(tmp_path: Path)
     inventory_._rows.execute("PRAGMA busy_timeout = 0")
     other = sqlite3.connect(database)
     other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(CohortError, match="locked.*no other build in it"):
+    with pytest.raises(CohortError, match=r"locked.*no other build in it"):
         inventory_.take([picture(tmp_path / "a.png", 1)])
     other.close()
     assert inventory_.take([tmp_path / "a.png"])[0].reason == ""

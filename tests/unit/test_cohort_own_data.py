@@ -1,4 +1,4 @@
-"""What a hospital's own export does to a cohort: larger copies elsewhere, empty splits, no dates."""
+"""What a hospital's own export does to a cohort: copies elsewhere, empty splits, no dates."""
 
 import logging
 from pathlib import Path
@@ -113,7 +113,9 @@ def split(*rows: tuple[str, str, str], patient: str | None = None) -> pd.DataFra
 
 
 def test_splits_that_cannot_be_scored_are_told():
-    whole = [(side, each, "2") for side in ("train", "val", "test") for each in ("normal", "covid-19")]
+    whole = [
+        (side, each, "2") for side in ("train", "val", "test") for each in ("normal", "covid-19")
+    ]
     assert doubts(split(*whole)) == []
     assert doubts(split(*whole, ("external", "pneumonia", "3"))) == []
     assert doubts(split(("excluded", "normal", "3"))) == []

@@ -33,7 +33,7 @@ def test_a_comma_without_quotes_is_an_error(tmp_path: Path, lines: tuple[str, ..
 
 
 def test_a_longer_row_further_down_is_an_error(tmp_path: Path):
-    with pytest.raises(CohortError, match="table.csv"):
+    with pytest.raises(CohortError, match=r"table\.csv"):
         read_table(table(tmp_path, "a,b", "1,2", "4,5,6"), ("a",))
 
 

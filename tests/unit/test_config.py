@@ -78,7 +78,7 @@ def test_a_strategy_without_what_it_needs_or_with_what_it_has_no_use_for(
     with pytest.raises(ConfigError, match=message) as caught:
         config.load(None, overrides)
     assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 250  # what is wrong, not the whole section
+    assert "{" not in str(caught.value)  # what is wrong, not the whole section
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def lungs(
     out: Annotated[Path, typer.Option(help="Folder for the network, its card and its scores.")],
     data: Data = None,
     folds: Annotated[int, typer.Option(min=2, help="To measure on patients left out.")] = 5,
-    epochs: Annotated[int, typer.Option(min=1, help="Times that every film is seen.")] = 160,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that every film is seen.")] = 120,
     seed: Annotated[int, typer.Option(min=0, help="Of folds and training.")] = 2020,
     json: AsJson = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Splits that cannot be what was meant: empty, without a finding, or one patient that is everybody."""
+"""Splits that cannot be what was meant: empty, lacking a finding, or one patient for everybody."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ def group(
 def exclusions(cohort: pd.DataFrame, preferred: pd.Series) -> pd.Series:
     """Return why a duplicate is left out, "" for rows that stay or were excluded before.
 
-    Of a group one copy stays: the most preferred, then that with the most pixels, then that with the
-    most metadata, then that with the first `image_id`. If the copies that could stay carry
+    Of a group one copy stays: the most preferred, then that with the most pixels, then that with
+    the most metadata, then that with the first `image_id`. If the copies that could stay carry
     different findings, none does.
 
     Args:

@@ -1,7 +1,7 @@
 """The rules that leave an image out, and the count of what each one left out.
 
-A table on its way to a cohort has the cohort's columns and `modality`, `offset`, `taken`, `paediatric`
-and `rule`; `exclude` notes the first rule that a row falls to and why.
+A table on its way to a cohort has the cohort's columns and `modality`, `offset`, `taken`,
+`paediatric` and `rule`; `exclude` notes the first rule that a row falls to and why.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ RULES = (
 _RADIOGRAPHY = ("", "x-ray", "xr", "cr", "dx", "dr", "rg")
 # What DICOM calls a converted film of which the converter did not say more (PS3.3 C.7.3.1.1.1).
 _CONVERTED = ("ot", "sc")
-_WITHOUT_DATES = {"offset": "all its films in", "one_per_patient": "the first of each patient by id"}
+_WITHOUT_DATES = {
+    "offset": "all its films in",
+    "one_per_patient": "the first of each patient by id",
+}
 logger = logging.getLogger(__name__)
 
 

@@ -1,9 +1,9 @@
 """DICOM objects -> `Radiograph`: opened, checked, and what they state of themselves (PS3.3, 3.10).
 
-`dicom_file` opens the file, `dicom_pixels` and `dicom_stream` decode the samples, `dicom_transform` makes of them what a
-viewer would show. Overlays are never drawn. FieldOfViewRotation and FieldOfViewHorizontalFlip
-describe what the detector has already done (C.8.11.4) and are not applied; nor is
-PixelAspectRatio, which is flagged.
+`dicom_file` opens the file, `dicom_pixels` and `dicom_stream` decode the samples,
+`dicom_transform` makes of them what a viewer would show. Overlays are never drawn.
+FieldOfViewRotation and FieldOfViewHorizontalFlip describe what the detector has already done
+(C.8.11.4) and are not applied; nor is PixelAspectRatio, which is flagged.
 """
 
 from __future__ import annotations

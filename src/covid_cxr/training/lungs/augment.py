@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_TURN, _SHEAR, _SHIFT = 0.12, 0.06, 0.12  # radians; shares of the half edge
-_STRETCH, _ASPECT = 0.15, 0.08  # of the logarithm of the scale
-_KNOTS, _BEND = 5, 0.03
+_TURN, _SHEAR, _SHIFT = 0.22, 0.1, 0.2  # radians; shares of the half edge
+_STRETCH, _ASPECT = 0.25, 0.12  # of the logarithm of the scale
+_KNOTS, _BEND = 5, 0.05
 
 
 def augment(films: Tensor, masks: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -51,7 +51,7 @@ def _haze(films: Tensor, rng: torch.Generator) -> Tensor:
     for _ in range(3):
         centre, width = _uniform(rng, 0.1, 0.9, n, 2, 1), _uniform(rng, 0.05, 0.25, n, 2, 1)
         falloff = torch.exp(-(((axis - centre) / width) ** 2))
-        strength = _uniform(rng, -0.3, 0.3, n, 1, 1).clamp(min=0)  # none for half
+        strength = _uniform(rng, -0.3, 0.45, n, 1, 1).clamp(min=0)  # none for four in ten
         films = films + (strength * falloff[:, 0, :, None] * falloff[:, 1, None, :])[:, None]
     return films
 

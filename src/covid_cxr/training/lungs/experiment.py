@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 class Settings:
     """How the network is trained; the number of epochs is fixed, nothing is chosen on a fold."""
 
-    epochs: int = 160
+    epochs: int = 120
     batch: int = 8
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
