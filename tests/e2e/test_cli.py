@@ -12,6 +12,7 @@ from tests.absent import BLOCK_TORCH
 
 from covid_cxr import cli
 from covid_cxr.cohort import schema
+from covid_cxr.explain import EXPLAINERS
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -28,7 +29,8 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 COMMANDS = (
-    *("demo", "run", "train", "evaluate", "export", "models", "predict", "explain"),
+    *("demo", "run", "train", "lungs", "evaluate", "export", "models", "predict", "explain"),
+    "explain-eval",
     *("cohort build", "cohort check", "cohort show", "cohort fetch"),
 )
 
@@ -100,7 +102,7 @@ def test_a_file_that_cannot_be_read_gives_status_4(
     assert [row["status"] for row in json.loads(out)] == ["ok", "error"]
 
 
-@pytest.mark.parametrize("method", ["cam", "gradcam", "lime"])
+@pytest.mark.parametrize("method", sorted(EXPLAINERS))
 def test_explain_by_every_method(
     capsys: pytest.CaptureFixture[str], tiny_run: Path, phantoms: Path, tmp_path: Path, method: str
 ) -> None:
@@ -113,6 +115,48 @@ def test_explain_by_every_method(
     facts = json.loads(next((tmp_path / "explanations").glob("*.json")).read_text())
     assert facts["method"] == method
     assert "Not a medical device" in facts["disclaimer"]
+
+
+def test_explain_with_all_its_options(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, phantoms: Path, tmp_path: Path
+) -> None:
+    film = next((phantoms / "images").glob("*.png"))
+    status, _, err = run(
+        *(capsys, "explain", film, "--samples", 40, "--superpixels", "lungs", "--hidden", "blur"),
+        *("--sampling", "balanced", "--stable", 0.9, "--seed", 3, "--palette", "blue-orange"),
+        *("--opacity", 0.4, "--min-fidelity", 0, "--sheet", "--flip", "--data", phantoms),
+        *("--cohort", tiny_run / "cohort.csv", "--precision", "bfloat16"),
+        *("--model", tiny_run / "bundle", "--out", tmp_path),
+    )
+    assert (status, err) == (0, "")
+    pictures = sorted(path.name for path in (tmp_path / "explanations").glob("*.png"))
+    assert len(pictures) == 3
+    assert sum(name.endswith("-alike.png") for name in pictures) == 1
+    (name,) = (tmp_path / "explanations").glob("*.json")
+    facts = json.loads(name.read_text("utf-8"))
+    assert facts["parameters"]["segmentation"]["method"] == "lungs"
+    assert (facts["parameters"]["sampling"], facts["parameters"]["hidden"]) == ("balanced", "blur")
+    assert facts["flip"].keys() >= {"regions", "before", "after", "found", "exact"}
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--palette", "green"), "unknown palette 'green'"),
+        (("--cohort", "cohort.csv"), "no data root: give --data"),
+        (("--method", "lime2"), "unknown explainer 'lime2': did you mean 'lime'?"),
+        (("--hidden", "black"), "black"),
+    ],
+)
+def test_wrong_options_of_explain_are_one_line(
+    capsys: pytest.CaptureFixture[str], phantoms: Path, empty: Path, option: tuple[str], said: str
+) -> None:
+    film = next((phantoms / "images").glob("*.png"))
+    status, _, err = run(capsys, "explain", film, *option, "--out", empty / "out")
+    assert status == 2
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (empty / "out").exists()
 
 
 def test_cohort_build_then_check_finds_a_leak_made_by_hand(

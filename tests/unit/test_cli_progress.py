@@ -15,8 +15,8 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Not as a fixture: between set-up and test, pytest puts its own stream back."""
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
@@ -28,9 +28,8 @@ def context(quiet: bool = False) -> SimpleNamespace:
     return SimpleNamespace(obj={"quiet": quiet})
 
 
-def test_a_terminal_sees_what_is_done_and_what_is_left(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_terminal_sees_what_is_done_and_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch)
     clock = iter(range(10_000))
     ticking = partial(show.Bars, get_time=lambda: float(next(clock)))
     monkeypatch.setattr(show, "Bars", ticking)
@@ -39,17 +38,18 @@ def test_a_terminal_sees_what_is_done_and_what_is_left(
         for done in range(1, 31):
             update("reading films", done, 40)
         update("comparing films", 5, 5)
-    drawn = terminal.getvalue()
+    drawn = screen.getvalue()
     assert "reading films" in drawn and "30/40" in drawn
     assert "comparing films" in drawn and "5/5" in drawn
     left = drawn[drawn.rindex("30/40") :].split()[1]
     assert left.startswith("0:00:")  # not "-:--:--", which says that nothing is known
 
 
-def test_nobody_else_does(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch)
     with show.progress(context(quiet=True)) as update:
         assert update is None
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with show.progress(context()) as update:
         assert update is None
-    assert terminal.getvalue() == ""
+    assert screen.getvalue() == ""

@@ -43,11 +43,11 @@ def films() -> Films:
 
 
 def found(prints: Fingerprint) -> tuple[pd.Series, set[tuple[int, int]]]:
-    groups, pairs = group(pd.Series([f"{number:064x}" for number in range(len(prints))]), prints)
-    return groups, {
-        (int(a, 16), int(b, 16))
-        for a, b in zip(*pairs[["first", "second"]].to_numpy().T, strict=True)
-    }
+    """Return the group of each film, and the pairs of row numbers."""
+    names = [f"{number:012x}".ljust(64, "0") for number in range(len(prints))]
+    groups, pairs = group(pd.Series(names), prints)
+    rows = pairs[["first", "second"]].map(names.index)
+    return groups, set(rows.itertuples(index=False, name=None))
 
 
 def test_disguised_copies_are_found_and_nothing_else(films: Films) -> None:

@@ -130,7 +130,7 @@ def test_header_fields_become_the_record(tmp_path: Path):
 def test_time_is_that_of_the_acquisition_then_of_the_study(tmp_path: Path):
     study = {"StudyDate": "20200303", "StudyTime": "1000"}
     save(tmp_path / "1.1", **study)
-    save(tmp_path / "1.2", AcquisitionDate="2020.03.02", AcquisitionTime="081500", **study)
+    save(tmp_path / "1.2", AcquisitionDate="20200302", AcquisitionTime="081500", **study)
     save(tmp_path / "1.3", AcquisitionTime="081500")
     found = {row.path: row.taken for row in export(tmp_path, "1.5,normal")}
     assert found == {"1.1": "202003031000", "1.2": "20200302081500", "1.3": ""}

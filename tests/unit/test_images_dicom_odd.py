@@ -258,7 +258,9 @@ def test_deflated_objects_that_are_cut_or_bombs() -> None:
     whole = deflated(b"\x08\0\x60\0CS\2\0DX" * 100)
     with pytest.raises(UnreadableImage, match="is deflated DICOM, cut short"):
         read(whole[:-3])
-    bomb = deflated(b"\0" * (17 << 20))
+    many = 17 << 20
+    pixels = b"\xe0\x7f\x10\0OW\0\0" + many.to_bytes(4, "little") + b"\0" * many
+    bomb = deflated(b"\x08\0\x60\0CS\2\0DX" + pixels)
     assert len(bomb) < 30_000
     with pytest.raises(UnreadableImage, match="deflated DICOM, larger than 16785408 bytes"):
         read(bomb, max_pixels=2048)  # 4 * 2048 + 16 MiB

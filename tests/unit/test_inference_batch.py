@@ -1,7 +1,9 @@
 """Batches: one row for everything that lies in a folder, never a stopped batch."""
 
 import csv
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 import covid_cxr
 from covid_cxr.errors import InputError, UnknownName
 from covid_cxr.explain import Options
+from covid_cxr.explain.evidence import ZONES
 from covid_cxr.inference.batch import expand, picture_stem, predict_to
 from covid_cxr.inference.explaining import How
 from covid_cxr.inference.predictor import Predictor, predicted_class
@@ -187,3 +190,81 @@ def test_covid_is_called_from_its_threshold_on() -> None:
     p = {"normal": 0.6, "pneumonia": 0.1, "covid-19": 0.3}
     assert predicted_class(p, 0.3) == "covid-19"
     assert predicted_class(p, 0.31) == "normal"
+
+
+def test_a_map_of_low_fidelity_is_not_drawn_and_the_row_says_so(
+    model: Predictor, phantoms: Path, tmp_path: Path
+) -> None:
+    film = sorted((phantoms / "images").iterdir())[0]
+    how = How("lime", Options(samples=40), least_fidelity=1.01)
+    (row,) = predict_to(tmp_path, model, [film], how=how)
+    assert row.status == "ok"
+    assert row.explanation == ""
+    assert row.explanation_fidelity is not None
+    assert f"no explanation: fidelity {row.explanation_fidelity:.2f} is below 1.01" in row.flags
+    assert not (tmp_path / "explanations").exists()
+    how = replace(how, method="occlusion-regions")  # has no fidelity to be judged by
+    (row,) = predict_to(tmp_path, model, [film], how=how)
+    assert (tmp_path / row.explanation).is_file()
+
+
+def test_the_json_holds_evidence_neighbours_and_flip_set(
+    model: Predictor, phantoms: Path, tmp_path: Path
+) -> None:
+    film = sorted((phantoms / "images").iterdir())[0]
+    how = How("occlusion-regions", Options(superpixels="grid", regions=9), flip=True)
+    (row,) = predict_to(tmp_path, model, [film], how=how)
+    facts = json.loads((tmp_path / row.explanation).with_suffix(".json").read_text("utf-8"))
+    assert len(facts["neighbours"]) == 3
+    assert facts["neighbours"][0]["image_id"].startswith("phantoms:")
+    assert facts["flip"]["before"] == pytest.approx(row.probabilities[row.predicted_class])
+    assert set(facts["flip"]["regions"]) <= set(range(9))
+    assert facts["sentence"].endswith("fidelity not defined.")
+    assert set(facts["zones"]) == set(ZONES)
+
+
+def test_a_picture_without_lungs_is_flagged(model: Predictor, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    (row,) = predict_to(tmp_path / "out", model, [tmp_path / "noise.png"], how=How("cam"))
+    assert "lungs not found" in row.flags
+    facts = json.loads((tmp_path / "out" / row.explanation).with_suffix(".json").read_text("utf-8"))
+    assert facts["sentence"] is None
+    assert "lungs not found" in facts["flags"]
+
+
+def test_sheets_show_every_entry(model: Predictor, mess: Path, tmp_path: Path) -> None:
+    rows = predict_to(tmp_path / "out", model, [mess], how=How("cam", sheet=True))
+    (sheet,) = (tmp_path / "out" / "explanations").glob("sheet-*.png")
+    with Image.open(sheet) as page:
+        assert page.size[0] > 1000
+    again = predict_to(tmp_path / "out", model, [mess, tmp_path / "out"], how=How("cam"))
+    assert len(again) == len(rows)  # neither sheets nor pictures are taken for films
+
+
+def test_known_films_that_look_alike_are_drawn(
+    model: Predictor, phantoms: Path, tmp_path: Path
+) -> None:
+    films = sorted((phantoms / "images").iterdir())
+    asked = []
+    how = How("cam", known=lambda image_id: asked.append(image_id) or model.read(films[1]))
+    (row,) = predict_to(tmp_path, model, films[:1], how=how)
+    stem = picture_stem(str(films[0]))
+    assert (tmp_path / "explanations" / f"{stem}-alike.png").is_file()
+    assert len(asked) == 3
+    assert row.status == "ok"
+
+
+def test_two_at_a_time_is_one_by_one(model: Predictor, phantoms: Path, tmp_path: Path) -> None:
+    films = sorted((phantoms / "images").iterdir())[:6]
+    how = How("lime", Options(samples=30))
+    predict_to(tmp_path / "all", model, films, how=how)
+    for film in films:
+        predict_to(tmp_path / film.stem, model, [film], how=how)
+        name = f"{picture_stem(str(film))}.json"
+        one, many = (
+            json.loads((tmp_path / folder / "explanations" / name).read_text("utf-8"))
+            for folder in (film.stem, "all")
+        )
+        weights = [[region["weight"] for region in each["regions"]] for each in (one, many)]
+        assert weights[0] == pytest.approx(weights[1], abs=1e-6)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,7 @@ def load(path: Path) -> Reference:
             return Reference(
                 found["embeddings"].astype(np.float32), found["image_ids"], found["findings"]
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise BundleError(f"'{path}' holds no reference films; export the bundle again") from error
 
 
