@@ -9,11 +9,14 @@ import pandas as pd
 
 from covid_cxr.config import RunConfig
 from covid_cxr.explain import Options
-from covid_cxr.explain.render import Facts, save
+from covid_cxr.explain.render import Facts, Style, save
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import picture_stem
 from covid_cxr.pipeline.folder import RunFolder
 from covid_cxr.types import COVID, Progress, class_of
+
+
+_STYLE = Style(longest=768)  # the report holds every picture within itself
 
 
 def explain_examples(
@@ -49,7 +52,7 @@ def explain_examples(
             class_of(row.finding, folder.config.task),
         )
         stem = pictures / f"{picture_stem(row.path)}-{method}"
-        save(stem, radiograph.pixels, reading.explanation, facts)
+        save(stem, radiograph.pixels, reading.explanation, facts, _STYLE)
         if progress:
             progress("explaining examples", done, len(work))
 
