@@ -241,3 +241,43 @@ def test_where_the_explanations_lie_is_said_in_a_sentence(run):
     assert "CAM: the highest region falls on a true opacity in 17 of 20" in page
     assert "50 % of the attribution lies inside the lungs" in page
     assert "LIME: the highest" not in page
+
+
+def test_measured_explanations_stand_in_the_report(run):
+    score = {"value": 0.5, "low": 0.4, "high": 0.6, "films": 12}
+    nothing = {"value": None, "low": None, "high": None, "films": 0}
+    found = {
+        "explained_class": "covid-19",
+        "seconds": {"cam": 0.0123},
+        "subsets": {
+            "all": {
+                "films": 12,
+                "patients": 9,
+                "methods": {
+                    "random": {"auprc": score},
+                    "cam": {"peak_hit": score, "gain": nothing},
+                },
+            }
+        },
+    }
+    (run / "explain-eval").mkdir()
+    (run / "explain-eval" / "explain-eval.json").write_text(json.dumps(found))
+    page = write_report(run).read_text("utf-8")
+    assert "12 films of 9 patients" in page
+    rows = re.findall(r'<tr><th scope="row">(cam|random)</th>(.*?)</tr>', page)
+    assert [name for name, _ in rows] == ["cam", "random"]  # methods before baselines
+    assert "0.500 (0.400 to 0.600)" in rows[0][1]
+    assert rows[0][1].endswith('<td class="n">0.012</td>')
+    assert rows[1][1].endswith('<td class="n">baseline</td>')
+    (run / "explain-eval" / "explain-eval.json").write_text("[]")
+    with pytest.raises(InputError, match="expected a JSON object"):
+        write_report(run)
+
+
+def test_the_sentence_of_an_explanation_stands_below_its_picture(run):
+    folder = run / "explanations"
+    folder.mkdir()
+    facts = {"file": "a.png", "method": "cam", "label": "covid-19", "sentence": "Mostly <here>."}
+    (folder / "a.json").write_text(json.dumps(facts))
+    (folder / "a.png").write_bytes(b"\x89PNG")
+    assert "Mostly &lt;here&gt;." in write_report(run).read_text("utf-8")

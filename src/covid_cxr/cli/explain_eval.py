@@ -69,6 +69,7 @@ def explain_eval(
 
     `covid-cxr explain-eval runs/demo --methods cam,lime,lime:lungs,dark,occlusion`
     """
+    from covid_cxr.evaluation import write_report
     from covid_cxr.pipeline import RunFolder
     from covid_cxr.pipeline import explain_eval as evaluation
 
@@ -93,6 +94,8 @@ def explain_eval(
             threads=threads,
             progress=progress,
         )
+    if (run / "report.html").exists():
+        write_report(run)
     if json:
         show.as_json(found)
         return

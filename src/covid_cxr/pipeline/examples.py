@@ -15,7 +15,6 @@ from covid_cxr.inference.batch import picture_stem
 from covid_cxr.pipeline.folder import RunFolder
 from covid_cxr.types import COVID, Progress, class_of
 
-
 _STYLE = Style(longest=768)  # the report holds every picture within itself
 
 
