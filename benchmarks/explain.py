@@ -28,7 +28,7 @@ from lime import lime_image
 from scipy.stats import spearmanr
 
 from covid_cxr import images
-from covid_cxr.explain import Options
+from covid_cxr.explain import RECOMMENDED, Options
 from covid_cxr.explain import lime as ours
 from covid_cxr.explain.sampling import sample_masks
 from covid_cxr.explain.superpixels import superpixels
@@ -39,7 +39,6 @@ from covid_cxr.models import bundle, zoo
 from covid_cxr.types import FloatArray
 
 ORIGINAL = Options()
-OURS = Options(superpixels="lungs", hidden="blur", sampling="balanced", stable=0.9)
 REFERENCE, ENOUGH, LIKENESS = 20_000, 0.01, 0.95
 STEPS = (50, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12_000, 16_000)
 
@@ -187,7 +186,7 @@ def stability(
     for film, raw in zip(films, pixels, strict=True):
         lungs = finder.find([raw])[0]
         row: dict[str, float] = {}
-        for name, options in (("package", ORIGINAL), ("ours", replace(OURS, lungs=lungs))):
+        for name, options in (("package", ORIGINAL), ("ours", replace(RECOMMENDED, lungs=lungs))):
             segments = superpixels(film, options)
             regions = int(segments.max()) + 1
             masks = sample_masks(regions, REFERENCE, 1, options.sampling)

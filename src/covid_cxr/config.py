@@ -197,8 +197,19 @@ class ExplainConfig(Strict):
 
     methods: tuple[str, ...] = ("lime", "cam")
     examples: int = Field(8, ge=0, description="test images explained in the report")
-    samples: int = Field(1000, ge=10, description="LIME perturbations an image")
-    hidden: Literal["mean", "dark"] = Field("mean", description="what LIME hides a region with")
+    samples: int = Field(1000, ge=10, description="LIME perturbations an image at most")
+    superpixels: Literal["quickshift", "slic", "lungs", "grid"] = Field(
+        "lungs", description="regions that are hidden"
+    )
+    hidden: Literal["mean", "dark", "blur", "dataset"] = Field(
+        "blur", description="what hides a region"
+    )
+    sampling: Literal["coins", "antithetic", "balanced"] = Field(
+        "balanced", description="how LIME draws its samples"
+    )
+    stable: float | None = Field(
+        0.9, gt=0, lt=1, description="reliability at which LIME stops; null: never before the end"
+    )
 
 
 class RunConfig(Strict):

@@ -14,7 +14,7 @@ import typer
 from covid_cxr.cli import show
 from covid_cxr.cli.options import AsJson, Data, data_root
 from covid_cxr.explain import EXPLAINERS
-from covid_cxr.explain.base import Hidden, Options, Sampling, Superpixels
+from covid_cxr.explain.base import RECOMMENDED, Hidden, Options, Sampling, Superpixels
 from covid_cxr.explain.sentence import FAIR
 from covid_cxr.types import DISCLAIMER, Precision, Prediction
 
@@ -31,17 +31,19 @@ Method = Annotated[str, typer.Option(help=f"One of: {', '.join(EXPLAINERS)}.")]
 Samples = Annotated[int, typer.Option(min=10, help="Perturbations a film at most, for LIME.")]
 Regions = Annotated[
     Superpixels,
-    typer.Option("--superpixels", help="Regions that are hidden; 'lungs' follow their borders."),
+    typer.Option("--superpixels", help="Regions that are hidden; the original: quickshift."),
 ]
 Hide = Annotated[
-    Hidden, typer.Option("--hidden", help="What a hidden region becomes: its own mean, ...")
+    Hidden, typer.Option("--hidden", help="What a hidden region becomes; the original: mean.")
 ]
 Draw = Annotated[
-    Sampling, typer.Option("--sampling", help="How LIME draws; balanced needs the fewest samples.")
+    Sampling, typer.Option("--sampling", help="How LIME draws samples; the original: coins.")
 ]
 Stable = Annotated[
     float | None,
-    typer.Option(min=0.01, max=0.99, help="Stop LIME once its ranking is so reliable, as 0.9."),
+    typer.Option(
+        min=0.01, max=0.99, help="Stop LIME once its ranking is so reliable; 0.99 rarely stops."
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of every random draw.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")]
@@ -62,7 +64,7 @@ Flip = Annotated[
 
 SOME_WITH_ERRORS = 4
 NO_PICTURE = "no explanation"
-METHOD, DEFAULT = "lime", Options()
+METHOD = "lime"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -79,11 +81,11 @@ def predict(
     explain: Annotated[
         str | None, typer.Option(metavar="METHOD", help=f"Also explain: {', '.join(EXPLAINERS)}.")
     ] = None,
-    samples: Samples = DEFAULT.samples,
-    superpixels: Regions = DEFAULT.superpixels,
-    hidden: Hide = DEFAULT.hidden,
-    sampling: Draw = DEFAULT.sampling,
-    stable: Stable = DEFAULT.stable,
+    samples: Samples = RECOMMENDED.samples,
+    superpixels: Regions = RECOMMENDED.superpixels,
+    hidden: Hide = RECOMMENDED.hidden,
+    sampling: Draw = RECOMMENDED.sampling,
+    stable: Stable = RECOMMENDED.stable,
     seed: Seed = 0,
     min_fidelity: Fidelity = FAIR,
     sheet: Sheet = False,
@@ -122,11 +124,11 @@ def explain(
     out: Out,
     method: Method = METHOD,
     model: Model = None,
-    samples: Samples = DEFAULT.samples,
-    superpixels: Regions = DEFAULT.superpixels,
-    hidden: Hide = DEFAULT.hidden,
-    sampling: Draw = DEFAULT.sampling,
-    stable: Stable = DEFAULT.stable,
+    samples: Samples = RECOMMENDED.samples,
+    superpixels: Regions = RECOMMENDED.superpixels,
+    hidden: Hide = RECOMMENDED.hidden,
+    sampling: Draw = RECOMMENDED.sampling,
+    stable: Stable = RECOMMENDED.stable,
     seed: Seed = 0,
     min_fidelity: Fidelity = FAIR,
     palette: Palette = "green-red",

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import cast
 
 from covid_cxr import registry
-from covid_cxr.explain.base import Explainer, Model, Options
+from covid_cxr.explain.base import RECOMMENDED, Explainer, Model, Options
 
-__all__ = ["EXPLAINERS", "GROUP", "Explainer", "Model", "Options", "get"]
+__all__ = ["EXPLAINERS", "GROUP", "RECOMMENDED", "Explainer", "Model", "Options", "get"]
 
 EXPLAINERS: dict[str, str] = {
     "lime": "covid_cxr.explain.lime:explain",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain import Options
+from covid_cxr.explain import RECOMMENDED, Options
 from covid_cxr.explain.flip import flip_set
 from covid_cxr.explain.render import save
 from covid_cxr.explain.sentence import FAIR
@@ -37,7 +37,7 @@ class How:
     """
 
     method: str
-    options: Options = field(default_factory=Options)
+    options: Options = RECOMMENDED
     style: Style = PLAIN
     least_fidelity: float = FAIR
     flip: bool = False

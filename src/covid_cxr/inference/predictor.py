@@ -139,11 +139,11 @@ class Predictor:
             film: as `prepare` returns it.
             label: the class.
             method: a name in `covid_cxr.explain.EXPLAINERS`.
-            options: samples and seed of the explainer.
+            options: samples and seed of the explainer; None for what is recommended.
             lungs: of the film, for superpixels that follow them and for the evidence; None where
                 not known.
         """
-        chosen = replace(options or explain.Options(), lungs=lungs)
+        chosen = replace(options or explain.RECOMMENDED, lungs=lungs)
         return with_lungs(explain.get(method)(film, self.runtime, label, chosen), lungs)
 
     def find_lungs(self, radiograph: Radiograph) -> Lungs | None:

@@ -59,7 +59,14 @@ def explain_examples(
 def explain_options(config: RunConfig) -> Options:
     """Return the explainers' options that a run's configuration asks for."""
     settings = config.explain
-    return Options(samples=settings.samples, seed=config.seed, hidden=settings.hidden)
+    return Options(
+        samples=settings.samples,
+        seed=config.seed,
+        superpixels=settings.superpixels,
+        hidden=settings.hidden,
+        sampling=settings.sampling,
+        stable=settings.stable,
+    )
 
 
 def choose(cohort: pd.DataFrame, count: int, seed: int) -> Iterator[pd.Series]:
