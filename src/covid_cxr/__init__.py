@@ -34,7 +34,7 @@ def load(
     Args:
         bundle: folder or zip; None for the bundle that ships in the package.
         threads: CPU threads; None for all cores.
-        precision: "bfloat16" is about twice as fast where OpenVINO and the processor have it.
+        precision: "bfloat16" is faster where OpenVINO and the processor have it; see `Runtime`.
 
     Raises:
         BundleError: not a bundle, or damaged.

@@ -21,7 +21,8 @@ def test_it_is_small_and_says_what_it_is() -> None:
     shipped = covid_cxr.default_bundle()
     files = list(shipped.folder.iterdir())
     assert sum(file.stat().st_size for file in files) <= 40e6
-    assert {file.name for file in files} == {"manifest.json", "model.onnx", "MODEL_CARD.md"}
+    names = {"manifest.json", "model.onnx", "reference.npz", "MODEL_CARD.md"}
+    assert {file.name for file in files} == names
     manifest = shipped.manifest
     assert manifest.command == "covid-cxr run configs/default.yaml --data DATA"
     assert {source.source for source in manifest.training_data} == {"mila", "figure1", "nih"}

@@ -6,6 +6,7 @@ from covid_cxr.cohort.labels import (
     LABELS,
     NOT_CHOSEN,
     OTHER,
+    REPEATED,
     UNKNOWN,
     UNTOLD,
     finding_of,
@@ -65,7 +66,7 @@ def test_own_table_goes_first():
 def test_table_has_only_lower_case_keys_and_known_answers():
     assert all(key == key.casefold().strip() for key in LABELS)
     answers = {"normal", "pneumonia", "covid-19", UNKNOWN, OTHER, UNTOLD}
-    marks = {EXCLUDED + NOT_CHOSEN, EXCLUDED + HEADER_UNREADABLE}
+    marks = {EXCLUDED + why for why in (NOT_CHOSEN, HEADER_UNREADABLE, REPEATED)}
     assert set(LABELS.values()) == answers | marks
 
 

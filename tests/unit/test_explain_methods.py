@@ -23,7 +23,7 @@ from covid_cxr.models import zoo
 
 def test_listing_the_explainers_imports_none() -> None:
     assert list(EXPLAINERS) == [
-        *("lime", "occlusion", "occlusion-regions", "cam"),
+        *("lime", "occlusion", "occlusion-regions", "agreement", "cam"),
         *("gradcam", "gradcam++", "integrated-gradients"),
     ]
     assert all(":" in target for target in EXPLAINERS.values())

@@ -24,7 +24,8 @@ def edit(folder: Path, **changes: object) -> None:
 def test_a_bundle_describes_itself(folder: Path) -> None:
     manifest = bundle.load(folder).manifest
     assert manifest.classes == ("non-covid-19", "covid-19")
-    assert set(manifest.files) == {"model.onnx", "weights.safetensors", "MODEL_CARD.md"}
+    files = {"model.onnx", "weights.safetensors", "reference.npz", "MODEL_CARD.md"}
+    assert set(manifest.files) == files
     assert manifest.preprocess.size == 64
     source = manifest.training_data[0]
     assert source.source == "phantoms"

@@ -48,7 +48,7 @@ Stable = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Of every random draw.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")]
 Exact = Annotated[
-    Precision, typer.Option(help="bfloat16 is faster and may move a probability by 0.01.")
+    Precision, typer.Option(help="bfloat16 is faster and moves probabilities, by 0.1 at most.")
 ]
 Palette = Annotated[str, typer.Option(help="green-red, or blue-orange for colour-blind readers.")]
 Opacity = Annotated[float, typer.Option(min=0.05, max=1, help="Of the strongest colour.")]

@@ -25,6 +25,7 @@ from covid_cxr.models import zoo
 from covid_cxr.models.zoo.classifier import Classifier
 from covid_cxr.training.datamodule import FilmData
 from covid_cxr.training.module import TrainingModule, class_weights
+from covid_cxr.training.numerics import without_denormals
 from covid_cxr.training.tracking import Tracker
 from covid_cxr.types import CLASSES, Progress
 
@@ -51,6 +52,7 @@ class Trained:
     seed: int
 
 
+@without_denormals()
 def fit(
     config: RunConfig,
     part: Part,
@@ -68,7 +70,6 @@ def fit(
     """
     _need_all_classes(config, part)
     lightning.seed_everything(config.seed, verbose=False)
-    torch.set_flush_denormal(True)
     classes = CLASSES[config.task]
     network = zoo.build(config.model, len(classes))
     prior = np.bincount(part.labels[part.train]) / len(part.train)

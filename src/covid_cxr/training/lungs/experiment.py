@@ -28,6 +28,7 @@ from covid_cxr.models.lungs import lung_network
 from covid_cxr.training.lungs import account
 from covid_cxr.training.lungs.augment import augment
 from covid_cxr.training.lungs.export import SPEC, export
+from covid_cxr.training.numerics import without_denormals
 from covid_cxr.types import BoolArray, FloatArray, Progress
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ def load(cohort: pd.DataFrame, data_root: Path) -> Marked:
     return Marked(rows.loc[kept].reset_index(drop=True), *grids, read, drawn)
 
 
+@without_denormals()
 def fit(
     films: Tensor,
     masks: Tensor,
@@ -120,7 +122,6 @@ def fit(
 ) -> nn.Module:
     """Return a network trained on films (N, 1, S, S) and masks (N, 2, S, S)."""
     torch.manual_seed(settings.seed)
-    torch.set_flush_denormal(True)
     rng = torch.Generator().manual_seed(settings.seed)
     network = lung_network()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
