@@ -6,9 +6,10 @@
 The package runs the torch network in float32, as the original system ran its own; ours runs the
 same weights through ONNX Runtime, and through OpenVINO in bfloat16. Regions are the same and cut
 beforehand, pictures are not written. `--model` is a bundle with `weights.safetensors`; without it
-an untrained network and phantoms serve, which is enough for the speed. `--stable N` also measures,
-over N films, how many samples each needs until its map has a Spearman correlation of 0.95 with its
-own map of 20,000 samples; that takes minutes a film. Ratios are medians over pairs run in turn.
+an untrained network and phantoms serve, which is enough for the speed. `--stable N` sets over
+how many films is measured how many samples each needs until its map has a Spearman correlation of
+0.95 with its own map of 20,000 samples, which takes minutes a film; without `--model` on the bundle
+that ships. What is not in bfloat16's name is float32. Ratios are medians over pairs run in turn.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import torch
 from lime import lime_image
 from scipy.stats import spearmanr
 
-from covid_cxr import images
+from covid_cxr import default_bundle, images
 from covid_cxr.explain import RECOMMENDED, Options
 from covid_cxr.explain import lime as ours
 from covid_cxr.explain.sampling import sample_masks
@@ -146,6 +147,8 @@ def speed(film: FloatArray, made: bundle.Bundle, samples: int, pairs: int) -> di
     near = answers(film, segments, masks, fast, options)
     _, same = ours.fit(masks, right)
     _, nearly = ours.fit(masks, near)
+    difference = float(np.abs(right - near).max())
+    admissible = "fast" if difference <= ENOUGH else "exact"  # else float32 is the fastest there is
     ratio = {name: np.array(times["package"]) / times[name] for name in ("exact", "fast")}
     cam = seconds(lambda: exact.run(np.repeat(film[None, None], 64, axis=0)))
     return {
@@ -153,16 +156,17 @@ def speed(film: FloatArray, made: bundle.Bundle, samples: int, pairs: int) -> di
         "samples": samples,
         "package_images_per_second": round(samples / float(np.median(times["package"])), 1),
         "ours_images_per_second": round(samples / float(np.median(times["exact"])), 1),
-        "fastest_images_per_second": round(samples / float(np.median(times["fast"])), 1),
+        "bfloat16_images_per_second": round(samples / float(np.median(times["fast"])), 1),
         "bare_forward_images_per_second": round(64 / cam, 1),
         "lime_speedup": round(float(np.median(ratio["exact"])), 2),
-        "lime_speedup_fastest": round(float(np.median(ratio["fast"])), 2),
+        "lime_speedup_fastest": round(float(np.median(ratio[admissible])), 2),
+        "lime_speedup_bfloat16": round(float(np.median(ratio["fast"])), 2),
         "lime_speedup_range": [
             round(float(v), 2) for v in (min(ratio["exact"]), max(ratio["exact"]))
         ],
         "lime_spearman": round(float(spearmanr(theirs, same.weights).statistic), 6),
-        "fastest_largest_difference": round(float(np.abs(right - near).max()), 4),
-        "fastest_spearman": round(float(spearmanr(same.weights, nearly.weights).statistic), 4),
+        "bfloat16_largest_difference": round(difference, 4),
+        "bfloat16_spearman": round(float(spearmanr(same.weights, nearly.weights).statistic), 4),
         "forward_share": round(float(np.median(shares)), 3),
     }
 
@@ -199,10 +203,9 @@ def stability(
                 _, whole = ours.fit(masks, given)
                 row["stopped"] = early.samples
                 row["likeness"] = float(spearmanr(early.weights, whole.weights).statistic)
-        row["speedup"] = (row["package"] / rates["package"]) / (row["stopped"] / rates["fast"])
-        row["speedup_float32"] = (row["package"] / rates["package"]) / (
-            row["stopped"] / rates["exact"]
-        )
+        theirs = row["package"] / rates["package"]
+        row["speedup"] = theirs / (row["stopped"] / rates["exact"])
+        row["speedup_bfloat16"] = theirs / (row["stopped"] / rates["fast"])
         rows.append(row)
         print("film", len(rows), {k: round(v, 3) for k, v in row.items()}, flush=True)
     median = {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
@@ -213,7 +216,7 @@ def stability(
         "samples_ours_stopped": median["stopped"],
         "likeness_when_stopped": round(median["likeness"], 3),
         "time_to_stability_speedup": round(median["speedup"], 1),
-        "time_to_stability_speedup_float32": round(median["speedup_float32"], 1),
+        "time_to_stability_speedup_bfloat16": round(median["speedup_bfloat16"], 1),
     }
 
 
@@ -248,7 +251,7 @@ def main() -> None:
     parser.add_argument("--films", type=Path, help="folder of films; default phantoms")
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--stable", type=int, default=0, metavar="N", help="films for stability")
+    parser.add_argument("--stable", type=int, default=1, metavar="N", help="films for stability")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -261,9 +264,10 @@ def main() -> None:
             rates = {
                 "package": found["package_images_per_second"],
                 "exact": found["ours_images_per_second"],
-                "fast": found["fastest_images_per_second"],
+                "fast": found["bfloat16_images_per_second"],
             }
-            found |= stability(films, pixels, made, rates)
+            asked = made if arguments.model else default_bundle()
+            found |= stability(films, pixels, asked, rates)
     for name, value in found.items():
         print(f"{name:45} {value}")
     if arguments.json:
