@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from covid_cxr.explain.evidence import with_lungs
 from covid_cxr.explain.grid import enlarge
 from covid_cxr.explain.layout import Layout
 from covid_cxr.explain.render import Facts, Style, overlay, panel
-from covid_cxr.explain.sheet import Tile, contact_sheets
+from covid_cxr.explain.sheet import SheetWriter, Tile
 from covid_cxr.images.phantom import Phantom, draw
 from covid_cxr.types import Explanation, FloatArray, Lungs
 
@@ -70,6 +71,14 @@ def _regions_with_evidence() -> Explanation:
     return with_lungs(explanation, explanation.lungs)
 
 
+def _sheet(tiles: list[Tile]) -> Image.Image:
+    with TemporaryDirectory() as folder:
+        with SheetWriter(Path(folder)) as writer:
+            for tile in tiles:
+                writer.add(tile)
+        return Image.open(writer.written[0]).convert("RGB")
+
+
 def _cases() -> dict[str, Image.Image]:
     pixels = _phantom()[0].pixels
     safe = replace(SMALL, palette="blue-orange")
@@ -84,7 +93,7 @@ def _cases() -> dict[str, Image.Image]:
         "smooth-map": overlay(pixels, _cloud(), FACTS, SMALL),
         "regions": overlay(pixels, _regions_with_evidence(), FACTS, safe),
         "doubtful": overlay(pixels, doubtful, replace(FACTS, flags=("lungs not found",)), SMALL),
-        "sheet": next(contact_sheets(tiles)),
+        "sheet": _sheet(tiles),
     }
 
 

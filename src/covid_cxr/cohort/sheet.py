@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from covid_cxr import images
 from covid_cxr.cohort import duplicates
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.files import atomic_write
+from covid_cxr.images.lettering import Colour, printable, shorten, write
 from covid_cxr.types import DISCLAIMER, FINDINGS, FloatArray, Progress
 
 PRIVATE = "these are the films themselves: never publish or commit them"
@@ -34,7 +35,7 @@ _CAPTION = 3 * _LINE + 6
 _HEAD = 78
 _GROUND, _TEXT, _MUTED, _CROSS = (17, 19, 23), (238, 240, 243), (156, 163, 173), (190, 92, 50)
 _Place = tuple[int, int]
-_Style = tuple[int, tuple[int, int, int]]  # letter size, colour
+_Style = tuple[int, Colour]  # letter size
 
 
 @dataclass(frozen=True)
@@ -252,12 +253,5 @@ def _cross(draw: ImageDraw.ImageDraw, corner: _Place, reason: str) -> None:
 
 def _write(draw: ImageDraw.ImageDraw, at: _Place, text: str, style: _Style, room: int) -> None:
     """Write one line, its middle left out where it is longer than `room` pixels."""
-    font, colour = ImageFont.load_default(style[0]), style[1]
-    # The font has little beyond ASCII.
-    plain = "".join(c if c == "·" or " " <= c <= "~" else "?" for c in text)
-    line, kept = plain, len(plain)
-    while draw.textlength(line, font) > room:
-        kept -= 1
-        head = (kept + 1) // 2
-        line = f"{plain[:head]}...{plain[len(plain) - kept + head :]}"
-    draw.text(at, line, colour, font)
+    size, colour = style
+    write(draw, at, shorten(printable(text), size, room), size, colour)

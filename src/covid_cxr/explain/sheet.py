@@ -8,8 +8,7 @@ through `covid_cxr.images.lettering`.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import NamedTuple
@@ -57,8 +56,9 @@ class SheetWriter:
     """Writes `<stem>-1.png`, `<stem>-2.png`, ... as films are added, 24 on a page.
 
     A film is reduced to its thumbnail at once and a page is written when it is full, so that
-    any number of films takes the memory of one page. Use it in a `with` block: leaving that
-    writes the last page.
+    any number of films takes the memory of one page. Each is its overlay above file name, class
+    and probability, method and fidelity, and flags. Use it in a `with` block: leaving that writes
+    the last page.
 
     Args:
         folder: made where missing; sheets of the same name are replaced.
@@ -107,21 +107,6 @@ class SheetWriter:
     ) -> None:
         if kind is None:
             self.close()
-
-
-def contact_sheets(tiles: Iterable[Tile], style: Style = PLAIN) -> Iterator[Image.Image]:
-    """Yield a page for every 24 films, one film in memory at a time.
-
-    Each is its overlay above file name, class and probability, method and fidelity, and flags.
-
-    Raises:
-        InputError: the pixels of a film are not (H, W).
-    """
-    waiting = iter(tiles)
-    number = 0
-    while cells := [_cell(tile, style) for tile in islice(waiting, ACROSS * DOWN)]:
-        number += 1
-        yield _page(cells, number, style)
 
 
 def _cell(tile: Tile, style: Style) -> _Cell:

@@ -34,6 +34,11 @@ def superpixels(image: FloatArray, options: Options) -> IntArray:
     return _segmented(_Mask(image), options.superpixels, wanted, seed, masks)
 
 
+def forget() -> None:
+    """Drop the remembered segmentations, as a measurement of time needs."""
+    _segmented.cache_clear()
+
+
 def covered(image: FloatArray, segments: IntArray, options: Options) -> FloatArray:
     """Return the film (S, S) with every region hidden, as `options.hidden` says."""
     if options.hidden == "mean":
