@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import sklearn.metrics as reference
+from scipy import special, stats
 
 from covid_cxr import metrics
 from covid_cxr.metrics.intervals import resample
@@ -100,6 +101,50 @@ def test_support_counts_patients_not_images():
 def test_one_patient_shows_no_variation():
     found = metrics.bootstrap(scorer([1, 0], [0.7, 0.2]), ["a", "a"], draws=100)
     assert all(np.isnan([entry.low, entry.high]).all() for entry in found.values())
+
+
+def test_a_score_with_support_is_taken_on_the_logit_scale():
+    y, p, patients = cohort(np.random.default_rng(3), 15, 40, 2.5)
+    support = metrics.binary_support(y, p, 0.5, patients)
+    plain = metrics.bootstrap(scorer(y, p), patients, draws=300, seed=4)
+    found = metrics.bootstrap(scorer(y, p), patients, draws=300, seed=4, support=support)
+    draws = np.concatenate([scorer(y, p)(w)["auroc"] for w in resample(patients, 300, 4)])
+    area = found["auroc"].value
+    reach = stats.t.ppf(0.975, 14) * draws.std() / (area * (1 - area))
+    ends = special.expit(special.logit(area) + np.array([-reach, reach]))
+    assert (found["auroc"].low, found["auroc"].high) == pytest.approx(tuple(ends))
+    assert found["auroc"].low < plain["auroc"].low  # less sure downwards than the draws alone
+    assert found["brier"] == plain["brier"]
+
+
+def test_a_pair_is_scored_on_the_same_draws():
+    rng = np.random.default_rng(6)
+    y, p, patients = cohort(rng, 20, 30, 2.0)
+    q = np.clip(p + rng.normal(0, 0.05, p.size), 0, 1)
+    pair = metrics.paired_bootstrap(scorer(y, p), scorer(y, q), patients, draws=150, seed=3)
+    assert (
+        pair["auroc"].first == metrics.bootstrap(scorer(y, p), patients, draws=150, seed=3)["auroc"]
+    )
+    assert (
+        pair["auroc"].second
+        == metrics.bootstrap(scorer(y, q), patients, draws=150, seed=3)["auroc"]
+    )
+    drawn = np.concatenate(
+        [scorer(y, p)(w)["auroc"] - scorer(y, q)(w)["auroc"] for w in resample(patients, 150, 3)]
+    )
+    gap = pair["auroc"].difference
+    assert gap.value == pytest.approx(metrics.auroc(y, p) - metrics.auroc(y, q))
+    assert (gap.low, gap.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+    apart = pair["auroc"].first.high - pair["auroc"].first.low
+    assert gap.high - gap.low < apart / 2  # what is hard is hard for both
+
+
+def test_a_forecast_does_not_differ_from_itself():
+    y, p, patients = cohort(np.random.default_rng(6), 10, 12, 2.0)
+    pair = metrics.paired_bootstrap(scorer(y, p), scorer(y, p), patients, draws=100)
+    assert {each.difference for each in pair.values()} == {(0.0, 0.0, 0.0)}
+    none = metrics.paired_bootstrap(scorer([], []), scorer([], []), [], draws=100)
+    assert np.isnan(none["auroc"].difference).all()
 
 
 def test_no_cases():

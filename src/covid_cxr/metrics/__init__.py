@@ -3,14 +3,40 @@
 Throughout, N is the number of cases, C of classes, D of case weightings (bootstrap draws).
 """
 
+from covid_cxr.metrics.benefit import NetBenefit, net_benefit
 from covid_cxr.metrics.calibration import (
     Reliability,
+    expected_calibration_error,
     fit_temperature,
     reliability,
     softmax,
 )
-from covid_cxr.metrics.curves import Band, Curve, precision_recall_curve, roc_band, roc_curve
-from covid_cxr.metrics.intervals import Interval, binary_support, bootstrap, clopper_pearson
+from covid_cxr.metrics.curves import (
+    Band,
+    Curve,
+    precision_recall_band,
+    precision_recall_curve,
+    roc_band,
+    roc_curve,
+)
+from covid_cxr.metrics.delong import Difference, clustered_auroc, clustered_difference
+from covid_cxr.metrics.intervals import (
+    Interval,
+    Paired,
+    binary_support,
+    bootstrap,
+    clopper_pearson,
+    paired_bootstrap,
+)
+from covid_cxr.metrics.predictive import PredictiveValues, predictive_values, shift_prevalence
+from covid_cxr.metrics.recalibration import (
+    CalibrationLine,
+    Recalibration,
+    calibration_line,
+    calibration_scores,
+    fit_recalibration,
+    log_odds,
+)
 from covid_cxr.metrics.scores import (
     auroc,
     average_precision,
@@ -22,22 +48,40 @@ from covid_cxr.metrics.threshold import choose_threshold
 
 __all__ = [
     "Band",
+    "CalibrationLine",
     "Curve",
+    "Difference",
     "Interval",
+    "NetBenefit",
+    "Paired",
+    "PredictiveValues",
+    "Recalibration",
     "Reliability",
     "auroc",
     "average_precision",
     "binary_scores",
     "binary_support",
     "bootstrap",
+    "calibration_line",
+    "calibration_scores",
     "choose_threshold",
     "clopper_pearson",
+    "clustered_auroc",
+    "clustered_difference",
     "confusion_matrix",
+    "expected_calibration_error",
+    "fit_recalibration",
     "fit_temperature",
+    "log_odds",
     "multiclass_scores",
+    "net_benefit",
+    "paired_bootstrap",
+    "precision_recall_band",
     "precision_recall_curve",
+    "predictive_values",
     "reliability",
     "roc_band",
     "roc_curve",
+    "shift_prevalence",
     "softmax",
 ]

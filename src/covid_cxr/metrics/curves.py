@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from covid_cxr.metrics.intervals import resample
+from covid_cxr.metrics.intervals import cluster_numbers, resample
 from covid_cxr.metrics.scores import Array, cumulative_counts
 
 
@@ -72,7 +72,7 @@ def roc_band(
         seed: same seed, same band.
         level: coverage aimed at, at each point.
     """
-    _, index = np.unique(np.asarray(clusters), return_inverse=True)
+    index = cluster_numbers(clusters)
     grid = np.linspace(0, 1, 101)
     curves = []
     for weights in resample(index, draws, seed):
@@ -80,6 +80,41 @@ def roc_band(
         both = (true[:, -1] > 0) & (false[:, -1] > 0)
         for t, f in zip(true[both], false[both], strict=True):
             curves.append(np.interp(grid, f / f[-1], t / t[-1]))
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    low, high = np.quantile(curves, tails, axis=0) if curves else np.full((2, grid.size), np.nan)
+    return Band(grid, low, high)
+
+
+def precision_recall_band(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Band:
+    """Return the pointwise bootstrap interval of precision (PPV) over recall (sensitivity).
+
+    At a recall stands the precision of the highest threshold that reaches it.
+
+    Args:
+        labels: (N,) 1 or True for an event, else 0; an event must be present.
+        scores: (N,) larger means more likely an event.
+        clusters: (N,) patient of each case.
+        draws: number of draws of whole clusters; draws without events are left out.
+        seed: same seed, same band.
+        level: coverage aimed at, at each point.
+    """
+    index = cluster_numbers(clusters)
+    grid = np.linspace(0, 1, 101)[1:]  # at recall 0 nothing is called, and precision undefined
+    curves = []
+    for weights in resample(index, draws, seed):
+        _, true, false = cumulative_counts(labels, scores, weights)
+        some = true[:, -1] > 0
+        for t, f in zip(true[some], false[some], strict=True):
+            reached = np.searchsorted(t, grid * t[-1] * (1 - 1e-12))
+            curves.append(t[reached] / (t[reached] + f[reached]))
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(curves, tails, axis=0) if curves else np.full((2, grid.size), np.nan)
     return Band(grid, low, high)

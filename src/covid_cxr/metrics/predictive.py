@@ -1,0 +1,67 @@
+"""What a forecast means where the disease is more or less common: NumPy only."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from covid_cxr.metrics.scores import Array
+
+
+class PredictiveValues(NamedTuple):
+    """Share of those called that have the disease, and of those not called that have not."""
+
+    ppv: Array
+    npv: Array
+
+
+def predictive_values(
+    sensitivity: ArrayLike, specificity: ArrayLike, prevalence: ArrayLike
+) -> PredictiveValues:
+    """Return positive and negative predictive values by Bayes' rule; the inputs broadcast.
+
+    NaN where nobody would be called (PPV) or everybody (NPV), where an input is NaN, and where
+    the prevalence is not within 0 and 1.
+
+    Args:
+        sensitivity: in [0, 1].
+        specificity: in [0, 1].
+        prevalence: share with the disease among those examined, in [0, 1].
+    """
+    se, sp, share = np.broadcast_arrays(
+        *(np.asarray(x, dtype=np.float64) for x in (sensitivity, specificity, prevalence))
+    )
+    share = np.where((share >= 0) & (share <= 1), share, np.nan)
+    hits, misses = share * se, share * (1 - se)
+    alarms, quiet = (1 - share) * (1 - sp), (1 - share) * sp
+    return PredictiveValues(_ratio(hits, hits + alarms), _ratio(quiet, quiet + misses))
+
+
+def shift_prevalence(
+    probabilities: ArrayLike, from_prevalence: float, to_prevalence: float
+) -> Array:
+    """Return what probabilities become where the disease is more or less common.
+
+    The odds are multiplied by the ratio of prior odds (Saerens, Latinne and Decaestecker,
+    "Adjusting the outputs of a classifier to new a priori probabilities", 2002). Right only if
+    the films of the diseased, and of the others, look alike in both places.
+
+    Args:
+        probabilities: any shape, in [0, 1].
+        from_prevalence: where they were calibrated, in (0, 1); outside it the answer is NaN.
+        to_prevalence: where they are used, in [0, 1]; outside it the answer is NaN.
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    if not (0 < from_prevalence < 1 and 0 <= to_prevalence <= 1):
+        return np.full(p.shape, np.nan)
+    event = p * (to_prevalence / from_prevalence)
+    other = (1 - p) * ((1 - to_prevalence) / (1 - from_prevalence))
+    return _ratio(event, event + other)
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    undefined = np.full(part.shape, np.nan)
+    result: Array = np.divide(part, whole, out=undefined, where=whole > 0)
+    return result
