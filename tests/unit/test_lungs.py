@@ -15,10 +15,10 @@ from covid_cxr.cohort import masks, schema
 from covid_cxr.errors import BundleError, CohortError
 from covid_cxr.images.phantom import HOSPITALS, draw
 from covid_cxr.inference.lungs import GRAPH, MANIFEST, SHIPPED, LungFinder, lungs_of
+from covid_cxr.models.lungs import LungNetwork
 from covid_cxr.training.lungs import Settings, account
 from covid_cxr.training.lungs.augment import augment
 from covid_cxr.training.lungs.experiment import fit, train_lungs
-from covid_cxr.training.lungs.export import export
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,15 @@ def test_the_shipped_network_finds_the_lungs_of_phantoms(finder: LungFinder, num
 
 def _row() -> pd.Series:
     return pd.Series({"image_id": "a", "component": 0, "raw_finding": "", "view": "PA"})
+
+
+def test_a_mirrored_film_gets_the_mirrored_answer(finder: LungFinder) -> None:
+    film = np.random.default_rng(0).random((1, 1, 160, 160), dtype=np.float32)
+    film[..., :80] *= 0.3
+    once = finder.probabilities(film)
+    mirrored = finder.probabilities(np.ascontiguousarray(film[..., ::-1]))
+    assert np.abs(mirrored[:, ::-1, :, ::-1] - once).max() < 1e-5
+    assert np.abs(once[:, 0] - once[:, 1]).max() > 1e-3
 
 
 def test_pictures_without_lungs_are_told_apart(finder: LungFinder) -> None:
@@ -141,6 +150,30 @@ def test_film_and_mask_are_bent_alike_and_stay_in_range() -> None:
     assert squares.sum() == 8 * 36 * 30  # the caller's are untouched
 
 
+def test_masks_change_places_in_the_half_that_is_mirrored() -> None:
+    films = torch.zeros(200, 1, 32, 32)
+    films[..., :10] = 1
+    masks = torch.cat([films, 1 - films], dim=1)  # the first lies on the left of the film
+    seen, drawn = augment(films, masks, torch.Generator().manual_seed(0))
+    columns = torch.arange(32.0)
+    where = [(mask * columns).sum((1, 2)) / mask.sum((1, 2)) for mask in drawn.unbind(1)]
+    assert (where[0] < where[1]).float().mean() > 0.95  # and stays there, mirrored or not
+    wide = drawn[:, 0].sum((1, 2)) > drawn[:, 1].sum((1, 2))
+    assert 60 < int(wide.sum()) < 140
+    assert seen.shape == films.shape
+
+
+def test_the_first_blocks_stay_as_imagenet_made_them() -> None:
+    films, masks = torch.rand(4, 1, 32, 32), torch.zeros(4, 2, 32, 32)
+    fresh = LungNetwork().state_dict()
+    trained = fit(films, masks, Settings(epochs=1, batch=2)).state_dict()
+    frozen = [name for name in fresh if name.startswith(("encoder.stem", "encoder.blocks.2."))]
+    assert len(frozen) > 10
+    assert all(torch.equal(fresh[name], trained[name]) for name in frozen)
+    for moved in ("encoder.blocks.3._bn0.running_mean", "encoder.blocks.14._project_conv.weight"):
+        assert not torch.equal(fresh[moved], trained[moved])
+
+
 @pytest.fixture(scope="module")
 def marked(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, Path]:
     """A Mila-like folder: eight phantoms of four patients, with masks as radiologists draw."""
@@ -175,6 +208,7 @@ def _cohort_row(number: int) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 def test_training_measures_out_of_fold_and_ships_a_network(
     marked: tuple[pd.DataFrame, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,17 +221,18 @@ def test_training_measures_out_of_fold_and_ships_a_network(
     folds = [pd.read_csv(tmp_path / f"fold-{k}.csv") for k in (1, 2)]
     assert not set(folds[0]["component"]) & set(folds[1]["component"])
     assert "7 films of 4 patients" in (tmp_path / "LUNGS_CARD.md").read_text("utf-8")
-    LungFinder(tmp_path)
-    calls = []
+    assert LungFinder(tmp_path).manifest.preprocess.size == 160
+    calls: list[int] = []
     monkeypatch.setattr(
         "covid_cxr.training.lungs.experiment.fit",
-        lambda films, *rest: calls.append(len(films)) or fit(films, *rest),
+        lambda films, *rest: calls.append(len(films)),
     )
+    monkeypatch.setattr("covid_cxr.training.lungs.experiment.export", lambda *_: None)
     train_lungs(cohort, root, tmp_path, settings, command="covid-cxr lungs")
     assert calls == [7]  # the folds were done
 
 
-def test_a_network_learns_the_lungs_of_one_film(tmp_path: Path) -> None:
+def test_a_network_learns_the_lungs_of_one_film() -> None:
     film = draw("normal", 1)
     small = torch.nn.functional.interpolate(torch.from_numpy(film.pixels)[None, None], (64, 64))
     lungs = torch.nn.functional.interpolate(
@@ -205,14 +240,12 @@ def test_a_network_learns_the_lungs_of_one_film(tmp_path: Path) -> None:
     )
     half = (torch.arange(64) < 32).float()
     drawn = torch.cat([lungs * half, lungs * (1 - half)], dim=1)
-    network = fit(small.repeat(4, 1, 1, 1), drawn.repeat(4, 1, 1, 1), Settings(epochs=80, batch=4))
+    network = fit(small.repeat(4, 1, 1, 1), drawn.repeat(4, 1, 1, 1), Settings(epochs=60, batch=4))
     with torch.inference_mode():
         found = torch.sigmoid(network(small))[0]
     for said, lung in zip(found, drawn[0] > 0.5, strict=True):
         # A softmax between the two lungs, or a rectified last layer, left one of them empty.
         assert said[lung].mean() - said[~lung].mean() > 0.15
-    manifest = json.loads((export(network, tmp_path, {}, "x") / MANIFEST).read_text("utf-8"))
-    assert manifest["preprocess"]["size"] == 192
 
 
 def test_a_cohort_without_masks_is_named(marked: tuple[pd.DataFrame, Path], tmp_path: Path) -> None:

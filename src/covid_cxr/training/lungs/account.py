@@ -22,15 +22,16 @@ of an explanation lies inside the lungs, to name zones, and to tell that a pictu
 
 | | |
 | --- | --- |
-| input | the whole film at 192 x 192, grey levels standardised |
-| network | residual U-Net (MONAI), ONNX, about 1.6 million weights |
+| input | the whole film at 160 x 160, grey levels standardised |
+| network | U-Net over EfficientNet-lite0 with ImageNet weights, ONNX, about 2.8 million weights |
+| answer | mean of those for the film and for its mirror image |
 | trained on | {films} films of {patients} patients of the Mila collection |
 | lungs drawn by | radiologists (GeneralBlockchain, covid-19-chest-xray-segmentations-dataset) |
 | Dice out of fold, both lungs | mean {dice:.3f} ({low:.3f}-{high:.3f}) |
 | the same, 5th percentile / lowest | {fifth:.3f} / {lowest:.3f} |
 | Dice right / left lung | {right:.3f} / {left:.3f} |
 | lungs not found | {not_found} of {films} |
-| patients | {folds} folds that keep patients and copies whole; nothing was chosen on them |
+| patients | {folds} folds that keep patients and copies whole; the recipe was chosen on the first |
 | interval | 95 %, bootstrap of whole patients |
 
 Not for: lateral views, CT, children, films of less than the chest, measuring of lung volume. What

@@ -16,9 +16,10 @@ def augment(films: Tensor, masks: Tensor, rng: torch.Generator) -> tuple[Tensor,
 
     Films come as they do from other detectors and other patients: turned, moved, stretched, bent,
     lighter, darker, noisy, blurred, with haze over the lungs (what the network must not take for
-    the lung's border) and with blank rectangles (labels, devices). They are never mirrored: the
-    heart has a side.
+    the lung's border) and with blank rectangles (labels, devices). Half of them are mirrored, the
+    two masks then change places: a lung is named by its side of the film, not by the heart.
     """
+    films, masks = _mirror(films, masks, rng)
     grid = _grid(films, rng)
     films = functional.grid_sample(films, grid, padding_mode="border", align_corners=False)
     masks = functional.grid_sample(masks, grid, padding_mode="zeros", align_corners=False)
@@ -27,6 +28,12 @@ def augment(films: Tensor, masks: Tensor, rng: torch.Generator) -> tuple[Tensor,
 
 def _uniform(rng: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
     return torch.rand(*shape, generator=rng) * (high - low) + low
+
+
+def _mirror(films: Tensor, masks: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    chosen = torch.rand(len(films), 1, 1, 1, generator=rng) < 0.5
+    films = torch.where(chosen, films.flip(3), films)
+    return films, torch.where(chosen, masks.flip(1, 3), masks)
 
 
 def _grid(films: Tensor, rng: torch.Generator) -> Tensor:

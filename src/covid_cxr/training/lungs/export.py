@@ -19,7 +19,7 @@ from covid_cxr.inference.lungs import GRAPH, MANIFEST, LungFinder, LungManifest
 from covid_cxr.models.lungs import LungGraph
 from covid_cxr.training.export import PARITY, graph_bytes
 
-SPEC = PreprocessSpec(size=192, remove_markers=False)
+SPEC = PreprocessSpec(size=160, remove_markers=False)
 
 
 def export(network: nn.Module, out: Path, metrics: dict[str, Any], command: str) -> Path:
