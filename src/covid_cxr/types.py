@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +88,18 @@ class Lungs:
     def both(self) -> BoolArray:
         """Both lungs, bool (h, w)."""
         return self.right | self.left
+
+
+class Box(NamedTuple):
+    """A part of a film; edges as shares of its height and width, from the top left."""
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+
+
+WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)

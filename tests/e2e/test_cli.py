@@ -30,7 +30,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 COMMANDS = (
     *("demo", "run", "train", "lungs", "evaluate", "export", "models", "predict", "explain"),
-    "explain-eval",
+    *("explain-eval", "compare"),
     *("cohort build", "cohort check", "cohort show", "cohort fetch"),
 )
 

@@ -231,7 +231,7 @@ def test_a_perfect_explainer_beats_every_baseline(
     truth = {}
     for case in cases(found, phantoms, seed=0, films=6):
         predictor = Predictor(case.made)
-        image = predictor.prepare(predictor.read(phantoms / case.path))
+        image = predictor.prepare(predictor.read(phantoms / case.path)).image
         assert case.opacities is not None
         truth[image.tobytes()] = mask_on_grid(case.opacities, image.shape[1:])
 

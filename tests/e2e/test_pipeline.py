@@ -13,7 +13,7 @@ from covid_cxr.config import RunConfig
 from covid_cxr.errors import ConfigError, InputError, LeakError, UnknownName
 from covid_cxr.models import bundle
 from covid_cxr.pipeline.examples import choose
-from covid_cxr.training import experiment
+from covid_cxr.training import datamodule, experiment
 
 
 def metrics_of(run: Path) -> dict:
@@ -105,7 +105,7 @@ def test_a_killed_training_goes_on_where_it_was(
     config = tiny_config.model_copy(update={"training": longer})
     rng = np.random.default_rng(0)
     films = rng.random((24, 1, 64, 64)).astype(np.float16)
-    part = experiment.Part(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
+    part = datamodule.Part(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
     whole = experiment.fit(config, part, tmp_path / "whole")
 
     def stop(what: str, done: int, total: int) -> None:
@@ -132,7 +132,7 @@ def test_of_several_seeds_the_best_on_validation_is_kept(
 
     rng = np.random.default_rng(0)
     films = rng.random((24, 1, 64, 64)).astype(np.float16)
-    part = experiment.Part(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
+    part = datamodule.Part(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
     two = tiny_config.training.model_copy(update={"runs": 2})
     twice = tiny_config.model_copy(update={"training": two})
     best = experiment.fit_best_of(twice, part, tmp_path)

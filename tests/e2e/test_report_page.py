@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from covid_cxr.cohort.schema import COLUMNS
 from covid_cxr.config import EvaluationConfig, RunConfig
 from covid_cxr.evaluation import evaluate, join, write_report
 from covid_cxr.types import CLASSES, class_of
@@ -25,19 +27,30 @@ FINDINGS = ("normal", "pneumonia", "covid-19")
 
 
 def cohort(rng):
+    """Three sources with awkward names, as a full `cohort.csv` holds them."""
     rows = [
         {
+            "image_id": f"{source}:{n}",
             "path": f"{source}/images/a-rather-long-file-name-without-any-space-{n:05d}.png",
             "source": source,
-            "patient_id": f"{source}-{n // 2}",
+            "site": f"a-publisher-with-a-very-long-name-{n // 8 % 12}.example.org",
+            "patient_id": f"{source}:{n // 8}",
             "finding": rng.choice(FINDINGS, p=mix),
             "view": rng.choice(["PA", "AP", ""]),
-            "split": "test" if n % 4 else "train",
+            "sex": rng.choice(["F", "M", ""]),
+            "age": rng.choice([25.0, 50.0, 71.0, 84.0, np.nan]),
+            "width": 512,
+            "height": 512,
+            "sha256": f"{len(source)}{n:063d}",
+            "split": "test" if n // 8 % 4 else "train",
         }
         for source, mix in MIX.items()
-        for n in range(120)
+        for n in range(240)
     ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    for empty in ("raw_finding", "license", "duplicate_group", "exclusion"):
+        table[empty] = ""
+    return table[list(COLUMNS)]
 
 
 def predictions(rng, rows, task):
@@ -51,6 +64,45 @@ def predictions(rng, rows, task):
         table[f"probability_{name}"] = column
     table.loc[table.index[3], "status"] = "abstained"
     return table
+
+
+SENTENCE = (
+    "With the lungs painted over, a classifier still tells COVID-19 from the rest with an AUROC of "
+    "0.93 (0.91-0.95): what it reads is not in the lungs."
+)
+FINDING = {
+    "name": "lungs removed",
+    "value": 0.93,
+    "low": 0.91,
+    "high": 0.95,
+    "bound": 0.65,
+    "better": "lower",
+    "verdict": "fail",
+    "sentence": SENTENCE,
+}
+AUDIT = {
+    "verdict": "fail",
+    "summary": "1 of 2 checks fails: lungs removed.",
+    "films": 180,
+    "patients": 23,
+    "checks": [
+        {
+            "name": "lungs-removed",
+            "title": "Lungs removed",
+            "question": "Can COVID-19 be told when the lungs are painted over?",
+            "verdict": "fail",
+            "sentence": SENTENCE,
+            "findings": [FINDING, FINDING | {"name": "frame only"}],
+        },
+        {
+            "name": "size",
+            "title": "Size",
+            "verdict": "info",
+            "sentence": "Few patients.",
+            "findings": [FINDING | {"value": None, "low": None, "high": None, "bound": None}],
+        },
+    ],
+}
 
 
 def explain(folder, file):
@@ -85,8 +137,12 @@ def make_run(run: Path, task):
     (run / "metrics.json").write_text(json.dumps(metrics))
     (run / "config.json").write_text(settings.model_dump_json())
     (run / "environment.json").write_text(json.dumps({"python": "3.12", "cohort": "ab" * 32}))
-    (run / "attrition.csv").write_text("source,rule,rows\nmila,lateral view,230\n")
+    attrition = "source,rule,removed,remaining\nmila,rows in the source,0,470\nmila,view,230,240\n"
+    (run / "attrition.csv").write_text(attrition)
+    (run / "audit.json").write_text(json.dumps(AUDIT))
     explain(run / "explanations", test["path"].iloc[0])
+    (run / "sheets").mkdir()
+    Image.new("RGB", (1388, 700), "gray").save(run / "sheets" / "mila-covid-19.png")
     return write_report(run)
 
 
@@ -103,23 +159,99 @@ def browser():
         opened.close()
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass"])
-def test_page(tmp_path, browser, task):
-    page_file = make_run(tmp_path, task)
-    for width, scheme in ((1440, "light"), (390, "dark")):
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        console, requests = [], []
-        page.on("console", lambda message, heard=console: heard.append(message.text))
-        page.on("pageerror", lambda error, heard=console: heard.append(str(error)))
-        page.on("request", lambda request, heard=requests: heard.append(request.url))
-        page.goto(page_file.as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        assert console == []
-        assert [url for url in requests if not url.startswith("data:")] == [page_file.as_uri()]
-        assert page.locator("svg[role=img]").count() == 5
-        assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
-        ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
-        assert len(ids) == len(set(ids))
-        ink = page.evaluate("getComputedStyle(document.querySelector('svg text')).fill")
-        assert ink == page.evaluate("getComputedStyle(document.body).color")
-        page.close()
+@pytest.fixture(scope="module", params=["binary", "multiclass"])
+def page_file(request, tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp(request.param), request.param)
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page(page_file, browser, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    console, requests = [], []
+    page.on("console", lambda message: console.append(message.text))
+    page.on("pageerror", lambda error: console.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(page_file.as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert console == []
+    assert [url for url in requests if not url.startswith("data:")] == [page_file.as_uri()]
+    assert page.locator("svg[role=img]").count() == 14
+    assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0 && i.alt)")
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+    ink = page.evaluate("getComputedStyle(document.querySelector('svg text')).fill")
+    assert ink == page.evaluate("getComputedStyle(document.body).color")
+    back = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (int(back.split("(")[1].split(",")[0]) < 128) is (scheme == "dark")
+    page.close()
+
+
+# Whatever is wider than the page must lie in a box of its own that scrolls.
+_OUTSIDE = """[...document.querySelectorAll('main *, header *, nav *')]
+  .filter(e => !e.closest('.scroll, pre, svg') && e.getClientRects().length)
+  .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+  .map(e => e.outerHTML.slice(0, 80))"""
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_nothing_leaves_the_page_and_every_table_has_its_box(page_file, browser, width):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(page_file.as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert page.evaluate(_OUTSIDE) == []
+    assert page.evaluate("[...document.querySelectorAll('table')].every(t => t.closest('.scroll'))")
+    unnamed = "[...document.querySelectorAll('.scroll')].filter(e => !e.ariaLabel || e.tabIndex)"
+    assert page.evaluate(f"{unnamed}.length") == 0
+    small = page.evaluate(
+        "Math.min(...[...document.querySelectorAll('svg text')]"
+        ".filter(e => e.getClientRects().length).map(e => e.getBoundingClientRect().height))"
+    )
+    assert small >= 8
+    page.close()
+
+
+def test_contents_stay_in_sight_where_there_is_room(page_file, browser):
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(page_file.as_uri())
+    contents = page.locator("nav.contents")
+    page.evaluate("scrollTo(0, 4000)")
+    assert contents.bounding_box()["y"] == 0
+    links = page.evaluate("[...document.querySelectorAll('nav a')].map(a => a.hash.slice(1))")
+    assert len(links) > 10
+    assert page.evaluate("ids => ids.every(i => document.getElementById(i))", links)
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert contents.bounding_box()["width"] == 390
+    page.close()
+
+
+def test_prints_without_contents_and_in_light(page_file, browser, tmp_path):
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    page.goto(page_file.as_uri())
+    page.emulate_media(media="print")
+    assert not page.locator("nav.contents").is_visible()
+    ink = page.evaluate("getComputedStyle(document.body).color")
+    assert int(ink.split("(")[1].split(",")[0]) < 128  # dark on paper
+    page.set_viewport_size({"width": 688, "height": 980})  # A4 within its margins, 96 a inch
+    assert page.evaluate(_WIDER_IN_PRINT) == []
+    page.pdf(path=tmp_path / "report.pdf", format="A4")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    page.close()
+
+
+_WIDER_IN_PRINT = """[...document.querySelectorAll('main *')]
+  .filter(e => !e.closest('svg') && e.getClientRects().length)
+  .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+  .map(e => e.outerHTML.slice(0, 80))"""
+
+
+def test_headings_go_down_by_one_and_tables_name_their_columns(page_file, browser):
+    page = browser.new_page()
+    page.goto(page_file.as_uri())
+    levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(h => +h.tagName[1])")
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(below - above <= 1 for above, below in pairwise(levels))
+    nameless = page.evaluate("[...document.querySelectorAll('th')].filter(t => !t.scope).length")
+    assert nameless == 0
+    page.close()

@@ -3,39 +3,41 @@
 import re
 import xml.etree.ElementTree as ET
 
+import joined_tables as made
 import matplotlib
 import numpy as np
 import pytest
 
-from covid_cxr.evaluation import Cases
+from covid_cxr.config import EvaluationConfig
+from covid_cxr.evaluation import cases, evaluate, join
 from covid_cxr.evaluation.figures import draw
 
-NAMES = {"roc", "precision-recall", "reliability", "confusion", "scores"}
+CURVES = {"roc", "precision-recall", "reliability", "decision"}
+NAMES = CURVES | {"confusion", "confusion-1", "confusion-2", "scores", "groups"}
 
 
-def cases(n=200, classes=("non-covid-19", "covid-19"), sources=("mila", "a$b & <c>")):
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, len(classes), n)
-    p = rng.dirichlet(np.ones(len(classes)), n) + 0.4 * np.eye(len(classes))[labels]
-    return Cases(
-        classes=classes,
-        labels=labels,
-        probabilities=p / p.sum(axis=1, keepdims=True),
-        patients=np.array([f"p{i // 2}" for i in range(n)], dtype=object),
-        sources=np.array([sources[i % len(sources)] for i in range(n)], dtype=object),
+def figures(task="binary", sources=("mila", "a$b & <c>"), findings=None):
+    rows = made.cohort(200, sources=sources)
+    if findings:
+        rows = rows[rows["finding"].isin(findings)]
+    table = join(made.predictions(rows, task), rows)
+    measured = evaluate(
+        table,
+        task=task,
+        threshold=0.5,
+        prevalence=made.prevalence(made.cohort(), task),
+        config=EvaluationConfig(bootstrap=100),
+        seed=1,
     )
-
-
-def figures(chosen, matrix=((80, 20), (10, 90))):
-    return draw(chosen, [list(row) for row in matrix], 0.5, draws=50, seed=1)
+    return draw(cases(table, task), measured, draws=50, seed=1)
 
 
 @pytest.fixture(scope="module")
 def drawn():
-    return figures(cases())
+    return figures()
 
 
-def test_all_five(drawn):
+def test_all(drawn):
     assert set(drawn) == NAMES
 
 
@@ -68,7 +70,7 @@ def test_suits_any_page_and_is_small(drawn):
 
 def test_same_bytes_again_and_settings_untouched(drawn):
     before = dict(matplotlib.rcParams)
-    assert figures(cases()) == drawn
+    assert figures() == drawn
     assert dict(matplotlib.rcParams) == before
 
 
@@ -77,23 +79,64 @@ def test_names_from_data_are_escaped_and_never_mathematics(drawn):
     assert "<c>" not in "".join(drawn.values())
 
 
+def words(svg):
+    return ET.fromstring(svg)[1].text
+
+
 def test_words_carry_the_numbers(drawn):
-    text = ET.fromstring(drawn["confusion"])[1].text
-    assert text == (
-        "Truth by row. non-covid-19: 80 as non-covid-19, 20 as covid-19; "
-        "covid-19: 10 as non-covid-19, 90 as covid-19."
+    assert re.fullmatch(
+        r"Truth by row\. non-covid-19: \d+ as non-covid-19, \d+ as covid-19; "
+        r"covid-19: \d+ as non-covid-19, \d+ as covid-19\.",
+        words(drawn["confusion"]),
     )
-    assert re.search(r"pooled AUROC 0\.\d{3}, inside a\$b", ET.fromstring(drawn["roc"])[1].text)
+    assert re.search(r"pooled AUROC 0\.\d{3}, inside a\$b", words(drawn["roc"]))
+    assert re.search(r"slope [\d.]+ \([\d.]+ to [\d.]+\)", words(drawn["reliability"]))
+    assert "site north: 0." in words(drawn["groups"].replace("Site", "site"))
+    assert re.search(r"At 0\.50 its net benefit is 0\.\d+", words(drawn["decision"]))
+
+
+def test_a_handful_of_films_has_no_curve_of_its_own():
+    rows = made.cohort(60)
+    rows.loc[rows["source"] == "nih", "source"] = "mila"
+    rows.loc[rows.index[[0, 1, 8, 9]], "source"] = "tiny"
+    table = join(made.predictions(rows), rows)
+    measured = evaluate(
+        table,
+        task="binary",
+        threshold=0.5,
+        prevalence=made.prevalence(rows),
+        config=EvaluationConfig(bootstrap=100),
+        seed=1,
+    )
+    found = draw(cases(table, "binary"), measured, draws=50, seed=1)
+    assert "tiny" not in words(found["roc"])
+    assert re.search(r"Source tiny: .*?, small", words(found["groups"]))
 
 
 def test_one_class_has_no_curves():
-    chosen = cases()
-    assert set(figures(chosen.where(chosen.labels == 1))) == {"confusion", "scores"}
-    assert figures(chosen.where(chosen.labels == 7)) == {}
+    assert set(figures(findings=["covid-19"])) == {
+        "confusion",
+        "confusion-1",
+        "confusion-2",
+        "scores",
+    }
+    assert figures(findings=["nothing"]) == {}
 
 
 def test_multiclass():
-    chosen = cases(classes=("normal", "pneumonia", "covid-19"), sources=("mila",))
-    found = figures(chosen, matrix=((9, 1, 0), (2, 8, 0), (0, 0, 0)))
-    assert set(found) == NAMES
-    assert "2 as normal, 8 as pneumonia" in found["confusion"]
+    found = figures("multiclass", sources=("mila",))
+    assert set(found) == NAMES - {"confusion-1", "confusion-2"}
+    assert re.search(r"pneumonia: \d+ as normal, \d+ as pneumonia", words(found["confusion"]))
+
+
+def test_the_decision_curve_is_that_of_the_numbers():
+    """By hand at 0.5: net benefit (true positives - false positives) / n."""
+    rows = made.cohort(200)
+    table = join(made.predictions(rows), rows)
+    chosen = cases(table, "binary")
+    called = chosen.scores >= 0.5
+    by_hand = ((called & chosen.events).sum() - (called & ~chosen.events).sum()) / 200
+    text = words(figures(sources=("mila", "nih"))["decision"])
+    told = re.search(r"net benefit is ([\d.]+), that of treating all ([\d.-]+)\.$", text)
+    assert float(told[1]) == pytest.approx(by_hand, abs=5e-4)
+    assert float(told[2]) == pytest.approx(2 * np.mean(chosen.events) - 1, abs=5e-4)

@@ -80,7 +80,11 @@ def test_per_source_and_view():
     assert sources["nih"]["constant_prior"]["accuracy"]["value"] == 1
     assert (sources["lost"]["n"], sources["lost"]["note"]) == (0, "no image answered")
     views = found["per_view"]
-    assert {name: block["n"] for name, block in views.items()} == {"AP": 1, "PA": 3, "unknown": 2}
+    assert {name: block["n"] for name, block in views.items()} == {
+        "AP": 1,
+        "PA": 3,
+        "not stated": 2,
+    }
     assert sum(block["n"] for block in sources.values()) == found["n"]
 
 
@@ -169,8 +173,22 @@ def test_verdict_without_a_two_class_source_or_with_one_source():
     assert "No source holds both classes" in " ".join(claims(apart).sentences)
     alone = claims([row for row in cohort(0, 5) if row[0] == "mila"])
     assert alone.caution and "one source" in alone.sentences[1]
+    assert verdict({"splits": {}}).claims == ()
     assert verdict({"splits": {}}).sentences == ("Nothing was measured.",)
 
 
 def test_verdict_counts_what_has_no_score():
     assert "Not in any score: 2 of 8 images (2 abstained, 0 unreadable)." in claims(ROWS).sentences
+
+
+def test_sites_stand_in_for_sources_where_there_is_one():
+    rows = [row for row in cohort(0, 5) if row[0] == "mila"]
+    table_ = table(rows).assign(site=["north", "north", "south", "south"] * 50)
+    options = {"task": "binary", "prevalence": PRIOR, "config": DRAWS, "seed": 1}
+    found = verdict({"splits": {"test": evaluate(table_, threshold=0.5, **options)}})
+    assert not found.caution
+    assert found.sentences[1].startswith("Among images of the same site, 2 sites in all, it is")
+    assert "The score inside one site backs the pooled one." in found.sentences
+    alike = table_.assign(site=np.where(table_["finding"] == "covid-19", "north", "south"))
+    apart = verdict({"splits": {"test": evaluate(alike, threshold=0.5, **options)}})
+    assert apart.caution and "one source" in apart.sentences[1]

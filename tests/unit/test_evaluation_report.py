@@ -3,52 +3,19 @@
 import json
 import re
 
-import numpy as np
+import joined_tables as made
 import pandas as pd
 import pytest
+from PIL import Image
 
-from covid_cxr.config import EvaluationConfig
 from covid_cxr.errors import InputError
-from covid_cxr.evaluation import evaluate, model_card, wording, write_report
+from covid_cxr.evaluation import wording, write_report
 from covid_cxr.types import DISCLAIMER
-
-
-def joined(n=60, split="test"):
-    rng = np.random.default_rng(0)
-    covid = np.arange(n) % 2 == 0
-    p = np.clip(rng.normal(0.35 + 0.3 * covid, 0.15), 0, 1)
-    return pd.DataFrame(
-        {
-            "file": [f"mila/{split}{i}.png" for i in range(n)],
-            "path": [f"mila/{split}{i}.png" for i in range(n)],
-            "status": "ok",
-            "probability_non-covid-19": 1 - p,
-            "probability_covid-19": p,
-            "source": np.where(np.arange(n) % 3 == 0, "<b>mila</b>", "nih"),
-            "patient_id": [f"p{split}{i // 2}" for i in range(n)],
-            "finding": np.where(covid, "covid-19", "normal"),
-            "view": "PA",
-            "split": split,
-        }
-    )
 
 
 @pytest.fixture(scope="module")
 def metrics():
-    config = EvaluationConfig(bootstrap=100)
-    prevalence = {"non-covid-19": 0.5, "covid-19": 0.5}
-    options = {"task": "binary", "threshold": 0.5, "prevalence": prevalence, "seed": 1}
-    return {
-        "task": "binary",
-        "classes": ["non-covid-19", "covid-19"],
-        "model": "resnet18",
-        "bundle": "abc123",
-        "threshold": 0.5,
-        "temperature": 1.2,
-        "command": "covid-cxr run c.yaml --data DATA && echo '<script>'",
-        "splits": {"test": evaluate(joined(), config=config, **options)},
-        "openings_of_test": ["2025-01-01T00:00:00Z"],
-    }
+    return made.metrics()
 
 
 @pytest.fixture
@@ -61,7 +28,7 @@ def test_metrics_alone_make_a_page(run):
     page = write_report(run)
     assert page == run / "report.html"
     text = page.read_text()
-    assert text.count(DISCLAIMER) == 2
+    assert f'class="disclaimer">{DISCLAIMER}' in text and f"<footer>{DISCLAIMER}" in text
     assert "What this allows one to claim" in text
     assert "opened 1 time in" in text
     for absent in (
@@ -70,6 +37,9 @@ def test_metrics_alone_make_a_page(run):
         "<svg",
         "Configuration",
         "Out of fold",
+        "Local acceptance",
+        'id="errors"',
+        "Contact sheets",
     ):
         assert absent not in text
 
@@ -90,61 +60,127 @@ def test_every_score_stands_beside_the_constant_prior(run, metrics):
         assert re.search(row, text), key
 
 
-def test_figures_are_drawn_from_the_predictions_of_the_split(run):
-    table = joined()
-    table[[c for c in table if c.startswith(("file", "status", "prob"))]].to_csv(
-        run / "predictions-test.csv", index=False
-    )
-    cohort = ["path", "source", "patient_id", "finding", "view", "split"]
-    both = pd.concat([table, joined(split="train")])
-    both[cohort].to_csv(run / "cohort.csv", index=False)
-    text = write_report(run).read_text()
-    assert text.count("<svg") == 5
-    assert sorted(path.stem for path in (run / "figures").iterdir()) == [
-        "confusion",
-        "precision-recall",
-        "reliability",
-        "roc",
-        "scores",
-    ]
-    assert "<td>train</td>" in text  # counts by source and split
+def finish(run):
+    """Put cohort and predictions beside the metrics."""
+    people = made.awkward()
+    people.to_csv(run / "cohort.csv", index=False)
+    test = people[people["split"] == "test"]
+    made.predictions(test).to_csv(run / "predictions-test.csv", index=False)
+    return run
 
 
-def test_explanations_of_one_image_share_a_card(run):
-    folder = run / "explanations"
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory, metrics):
+    """A run with a report that nobody changes."""
+    run = tmp_path_factory.mktemp("reported")
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    write_report(finish(run))
+    return run
+
+
+@pytest.fixture(scope="module")
+def page(reported):
+    return (reported / "report.html").read_text()
+
+
+def test_figures_are_drawn_from_the_predictions_of_the_split(reported, page):
+    names = {
+        *("roc", "precision-recall", "reliability", "decision", "scores", "groups"),
+        *("confusion", "confusion-1", "confusion-2"),
+        *("source-finding", "view-finding", "age-finding", "confounding"),
+    }
+    assert {path.stem for path in (reported / "figures").iterdir()} == names
+    assert page.count("<svg") == len(names)
+    assert "120 images of 60 patients" in page
+
+
+def test_every_heading_stands_in_the_contents(page):
+    told = re.findall(r'<li><a href="#([^"]+)">', page)
+    assert told == re.findall(r'<h2 id="([^"]+)">', page)
+    assert told[0] == "claims" and told[-1] == "reproduce"
+    assert {"scores", "calibration", "use", "groups", "audit", "errors", "cohort"} <= set(told)
+
+
+def test_every_number_of_the_page_is_in_the_metrics(page, metrics):
+    test = metrics["splits"]["test"]
+    for key in ("slope", "intercept", "ece"):
+        assert wording.interval(test["calibration"][key]) in page
+    for row in test["thresholds"]:
+        for at in row["at"]:
+            shown = wording.number(at["ppv"]["value"])
+            assert f'<span class="what">PPV</span> {shown}' in page
+    for key in ("per_source", "per_site", "per_view", "per_sex", "per_age_band"):
+        for block in test[key].values():
+            assert f'<td class="n">{wording.number(block["sensitivity"]["value"])}' in page
+
+
+def test_the_surest_errors_are_listed_and_shown_where_they_are_explained(run, page):
+    whole, text = finish(run), page
+    rows = re.findall(r'class="wrap">([^<]*test\d+\.png)</th><td class="nowrap">(.*?)</td>', text)
+    kinds = [kind for _, kind in rows]
+    assert kinds == sorted(kinds, reverse=True) and set(kinds) == {"missed", "false alarm"}
+    assert "None of them is explained in this run." in text
+    folder = whole / "explanations"
     folder.mkdir()
-    for method, fidelity in (("lime", 0.71), ("cam", None)):
-        facts = {"method": method, "label": "covid-19", "file": "mila/test0.png"}
-        facts |= {
-            "truth": "covid-19",
-            "probability": 0.9,
-            "inside_lungs": 0.63,
-            "fidelity": fidelity,
-        }
-        (folder / f"0-{method}.json").write_text(json.dumps(facts))
-        (folder / f"0-{method}.png").write_bytes(b"picture")
-    (folder / "1-lime.json").write_text("{}")  # its picture was not made
+    for name, why in (("a", "error"), ("b", "drawn")):
+        facts = {"method": "cam", "label": "covid-19", "file": f"{name}.png", "chosen": why}
+        (folder / f"{name}.json").write_text(json.dumps(facts))
+        (folder / f"{name}.png").write_bytes(b"picture")
+    text = write_report(whole).read_text()
+    errors, drawn = text.index('id="errors"'), text.index('id="examples"')
+    assert errors < text.index('for a.png"') < drawn < text.index('for b.png"')
+    assert text.count('for a.png"') == 1 and text.count('for b.png"') == 1
+    assert "None of them is explained" not in text
+
+
+def test_contact_sheets_are_small_and_copies_are_left_out(run):
+    folder = run / "sheets"
+    folder.mkdir()
+    for name in ("mila-covid-19", "copies-1"):
+        Image.effect_noise((400, 300), 40).save(folder / f"{name}.png")
     text = write_report(run).read_text()
-    assert text.count('<article class="card">') == 1
-    assert text.count('src="data:image/png;base64,cGljdHVyZQ=="') == 2
-    assert "lime for covid-19, probability 0.900 · fidelity 0.710 · 63 % inside the lungs" in text
-    assert "cam for covid-19, probability 0.900 · 63 % inside the lungs" in text
+    assert text.count("data:image/jpeg;base64,") == 1
+    assert 'alt="Contact sheet of films: mila-covid-19"' in text
+
+
+def test_checklists_stand_in_the_folder_and_on_the_page(reported, page):
+    assert "CLAIM 2024: of 44 items" in page and "TRIPOD+AI: of 52 items" in page
+    for name, items in (("CLAIM.md", 44), ("TRIPOD-AI.md", 52)):
+        page = (reported / name).read_text()
+        assert len(re.findall(r"^\| \d+[a-g]? \|", page, re.MULTILINE)) == items
+
+
+ATTRITION = """source,rule,removed,remaining
+mila,rows in the source,0,10
+mila,view,3,7
+mila,file,0,7
+nih,rows in the source,0,5
+nih,view,0,5
+nih,file,0,5
+"""
 
 
 def test_long_tables_say_what_they_leave_out(run):
     rows = pd.DataFrame({"duplicate_group": range(25), "path": "x.png"})
     rows.to_csv(run / "duplicates.csv", index=False)
-    (run / "attrition.csv").write_text("source,rule,rows\nmila,lateral,7\n")
     text = write_report(run).read_text()
     assert "The first 20 of 25 rows" in text
-    assert "<td>lateral</td>" in text
+
+
+def test_attrition_shows_the_rules_that_left_something_out(run):
+    (run / "attrition.csv").write_text(ATTRITION)
+    text = write_report(run).read_text()
+    row = r'<tr><th scope="row">{}</th><td class="n">{}</td><td class="n">{}</td></tr>'
+    assert row.format("rows in the source", 10, 5) in text
+    assert row.format("view", "7 (−3)", 5) in text
+    assert '<th scope="row">file</th>' not in text
 
 
 def test_nothing_found_and_an_empty_file(run):
     (run / "duplicates.csv").write_text("duplicate_group,path\n")
     (run / "attrition.csv").write_text("")
     text = write_report(run).read_text()
-    assert "None were found." in text and "Left out" not in text
+    assert "None were found." in text and "What each rule left" not in text
 
 
 @pytest.mark.parametrize(
@@ -154,6 +190,8 @@ def test_nothing_found_and_an_empty_file(run):
         ("config.json", "{", "is not JSON"),
         ("environment.json", "[]", "holds a list"),
         ("attrition.csv", 'a,b\n"x,1\n', "is no CSV table"),
+        ("attrition.csv", "source,rule\nmila,view\n", "has no column 'removed'"),
+        ("audit.json", "[]", "holds a list"),
     ],
 )
 def test_broken_runs_are_named(run, name, content, message):
@@ -162,122 +200,3 @@ def test_broken_runs_are_named(run, name, content, message):
         (run / name).write_text(content)
     with pytest.raises(InputError, match=message):
         write_report(run)
-
-
-MANIFEST = {
-    "name": "default",
-    "id": "abc123",
-    "task": "binary",
-    "classes": ["non-covid-19", "covid-19"],
-    "architecture": "efficientnet-lite0",
-    "preprocess": {"size": 224, "remove_markers": True},
-    "temperature": 1.25,
-    "threshold": 0.4,
-    "training_data": [
-        {
-            "source": "mila",
-            "images": 30,
-            "patients": 20,
-            "findings": {"covid-19": 20, "normal": 10},
-            "licenses": ["CC BY 4.0"],
-            "sha256": "0" * 64,
-        }
-    ],
-    "licences": {"mila": "CC BY 4.0"},
-    "created": "2025-01-01",
-    "seed": 7,
-    "command": "covid-cxr run c.yaml --data DATA",
-}
-
-
-def test_model_card(metrics):
-    card = model_card(MANIFEST, metrics, {"model": "efficientnet-lite0"})
-    assert DISCLAIMER in card
-    assert "| mila | 30 | 20 | covid-19 20, normal 10 | CC BY 4.0 |" in card
-    assert "Temperature 1.250 and threshold 0.400" in card
-    pooled = wording.interval(metrics["splits"]["test"]["pooled"]["auroc"])
-    assert f"| AUROC | {pooled} | 0.500 |" in card
-    assert "| nih |" in card and "- mila: CC BY 4.0" in card and "- size: 224" in card
-    for heading in ("Intended use", "Not intended", "Limits", "How to reproduce", "Licence"):
-        assert f"## {heading}\n" in card
-    assert "\n\n\n" not in card
-
-
-@pytest.mark.parametrize("licences", ["CC0", ["CC0"], {"nih": "CC0"}])
-def test_model_card_without_scores(licences):
-    manifest = MANIFEST | {"licences": licences}
-    card = model_card(manifest, {"splits": {}}, {"model": "resnet18"})
-    assert "- Nothing was measured." in card
-    assert "CC0" in card and "## Scores" not in card
-
-
-def test_wording():
-    assert wording.interval({"value": 0.91, "low": 0.8, "high": 0.95}) == "0.910 (0.800 to 0.950)"
-    assert wording.interval({"value": 0.91, "low": None, "high": None}) == "0.910"
-    assert wording.interval({"value": None, "low": None, "high": None}) == "–"
-    assert wording.interval(None) == "–"
-    nested = {"a": {"b": 1, "c": [1, 2]}, "d": None}
-    assert wording.flat(nested) == {"a.b": "1", "a.c": "1, 2", "d": "–"}
-    block = {
-        "auroc_normal": {"value": 1},
-        "auroc": {"value": 1},
-        "constant_prior": {"n": 3},
-        "n": 4,
-    }
-    assert wording.score_names(block) == {
-        "auroc": "AUROC",
-        "auroc_normal": "AUROC, normal against the rest",
-    }
-
-
-def test_where_the_explanations_lie_is_said_in_a_sentence(run):
-    path = run / "metrics.json"
-    metrics = json.loads(path.read_text())
-    rate = {"value": 0.85, "low": 0.6, "high": 0.95}
-    found = {"images": 20, "hits": 17, "hit_rate": rate, "inside_lungs": 0.5}
-    metrics["explanations"] = {"cam": found, "lime": {"images": 0}}
-    path.write_text(json.dumps(metrics))
-    page = write_report(run).read_text()
-    assert "CAM: the highest region falls on a true opacity in 17 of 20" in page
-    assert "50 % of the attribution lies inside the lungs" in page
-    assert "LIME: the highest" not in page
-
-
-def test_measured_explanations_stand_in_the_report(run):
-    score = {"value": 0.5, "low": 0.4, "high": 0.6, "films": 12}
-    nothing = {"value": None, "low": None, "high": None, "films": 0}
-    found = {
-        "explained_class": "covid-19",
-        "seconds": {"cam": 0.0123},
-        "subsets": {
-            "all": {
-                "films": 12,
-                "patients": 9,
-                "methods": {
-                    "random": {"auprc": score},
-                    "cam": {"peak_hit": score, "gain": nothing},
-                },
-            }
-        },
-    }
-    (run / "explain-eval").mkdir()
-    (run / "explain-eval" / "explain-eval.json").write_text(json.dumps(found))
-    page = write_report(run).read_text("utf-8")
-    assert "12 films of 9 patients" in page
-    rows = re.findall(r'<tr><th scope="row">(cam|random)</th>(.*?)</tr>', page)
-    assert [name for name, _ in rows] == ["cam", "random"]  # methods before baselines
-    assert "0.500 (0.400 to 0.600)" in rows[0][1]
-    assert rows[0][1].endswith('<td class="n">0.012</td>')
-    assert rows[1][1].endswith('<td class="n">baseline</td>')
-    (run / "explain-eval" / "explain-eval.json").write_text("[]")
-    with pytest.raises(InputError, match="expected a JSON object"):
-        write_report(run)
-
-
-def test_the_sentence_of_an_explanation_stands_below_its_picture(run):
-    folder = run / "explanations"
-    folder.mkdir()
-    facts = {"file": "a.png", "method": "cam", "label": "covid-19", "sentence": "Mostly <here>."}
-    (folder / "a.json").write_text(json.dumps(facts))
-    (folder / "a.png").write_bytes(b"\x89PNG")
-    assert "Mostly &lt;here&gt;." in write_report(run).read_text("utf-8")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from covid_cxr.config import PreprocessSpec
 from covid_cxr.images import preprocess
-from covid_cxr.types import FloatArray
+from covid_cxr.images.field import cut, field_of
+from covid_cxr.types import WHOLE, Box, FloatArray, Lungs
 
 PLAIN = PreprocessSpec(size=32, remove_markers=False, standardise=False)
 STANDARD = PreprocessSpec(size=32, remove_markers=False, standardise=True)
@@ -24,6 +25,8 @@ SPECS = st.builds(
     size=st.integers(32, 96),
     remove_markers=st.booleans(),
     standardise=st.booleans(),
+    equalise=st.booleans(),
+    lung_margin=st.none() | st.floats(0, 1),
 )
 
 
@@ -107,3 +110,68 @@ def test_marker_removal_follows_the_spec() -> None:
     removed = preprocess(pixels, PreprocessSpec(standardise=False, remove_markers=True))
     assert kept.max() > 0.9
     np.testing.assert_allclose(removed, 0.3, atol=0.01)
+
+
+CROPPED = PLAIN.model_copy(update={"lung_margin": 0.25})
+
+
+def lungs_at(top: int, bottom: int, left: int, right: int) -> Lungs:
+    """Two lungs on a grid of 16 x 16 that reach over these rows and columns."""
+    masks = np.zeros((2, 16, 16), dtype=bool)
+    masks[0, top : bottom - 1, left : left + 2] = True
+    masks[1, top + 1 : bottom, right - 2 : right] = True
+    return Lungs(*masks)
+
+
+def test_the_field_is_the_lungs_and_a_margin_by_hand() -> None:
+    # Rows 4 to 12 of 16, columns 2 to 14: 0.5 high and 0.75 wide, a quarter of that on each side.
+    field = field_of(CROPPED, lungs_at(4, 12, 2, 14))
+    assert field == pytest.approx((0.25 - 0.125, 0, 0.75 + 0.125, 1))  # kept on the film
+    assert field_of(PLAIN, lungs_at(4, 12, 2, 14)) == WHOLE
+
+
+def test_without_lungs_the_usual_field_is_taken() -> None:
+    usual = field_of(CROPPED, None)
+    assert 0 < usual.top < usual.bottom < 1
+    assert usual == field_of(CROPPED, Lungs(*np.zeros((2, 8, 8), dtype=bool)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    height=st.integers(1, 60),
+    width=st.integers(1, 60),
+    ends=st.lists(st.floats(0, 1), min_size=4, max_size=4),
+)
+def test_a_cut_is_never_empty_and_keeps_its_place(
+    height: int, width: int, ends: list[float]
+) -> None:
+    top, bottom = sorted(ends[:2])
+    left, right = sorted(ends[2:])
+    part = cut(noise(height, width), Box(top, left, bottom, right))
+    assert part.size
+    assert cut(part, WHOLE).shape == part.shape
+
+
+def test_a_cropped_film_shows_the_lungs_alone() -> None:
+    pixels = noise(64, 64)
+    lungs = lungs_at(4, 12, 4, 12)
+    spec = CROPPED.model_copy(update={"lung_margin": 0.0})
+    # Rows and columns 16 to 48 of 64, and no resizing at 32 x 32.
+    np.testing.assert_array_equal(preprocess(pixels, spec, lungs)[0], pixels[16:48, 16:48])
+    far = pixels.copy()
+    far[:16], far[48:] = 0, 1  # what lies outside changes nothing
+    np.testing.assert_array_equal(preprocess(far, spec, lungs), preprocess(pixels, spec, lungs))
+
+
+def test_equalised_input_does_not_depend_on_a_slope_of_exposure() -> None:
+    spec = PLAIN.model_copy(update={"size": 128, "equalise": True})
+    film = noise(128, 128) * np.float32(0.3)
+    slope = np.linspace(0, 0.7, 128, dtype=np.float32)[:, None]
+    likeness = {
+        equalise: np.corrcoef(
+            preprocess(film, spec.model_copy(update={"equalise": equalise})).ravel(),
+            preprocess(film + slope, spec.model_copy(update={"equalise": equalise})).ravel(),
+        )[0, 1]
+        for equalise in (False, True)
+    }
+    assert likeness[True] > likeness[False] + 0.1

@@ -84,9 +84,9 @@ def test_the_cut_network_gives_maps_twice_as_fine() -> None:
 
 
 def test_our_cut_of_efficientnet_is_the_packages_network() -> None:
-    from covid_cxr.models.zoo.efficientnet import EfficientNetFeatures, _pretrained
+    from covid_cxr.models.zoo.efficientnet import EfficientNetFeatures, pretrained
 
-    network, film = _pretrained().eval(), torch.rand(1, 3, 64, 64)
+    network, film = pretrained().eval(), torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
         expected = network.extract_features(film)
         torch.testing.assert_close(EfficientNetFeatures(network).eval()(film), expected)

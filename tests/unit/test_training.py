@@ -7,8 +7,8 @@ import torch
 from covid_cxr.config import AugmentConfig, RunConfig, TrainingConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.models import zoo
-from covid_cxr.training.datamodule import FilmData
-from covid_cxr.training.experiment import Part, fit
+from covid_cxr.training.datamodule import FilmData, Part
+from covid_cxr.training.experiment import fit
 from covid_cxr.training.films import Films, augmentation
 from covid_cxr.training.module import TrainingModule, _WarmCosine, class_weights
 from covid_cxr.training.tracking import confusion_figure, roc_figure
@@ -112,9 +112,8 @@ def test_oversampling_evens_the_classes_out() -> None:
     labels = np.array([0] * 95 + [1] * 5)
     pixels, rows = np.zeros((100, 1, 4, 4), np.float16), np.arange(100)
     configs = [RunConfig(training=even, seed=seed) for seed in range(20)]
-    drawn = [
-        labels[i] for each in configs for i in FilmData(each, pixels, labels, rows, rows).order()
-    ]
+    part = Part(pixels, labels, rows, rows)
+    drawn = [labels[i] for each in configs for i in FilmData(each, part).order()]
     assert 0.45 < np.mean(drawn) < 0.55
 
 

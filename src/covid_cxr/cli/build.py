@@ -1,14 +1,14 @@
-"""Commands that make models: demo, run, train, lungs, evaluate, export, models."""
+"""Commands that make models: demo, run, train, lungs, export, models."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from covid_cxr.cli import show
+from covid_cxr.cli import audit, show
 from covid_cxr.cli.options import (
     AsJson,
     Config,
@@ -21,6 +21,11 @@ from covid_cxr.cli.options import (
     with_runs,
 )
 
+if TYPE_CHECKING:
+    from covid_cxr.pipeline import RunFolder
+
+Protocol = Literal["generalise"]
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
@@ -28,7 +33,6 @@ def add_to(app: typer.Typer) -> None:
     app.command()(run)
     app.command()(train)
     app.command()(lungs)
-    app.command()(evaluate)
     app.command()(export)
     app.command()(models)
 
@@ -51,7 +55,7 @@ def demo(
         folder = pipeline.demo(
             out, command=command(*words), rigged=rigged, seed=seed, progress=progress
         )
-    show.summarise(folder.metrics(), out, json)
+    _finish(folder, json)
 
 
 def run(
@@ -65,7 +69,7 @@ def run(
     runs: Runs = None,
     json: AsJson = False,
 ) -> None:
-    """Cohort, training, evaluation, explanations and report, on real data.
+    """Cohort, training, audit, evaluation, explanations and report, on real data.
 
     The same command on the same folder goes on where it was stopped.
 
@@ -87,7 +91,23 @@ def run(
             processes=os.cpu_count() or 1,
             progress=progress,
         )
-    show.summarise(folder.metrics(), out, json)
+    _finish(folder, json)
+
+
+def _finish(folder: RunFolder, json: bool) -> None:
+    """Print scores and what the audit says of them."""
+    from covid_cxr.pipeline.audit import read
+
+    found = read(folder)
+    verdict = {key: found[key] for key in ("verdict", "summary")} if found else None
+    if json:
+        show.as_json(folder.metrics() | {"audit": verdict})
+        return
+    show.summarise(folder.metrics(), folder.path, json)
+    if verdict:
+        style = audit.STYLES[verdict["verdict"]]
+        show.out.print(f"Shortcut audit: {verdict['summary']}", style=style)
+        show.out.print(f"Each check: covid-cxr audit {folder.path}", soft_wrap=True)
 
 
 def train(
@@ -104,6 +124,11 @@ def train(
         int | None,
         typer.Option(min=2, help="Instead of one model: score the recipe out of fold."),
     ] = None,
+    protocol: Annotated[
+        Protocol | None,
+        typer.Option(help="Instead of one model: score the recipe on left-out sources and sites."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="With --protocol: trainings of each task.")] = 3,
     json: AsJson = False,
 ) -> None:
     """Train on a cohort; the test split is not read.
@@ -113,6 +138,8 @@ def train(
     `covid-cxr train configs/default.yaml --cohort cohort.csv --data DATA --runs 3`
 
     `covid-cxr train configs/default.yaml --cohort cohort.csv --data DATA --folds 5 --out runs/oof`
+
+    `covid-cxr train configs/default.yaml --cohort cohort.csv --data DATA --protocol generalise`
     """
     from covid_cxr import config as configuration
     from covid_cxr import pipeline
@@ -123,11 +150,15 @@ def train(
     out = out or Path("runs") / chosen.name
     words = ["train", str(config), "--cohort", str(cohort), "--data", "DATA", *repeated(settings)]
     words += ["--folds", str(folds)] if folds else []
+    words += ["--protocol", protocol, "--seeds", str(seeds)] if protocol else []
     root = data_root(data, chosen.data_root)
     table = schema.load(cohort)
     folder = pipeline.RunFolder.create(out, chosen, root, command(*words))
     folder.put_cohort(table)
     with show.progress(context) as progress:
+        if protocol:
+            show.generalised(pipeline.generalise(folder, seeds, progress=progress), json)
+            return
         if folds:
             pipeline.train_folds(folder, folds, progress=progress)
             show.summarise(folder.metrics(), out, json)
@@ -143,7 +174,7 @@ def lungs(
     out: Annotated[Path, typer.Option(help="Folder for the network, its card and its scores.")],
     data: Data = None,
     folds: Annotated[int, typer.Option(min=2, help="To measure on patients left out.")] = 5,
-    epochs: Annotated[int, typer.Option(min=1, help="Times that every film is seen.")] = 120,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that every film is seen.")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="Of folds and training.")] = 2020,
     json: AsJson = False,
 ) -> None:
@@ -178,22 +209,6 @@ def lungs(
         f"({low:.3f}-{high:.3f}), 5th percentile {metrics['dice_5th_percentile']:.3f}"
     )
     show.out.print(f"Lung network: {out}", soft_wrap=True)
-
-
-def evaluate(
-    context: typer.Context,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
-    json: AsJson = False,
-) -> None:
-    """Open the test split: intervals, per source, report and model card.
-
-    Example: `covid-cxr evaluate runs/default`
-    """
-    from covid_cxr import pipeline
-
-    with show.progress(context) as progress:
-        folder = pipeline.evaluate(pipeline.RunFolder.open(run), progress=progress)
-    show.summarise(folder.metrics(), run, json)
 
 
 def export(

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from covid_cxr.cli import build, cohort, explain_eval, use
+from covid_cxr.cli import audit, build, cohort, compare, evaluate, explain_eval, use
 from covid_cxr.errors import CovidCxrError
 from covid_cxr.types import DISCLAIMER
 
@@ -32,6 +32,9 @@ build.add_to(app)
 cohort.add_to(app)
 use.add_to(app)
 explain_eval.add_to(app)
+evaluate.add_to(app)
+compare.add_to(app)
+audit.add_to(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -65,8 +68,8 @@ def _options(
 def main() -> None:
     """Run the command line and leave with its exit status.
 
-    0 done, 1 a fault of ours, 2 bad input or usage, 3 a leak was found, 4 every file was answered
-    but some with an error, 130 interrupted.
+    0 done, 1 a fault of ours, 2 bad input or usage, 3 an audit failed or a leak was found, 4 every
+    file was answered but some with an error, 130 interrupted.
     """
     sys.exit(run(sys.argv[1:]))
 

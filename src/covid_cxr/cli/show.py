@@ -18,6 +18,8 @@ from rich.table import Table
 from covid_cxr.types import DISCLAIMER, Progress
 
 out = Console()
+# The first that a run has measured is shown.
+_SPLITS = {"test": "test split", "val": "validation split", "external": "external films"}
 
 
 @contextmanager
@@ -48,9 +50,9 @@ def summarise(metrics: Mapping[str, Any], run: Path, machine: bool) -> None:
     if machine:
         as_json(metrics)
         return
-    split = next((name for name in ("test", "val") if name in metrics["splits"]), None)
+    split = next((name for name in _SPLITS if name in metrics["splits"]), None)
     measured = metrics["splits"][split] if split else metrics["out_of_fold"]
-    name = {"test": "test split", "val": "validation split", None: "out of fold"}[split]
+    name = _SPLITS[split] if split else "out of fold"
     title = f"{metrics['model']}, {metrics['task']}: {name} (95 % intervals)"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
     for column in ("", "COVID/n", "AUROC", "sensitivity", "specificity"):
@@ -68,6 +70,21 @@ def summarise(metrics: Mapping[str, Any], run: Path, machine: bool) -> None:
     page = run / "report.html"
     out.print(f"Report: {page if page.exists() else run / 'metrics.json'}", soft_wrap=True)
     out.print(DISCLAIMER, style="dim")
+
+
+def generalised(result: Mapping[str, Any], machine: bool) -> None:
+    """Print what the selection protocol found, a line a comparison."""
+    if machine:
+        as_json(result)
+        return
+    title = f"left-out sources and sites: objective {result['objective']:.3f}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
+    for column in ("", "COVID/n", "AUROC", "AP films", "PA films", "view alone"):
+        table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
+    for name, found in result["comparisons"].items():
+        scores = [found[key] for key in ("auroc", "within_ap", "within_pa", "view_alone")]
+        table.add_row(name, f"{found['events']}/{found['n']}", *(interval(each) for each in scores))
+    out.print(table)
 
 
 def _row(name: str, block: Mapping[str, Any]) -> list[str]:

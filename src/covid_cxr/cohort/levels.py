@@ -32,12 +32,17 @@ def levels(cohort: pd.DataFrame) -> pd.DataFrame:
             "site": _named(site),
             "view": _named(cohort["view"]),
             "sex": _named(cohort["sex"]),
-            "age band": _binned(cohort["age"], (18, 40, 60, 80), AGE_BANDS),
+            "age band": age_bands(cohort["age"]),
             "aspect ratio": _binned(width / height, (0.8, 0.95, 1.05, 1.25), _ASPECTS),
             "longer side": _binned(np.maximum(width, height), (384, 512, 1024, 2048), _SIDES),
         },
         index=cohort.index,
     )
+
+
+def age_bands(age: ArrayLike) -> pd.Categorical:
+    """Return the band of each age in years, as ordered categories; NaN is not stated."""
+    return _binned(age, (18, 40, 60, 80), AGE_BANDS)
 
 
 def _named(column: pd.Series) -> pd.Categorical:

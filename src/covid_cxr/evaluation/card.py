@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from covid_cxr.evaluation import wording
+from covid_cxr.evaluation.groups import FEW
 from covid_cxr.evaluation.verdict import primary, verdict
 from covid_cxr.types import DISCLAIMER
 
 
 def model_card(
-    manifest: Mapping[str, Any], metrics: Mapping[str, Any], config: Mapping[str, Any]
+    manifest: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    config: Mapping[str, Any],
+    audit: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the card in Markdown.
 
@@ -20,6 +24,7 @@ def model_card(
             temperature, threshold, training_data, licences, created, seed and command.
         metrics: content of `metrics.json`; may hold no split.
         config: the resolved configuration.
+        audit: content of `audit.json`; None where no audit was made.
     """
     return (
         wording.templates()
@@ -32,10 +37,19 @@ def model_card(
             split_names=wording.SPLITS,
             preprocess=wording.flat(manifest["preprocess"]),
             licences=_licences(manifest["licences"]),
-            verdict=verdict(metrics),
+            verdict=verdict(metrics, audit),
+            audit=audit,
+            filters=_filters(metrics, config),
+            few=FEW,
             disclaimer=DISCLAIMER,
         )
     )
+
+
+def _filters(metrics: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
+    """Return what kept images out of the training; None where this run did not train."""
+    trained_here = "acceptance" not in metrics
+    return (config.get("cohort") or {}).get("filters") if trained_here else None
 
 
 def _licences(licences: Any) -> list[str]:

@@ -1,12 +1,15 @@
-"""Explanations in a report: the examples that were drawn, and how the methods were measured."""
+"""Pictures in a report: explained films, contact sheets; and how the methods were measured."""
 
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from covid_cxr.errors import InputError
 
@@ -21,16 +24,36 @@ MEASURES = {
 
 
 def examples(folder: Path) -> list[dict[str, Any]]:
-    """Return one card an image: its file, truth and, for each method, picture and facts."""
+    """Return one card an image: its file, truth and, for each method, picture and facts.
+
+    `chosen` is "error" where the image was explained because the model is wrong about it.
+    """
     cards: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("*.json")):
         facts, picture = read_json(path), path.with_suffix(".png")
         if facts is None or not picture.exists():
             continue
         file = str(facts.get("file", path.stem))
-        card = cards.setdefault(file, {"file": file, "truth": facts.get("truth"), "methods": []})
+        card = cards.setdefault(
+            file,
+            {
+                "file": file,
+                "truth": facts.get("truth"),
+                "chosen": facts.get("chosen", "drawn"),
+                "methods": [],
+            },
+        )
         card["methods"].append(facts | {"picture": _data_url(picture)})
     return list(cards.values())
+
+
+def sheets(folder: Path) -> list[dict[str, str]]:
+    """Return title and picture of each contact sheet of films in a run, but those of copies."""
+    return [
+        {"title": path.stem, "picture": _small(path)}
+        for path in sorted(folder.glob("*.png"))
+        if not path.stem.startswith("copies-")
+    ]
 
 
 def measured(path: Path) -> dict[str, Any] | None:
@@ -83,3 +106,11 @@ def _score(score: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 def _data_url(picture: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
+
+
+def _small(sheet: Path) -> str:
+    """Return a sheet as JPEG, a tenth of its size: on a page it is looked at, not measured."""
+    picture = io.BytesIO()
+    with Image.open(sheet) as page:
+        page.convert("RGB").save(picture, "JPEG", quality=72, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(picture.getvalue()).decode("ascii")

@@ -2,61 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from covid_cxr.evaluation.svg import BLUE, GREEN, GREY, INK, ORANGE, style, to_svg
+from covid_cxr.evaluation import figures_of_use as use
+from covid_cxr.evaluation.groups import FEW
+from covid_cxr.evaluation.svg import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    blank,
+    style,
+    to_svg,
+    unit_square,
+)
 from covid_cxr.evaluation.tables import Cases
 from covid_cxr.metrics import (
     auroc,
     average_precision,
     binary_scores,
+    precision_recall_band,
     precision_recall_curve,
-    reliability,
     roc_band,
     roc_curve,
 )
 from covid_cxr.types import COVID
 
 _HUES = {COVID: ORANGE, "non-covid-19": BLUE, "normal": BLUE, "pneumonia": GREEN}
+_MOST_WEIGHTS = 20_000_000
 _DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 
 
-def draw(
-    cases: Cases, confusion: list[list[int]], threshold: float, *, draws: int, seed: int
-) -> dict[str, str]:
+def draw(cases: Cases, measured: Mapping[str, Any], *, draws: int, seed: int) -> dict[str, str]:
     """Return the figures that these cases allow, by name.
 
     Args:
         cases: the answered images of one split.
-        confusion: (C, C) counts of the same cases, rows are the truth.
-        threshold: the operating point, on the probability of COVID-19.
-        draws: bootstrap draws of the ROC band.
+        measured: what `evaluate` returned for the same cases.
+        draws: bootstrap draws of the bands; fewer where there are many cases.
         seed: of the bootstrap.
 
     Returns:
-        SVG elements under roc, precision-recall, reliability (these only where both classes are
-        present), confusion and scores.
+        SVG elements under roc, precision-recall, reliability, decision (these only where both
+        classes are present), scores, confusion, confusion-1 and so on (of each source, where there
+        are several) and groups (where there are several that have an AUROC).
     """
     figures: dict[str, str] = {}
     if not cases.labels.size:
         return figures
+    threshold = float(measured["threshold"])
+    # A band needs no finer ends than its line is wide.
+    chance = {"draws": max(100, min(draws, _MOST_WEIGHTS // cases.labels.size)), "seed": seed}
     with style():
         if cases.both_classes:
-            figures["roc"] = _roc(cases, threshold, draws, seed)
-            figures["precision-recall"] = _precision_recall(cases, threshold)
-            figures["reliability"] = _reliability(cases)
-        figures["confusion"] = _confusion(cases.classes, np.array(confusion))
+            figures["roc"] = _roc(cases, threshold, **chance)
+            figures["precision-recall"] = _precision_recall(cases, threshold, **chance)
         figures["scores"] = _histograms(cases, threshold)
-    return figures
+        figures |= _confusions(cases.classes, measured)
+        return figures | use.draw(measured)
 
 
 def _roc(cases: Cases, threshold: float, draws: int, seed: int) -> str:
-    figure, axes = _square("1 − specificity", "sensitivity")
+    figure, axes = unit_square("1 − specificity", "sensitivity")
     band = roc_band(cases.events, cases.scores, cases.patients, draws=draws, seed=seed)
     axes.fill_between(band.x, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0)
     area = auroc(cases.events, cases.scores)
@@ -78,8 +91,10 @@ def _roc(cases: Cases, threshold: float, draws: int, seed: int) -> str:
     return to_svg(figure, "roc", "ROC curve with 95 % bootstrap band", text)
 
 
-def _precision_recall(cases: Cases, threshold: float) -> str:
-    figure, axes = _square("sensitivity (recall)", "positive predictive value")
+def _precision_recall(cases: Cases, threshold: float, draws: int, seed: int) -> str:
+    figure, axes = unit_square("sensitivity (recall)", "positive predictive value")
+    band = precision_recall_band(cases.events, cases.scores, cases.patients, draws=draws, seed=seed)
+    axes.fill_between(band.x, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0)
     area = average_precision(cases.events, cases.scores)
     share = float(cases.events.mean())
     curve = precision_recall_curve(cases.events, cases.scores)
@@ -90,35 +105,28 @@ def _precision_recall(cases: Cases, threshold: float) -> str:
         _mark(axes, point["sensitivity"], point["ppv"])
     axes.legend(loc="lower left")
     text = f"Average precision {area:.3f}; a constant prior has {share:.3f}."
-    return to_svg(figure, "precision-recall", "Precision-recall curve", text)
+    title = "Precision-recall curve with 95 % bootstrap band"
+    return to_svg(figure, "precision-recall", title, text)
 
 
-def _reliability(cases: Cases) -> str:
-    figure, axes = _square("forecast probability of COVID-19", "share with COVID-19")
-    bins = reliability(cases.events, cases.scores)
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, label="perfect", zorder=0)
-    axes.plot(bins.forecast, bins.observed, color=BLUE, linewidth=1)
-    sizes = 12 + 140 * bins.cases / bins.cases.max()
-    axes.scatter(bins.forecast, bins.observed, s=sizes, color=BLUE, linewidth=0, alpha=0.75)
-    for x, y, count in zip(*bins, strict=True):
-        axes.annotate(str(count), (x, y), xytext=(0, 8), textcoords="offset points", ha="center")
-    pairs = [f"{x:.2f}: {y:.2f} ({n})" for x, y, n in zip(*bins, strict=True)]
-    text = f"Forecast: observed share (images): {'; '.join(pairs)}."
-    return to_svg(figure, "reliability", "Reliability diagram", text)
+def _confusions(classes: tuple[str, ...], measured: Mapping[str, Any]) -> dict[str, str]:
+    """Return the pooled matrix, and one for each source where there are several."""
+    pooled = measured["pooled"]["confusion"]
+    drawn = {"confusion": _confusion(classes, pooled, "confusion", "Confusion matrix")}
+    sources = measured["per_source"]
+    if len(sources) > 1:
+        for number, (name, block) in enumerate(sources.items(), start=1):
+            stem = f"confusion-{number}"
+            title = f"Confusion matrix, {name}"
+            drawn[stem] = _confusion(classes, block["confusion"], stem, title)
+    return drawn
 
 
-def _confusion(classes: tuple[str, ...], counts: np.ndarray[Any, Any]) -> str:
-    figure = _figure(4.2, 3.6)
+def _confusion(classes: tuple[str, ...], counts: Any, stem: str, title: str) -> str:
+    """Draw counts (C, C), rows being the truth."""
+    figure = blank(4.2, 3.6) if stem == "confusion" else blank(3.0, 2.7)
     axes = figure.subplots()
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    for row, column in np.ndindex(*counts.shape):
-        share = shares[row, column]
-        hue = BLUE if row == column else ORANGE
-        # A tint, so that the count stays readable in the page's own text colour.
-        spot = (column - 0.48, row - 0.48)
-        axes.add_patch(_tile(spot, hue, 0.06 + 0.4 * float(share)))
-        axes.text(column, row, f"{counts[row, column]}", ha="center", va="bottom", fontsize=13)
-        axes.text(column, row + 0.06, f"{share:.0%}", ha="center", va="top")
+    _tiles(axes, np.array(counts))
     ticks = range(len(classes))
     axes.set(xticks=ticks, yticks=ticks, xlabel="predicted", ylabel="truth")
     axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(len(classes) - 0.5, -0.5))
@@ -130,12 +138,25 @@ def _confusion(classes: tuple[str, ...], counts: np.ndarray[Any, Any]) -> str:
         f"{name}: " + ", ".join(f"{n} as {other}" for n, other in zip(row, classes, strict=True))
         for name, row in zip(classes, counts, strict=True)
     ]
-    return to_svg(figure, "confusion", "Confusion matrix", "Truth by row. " + "; ".join(rows) + ".")
+    return to_svg(figure, stem, title, "Truth by row. " + "; ".join(rows) + ".")
+
+
+def _tiles(axes: Axes, counts: np.ndarray[Any, Any]) -> None:
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    for row, column in np.ndindex(*counts.shape):
+        share = shares[row, column]
+        hue = BLUE if row == column else ORANGE
+        # A tint, so that the count stays readable in the page's own text colour.
+        spot = (column - 0.48, row - 0.48)
+        axes.add_patch(_tile(spot, hue, 0.06 + 0.4 * float(share)))
+        axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="bottom", fontsize=13)
+        if counts[row].sum():
+            axes.text(column, row + 0.06, f"{share:.0%}", ha="center", va="top")
 
 
 def _histograms(cases: Cases, threshold: float) -> str:
     sources = sorted(set(cases.sources))
-    figure = _figure(4.2, 1.0 + 0.95 * len(sources))
+    figure = blank(4.2, 1.0 + 0.95 * len(sources))
     panels = figure.subplots(len(sources), 1, sharex=True, squeeze=False)[:, 0]
     edges = np.linspace(0, 1, 21)
     words = []
@@ -162,7 +183,8 @@ def _histograms(cases: Cases, threshold: float) -> str:
 
 def _two_class_sources(cases: Cases) -> list[tuple[str, Cases]]:
     sources = [(name, cases.where(cases.sources == name)) for name in sorted(set(cases.sources))]
-    two = [(name, inside) for name, inside in sources if inside.both_classes]
+    # The curve of a handful of films is a staircase that says nothing.
+    two = [(name, inside) for name, inside in sources if inside.rarer >= FEW]
     return two if len(sources) > 1 else []
 
 
@@ -175,18 +197,6 @@ def _mark(axes: Axes, x: float, y: float) -> None:
     axes.scatter(
         [x], [y], s=36, color=ORANGE, linewidth=0, label="operating point", clip_on=False, zorder=5
     )
-
-
-def _square(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
-    figure = _figure(4.2, 3.6)
-    axes = figure.subplots()
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=xlabel, ylabel=ylabel)
-    axes.grid(color=GREY, alpha=0.18, linewidth=0.6)
-    return figure, axes
-
-
-def _figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _tile(spot: tuple[float, float], hue: str, alpha: float) -> Rectangle:

@@ -1,19 +1,18 @@
-"""From a joined predictions table to numbers: pooled, per source and per view."""
+"""From a joined predictions table to numbers: pooled, and in every group that can be told."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from covid_cxr.config import EvaluationConfig
+from covid_cxr.evaluation import groups, operating
 from covid_cxr.evaluation.tables import Cases, cases
 from covid_cxr.metrics import (
-    Interval,
     binary_scores,
     binary_support,
     bootstrap,
@@ -51,38 +50,70 @@ def evaluate(
 
     Returns:
         JSON-ready: n, patients, events, abstained, errors, threshold; `pooled`, `constant_prior`
-        and, by name, `per_source` and `per_view`, each a block: n, events, patients, every score
-        as {value, low, high} (None where undefined), `confusion` (rows: truth) and, if only one
-        class is present, a `note`. A block by name also holds abstained, errors and its own
-        `constant_prior`.
+        and, by name, `per_source`, `per_site`, `per_view`, `per_sex` and `per_age_band` (empty
+        where no image states it, see `groups.levels`), each a block: n, events, patients, every
+        score as {value, low, high} (None where undefined), `confusion` (rows: truth) and, if only
+        one class is present, a `note`. A block by name also holds abstained, errors, `small` and
+        its own `constant_prior`. `within` is the AUROC over pairs of one source, and of one site,
+        where there are several; for it, `calibration`, `thresholds` and `decision`, all pooled,
+        see `covid_cxr.evaluation.operating`.
     """
     share = np.array([prevalence[name] for name in CLASSES[task]])
-
-    def measured(rows: pd.DataFrame) -> tuple[Block, Block]:
-        model = cases(rows, task)
-        prior = replace(model, probabilities=np.tile(share, (model.labels.size, 1)))
-        return (
-            _block(model, threshold, config.bootstrap, seed, constant=False),
-            _block(prior, threshold, config.bootstrap, seed, constant=True),
-        )
-
-    def by(names: pd.Series) -> dict[str, Block]:
-        blocks = {}
-        for name, rows in table.groupby(names):
-            block, prior = measured(rows)
-            blocks[str(name)] = block | _unanswered(rows) | {"constant_prior": prior}
-        return blocks
-
-    pooled, prior = measured(table)
+    measure = _Measure(task, threshold, share, config.bootstrap, seed)
+    whole = pooled, prior = measure.both(table)
+    answered, told = cases(table, task), groups.levels(table)
+    ok = (table["status"] == "ok").to_numpy()
+    chance = {"draws": config.bootstrap, "seed": seed}
+    within = {
+        key: operating.within(answered, told[key][ok].astype(str).to_numpy(), **chance)
+        for key in ("per_source", "per_site")
+        if key in told
+    }
     return {
         **{key: pooled[key] for key in ("n", "patients", "events")},
         **_unanswered(table),
         "threshold": threshold,
         "pooled": pooled,
         "constant_prior": prior,
-        "per_source": by(table["source"].astype(str)),
-        "per_view": by(table["view"].fillna("").astype(str).replace("", "unknown")),
+        **{
+            key: measure.by(table, told[key], whole) if key in told else {} for key in groups.GROUPS
+        },
+        "within": {key: found for key, found in within.items() if found},
+        "calibration": operating.calibration(answered, **chance),
+        "thresholds": operating.thresholds(answered, threshold, **chance),
+        "decision": operating.decision(answered, **chance),
     }
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """How rows are scored: `share` (C,) is the constant forecast."""
+
+    task: Task
+    threshold: float
+    share: Array
+    draws: int
+    seed: int
+
+    def both(self, rows: pd.DataFrame) -> tuple[Block, Block]:
+        """Return the block of the model and that of the constant forecast."""
+        model = cases(rows, self.task)
+        prior = replace(model, probabilities=np.tile(self.share, (model.labels.size, 1)))
+        return (
+            _block(model, self.threshold, self.draws, self.seed, constant=False),
+            _block(prior, self.threshold, self.draws, self.seed, constant=True),
+        )
+
+    def by(
+        self, table: pd.DataFrame, names: pd.Series, whole: tuple[Block, Block]
+    ) -> dict[str, Block]:
+        """Return the block of each group; a group that is the whole table has been scored."""
+        blocks = {}
+        for name, rows in table.groupby(names, observed=True):
+            block, constant = whole if len(rows) == len(table) else self.both(rows)
+            more = {"small": groups.small(block), "constant_prior": constant}
+            blocks[str(name)] = block | _unanswered(rows) | more
+        return blocks
 
 
 def _unanswered(rows: pd.DataFrame) -> dict[str, int]:
@@ -93,13 +124,16 @@ def _unanswered(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def _block(chosen: Cases, threshold: float, draws: int, seed: int, *, constant: bool) -> Block:
-    events, scores = chosen.events, chosen.scores
+    events = chosen.events
+    scored, member = _alike(chosen) if constant else (chosen, None)
 
     def statistic(weights: Array | None) -> Scores:
-        result = binary_scores(events, scores, threshold, weights)
-        if len(chosen.classes) > 2:
-            p = chosen.probabilities
-            result |= multiclass_scores(chosen.labels, p, chosen.classes, weights)
+        if member is not None:
+            weights = (np.ones((1, events.size)) if weights is None else weights) @ member
+        result = binary_scores(scored.events, scored.scores, threshold, weights)
+        if len(scored.classes) > 2:
+            p = scored.probabilities
+            result |= multiclass_scores(scored.labels, p, scored.classes, weights)
         return result
 
     # A constant forecast has no luck in its ranking: where all draws agree, they are right.
@@ -109,12 +143,21 @@ def _block(chosen: Cases, threshold: float, draws: int, seed: int, *, constant: 
         "n": int(events.size),
         "events": int(events.sum()),
         "patients": int(np.unique(chosen.patients).size),
-        **{name: _json(interval) for name, interval in intervals.items()},
+        **{name: operating.as_json(interval) for name, interval in intervals.items()},
         "confusion": _confusion(chosen, threshold).tolist(),
     }
     if not chosen.both_classes:
         block["note"] = "one class only" if events.size else "no image answered"
     return block
+
+
+def _alike(prior: Cases) -> tuple[Cases, Array]:
+    """Return one case a class, and which case (N, C) each image of a constant forecast is."""
+    classes = np.arange(len(prior.classes))
+    one = np.zeros(classes.size, dtype=np.intp)
+    if not prior.labels.size:
+        return prior, np.empty((0, 0))
+    return replace(prior.where(one), labels=classes), np.eye(classes.size)[prior.labels]
 
 
 def _support(chosen: Cases, threshold: float) -> dict[str, int]:
@@ -140,8 +183,3 @@ def _confusion(chosen: Cases, threshold: float) -> np.ndarray[Any, np.dtype[np.i
     # As the system answers: COVID-19 from its threshold on, else the most probable other class.
     called = np.where(chosen.scores >= threshold, covid, others.argmax(axis=1))
     return confusion_matrix(chosen.labels, called, len(chosen.classes))
-
-
-def _json(interval: Interval) -> dict[str, float | None]:
-    numbers = interval._asdict().items()
-    return {name: None if math.isnan(x) else round(x, 6) for name, x in numbers}

@@ -12,6 +12,7 @@ import re
 from contextlib import AbstractContextManager
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Drawn in this colour by Matplotlib, replaced by the page's own text colour afterwards.
@@ -44,6 +45,20 @@ _RC = {
 def style() -> AbstractContextManager[None]:
     """Return the context in which figures are made and turned into SVG."""
     return matplotlib.rc_context(_RC)  # type: ignore[arg-type]
+
+
+def blank(width: float, height: float) -> Figure:
+    """Return an empty figure of so many inches; the page scales it."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def unit_square(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    """Return a figure whose axes both run from 0 to 1."""
+    figure = blank(4.2, 3.6)
+    axes = figure.subplots()
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=xlabel, ylabel=ylabel)
+    axes.grid(color=GREY, alpha=0.18, linewidth=0.6)
+    return figure, axes
 
 
 def to_svg(figure: Figure, name: str, title: str, description: str) -> str:

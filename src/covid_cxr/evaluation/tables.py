@@ -48,8 +48,13 @@ class Cases:
         """Whether there are cases with and without COVID-19."""
         return bool(self.events.any() and not self.events.all())
 
-    def where(self, chosen: NDArray[np.bool_]) -> Cases:
-        """Return the cases at which `chosen` (N,) is true."""
+    @property
+    def rarer(self) -> int:
+        """How many images there are of the rarer of COVID-19 and the rest."""
+        return int(min(self.events.sum(), (~self.events).sum()))
+
+    def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Cases:
+        """Return the cases at which `chosen` (N,) is true, or of these numbers."""
         names = ("labels", "probabilities", "patients", "sources")
         return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 

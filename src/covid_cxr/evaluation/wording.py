@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -35,7 +35,7 @@ NONE = "–"
 
 def number(value: float | None) -> str:
     """Return three decimals, or a dash for None."""
-    return NONE if value is None else f"{value:.3f}"
+    return NONE if value is None else f"{value:.3f}".replace("-", "−")
 
 
 def interval(score: Mapping[str, Any] | None) -> str:
@@ -45,6 +45,38 @@ def interval(score: Mapping[str, Any] | None) -> str:
     if score["low"] is None:
         return number(score["value"])
     return f"{number(score['value'])} ({number(score['low'])} to {number(score['high'])})"
+
+
+def why(key: str, block: Mapping[str, Any]) -> str:
+    """Return why a score of a block is undefined, in two or three words; "" where it is not."""
+    if block[key]["value"] is not None:
+        return ""
+    if not block["n"]:
+        return "no image answered"
+    if key in ("sensitivity", "auprc") or (key.startswith("auroc") and not block["events"]):
+        return "no COVID-19 here"
+    if key == "specificity" or (key.startswith("auroc") and block["events"] == block["n"]):
+        return "COVID-19 only"
+    return {"ppv": "none called", "npv": "all called"}.get(key, "undefined")
+
+
+def percent(share: float | None) -> str:
+    """Return "12 %", or a dash for None; decimals only where it is small.
+
+    >>> percent(0.123), percent(0.0123), percent(0.05), percent(1.0)
+    ('12 %', '1.2 %', '5 %', '100 %')
+    """
+    if share is None:
+        return NONE
+    digits = 0 if share >= 0.0995 or round(100 * share, 1) % 1 == 0 else 1
+    return f"{100 * share:.{digits}f} %"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Return "a, b and c", or the first of many and how many more."""
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def score_names(block: Mapping[str, Any]) -> dict[str, str]:
@@ -77,8 +109,8 @@ def templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"interval": interval, "number": number}
-    environment.globals["score_names"] = score_names
+    environment.filters |= {"interval": interval, "number": number, "percent": percent}
+    environment.globals |= {"score_names": score_names, "why": why}
     return environment
 
 

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image
+from skimage.exposure import equalize_adapthist
 
 from covid_cxr.config import PreprocessSpec
+from covid_cxr.images.field import cut, field_of
 from covid_cxr.images.markers import remove_markers
-from covid_cxr.types import FloatArray
+from covid_cxr.types import FloatArray, Lungs
 
 # Markers are looked for at this longest side: they still are sharp, and it is fast.
 _MARKER_EDGE = 512
+# Of the equalisation: a tile is a quarter of the edge, and no grey level takes more than 1 % of it.
+_TILE, _CLIP = 1 / 4, 0.01
 
 
-def preprocess(pixels: FloatArray, spec: PreprocessSpec) -> FloatArray:
+def preprocess(pixels: FloatArray, spec: PreprocessSpec, lungs: Lungs | None = None) -> FloatArray:
     """Return model input, float32 (1, S, S) in [0, 1] with S = `spec.size`.
 
     In order: a picture larger than 512 pixels (or S) is reduced to that; markers are removed
-    there; both sides are resized to S (the aspect is not kept); brightness and contrast are
-    standardised to mean 0.5 and deviation 0.2 and clipped. A constant picture becomes 0.5.
+    there; the film is cut to the lungs and a margin; both sides are resized to S (the aspect is
+    not kept); contrast is equalised tile by tile (Pizer et al., "Adaptive histogram equalization",
+    CVGIP 1987); brightness and contrast are standardised to mean 0.5 and deviation 0.2 and
+    clipped. A constant picture becomes 0.5. What the spec does not ask for is left out.
 
     Args:
         pixels: float (H, W) in [0, 1], as `read` returns them.
         spec: what to do; travels with the model.
+        lungs: where they lie, for a spec that cuts to them; None where they were not found.
     """
     if spec.remove_markers:
         pixels = remove_markers(_shrink(pixels, max(_MARKER_EDGE, spec.size)))
-    grid = _resize(pixels, spec.size, spec.size)
+    grid = _resize(cut(pixels, field_of(spec, lungs)), spec.size, spec.size)
+    if spec.equalise:
+        grid = _equalise(grid)
     if spec.standardise:
         grid = _standardise(grid)
     return np.clip(grid, 0, 1)[np.newaxis]
@@ -45,6 +54,14 @@ def _resize(pixels: FloatArray, width: int, height: int) -> FloatArray:
     image = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
     resized = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return np.array(resized, dtype=np.float32)
+
+
+def _equalise(grid: FloatArray) -> FloatArray:
+    if float(np.ptp(grid)) < 1e-6:
+        return grid
+    tile = max(1, round(_TILE * len(grid)))
+    equal = equalize_adapthist(np.clip(grid, 0, 1), kernel_size=tile, clip_limit=_CLIP)
+    return np.asarray(equal, dtype=np.float32)
 
 
 def _standardise(grid: FloatArray) -> FloatArray:

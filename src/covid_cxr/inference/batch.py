@@ -25,6 +25,7 @@ from covid_cxr.explain.sheet import SheetWriter, Tile
 from covid_cxr.files import atomic_write
 from covid_cxr.inference.explaining import Answered, How, explained
 from covid_cxr.inference.predictor import Predictor
+from covid_cxr.inference.preparing import Prepared
 from covid_cxr.types import FloatArray, Prediction, Radiograph
 
 Steps = Callable[[int, int], None]
@@ -43,7 +44,6 @@ class Entry(NamedTuple):
 class _Film(NamedTuple):
     entry: Entry
     radiograph: Radiograph
-    image: FloatArray  # (1, S, S)
     seconds: float  # spent reading
 
 
@@ -131,6 +131,34 @@ def predict_cohort(
     return list(predict(predictor, entries, progress=progress))
 
 
+def embed_cohort(
+    predictor: Predictor,
+    paths: Iterable[str],
+    data_root: Path,
+    progress: Steps | None = None,
+) -> tuple[list[Prediction], FloatArray]:
+    """Answer a cohort's `paths` as `predict_cohort` does, and return the embeddings beside.
+
+    Returns:
+        The predictions, in order, and float32 (N, E), a row of NaN where no film could be read.
+    """
+    entries = [Entry(path, data_root / path) for path in paths]
+    nothing = np.full(predictor.bundle.manifest.embedding_size, np.nan, dtype=np.float32)
+    predictions: list[Prediction] = []
+    embeddings: list[FloatArray] = []
+    for start in range(0, len(entries), _BATCH):
+        for found in _answer(predictor, entries[start : start + _BATCH]):
+            if isinstance(found, Answered):
+                predictions.append(found.prediction)
+                embeddings.append(found.embedding)
+            else:
+                predictions.append(found)
+                embeddings.append(nothing)
+        if progress:
+            progress(len(predictions), len(entries))
+    return predictions, np.stack(embeddings) if embeddings else nothing[None][:0]
+
+
 def table(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
     """Return predictions as CSV text, one row each, in the columns of the contract."""
     buffer = io.StringIO()
@@ -164,10 +192,11 @@ def _answer(predictor: Predictor, chunk: Sequence[Entry]) -> list[Prediction | A
     if not films:
         return [each for each in read if isinstance(each, Prediction)]
     started = time.perf_counter()
-    outputs = predictor.runtime.run(np.stack([film.image for film in films]))
+    prepared = predictor.preparer.prepare([film.radiograph.pixels for film in films])
+    outputs = predictor.runtime.run(np.stack([each.image for each in prepared]))
     each_seconds = (time.perf_counter() - started) / len(films)
     judged = predictor.judge([film.radiograph for film in films], outputs)
-    answered = iter(zip(judged, outputs.embedding, strict=True))
+    answered = iter(zip(judged, prepared, outputs.embedding, strict=True))
     return [
         _answered(each, *next(answered), each_seconds) if isinstance(each, _Film) else each
         for each in read
@@ -175,10 +204,10 @@ def _answer(predictor: Predictor, chunk: Sequence[Entry]) -> list[Prediction | A
 
 
 def _answered(
-    film: _Film, prediction: Prediction, embedding: FloatArray, seconds: float
+    film: _Film, prediction: Prediction, prepared: Prepared, embedding: FloatArray, seconds: float
 ) -> Answered:
     own = replace(prediction, file=film.entry.file, seconds=film.seconds + seconds)
-    return Answered(own, film.radiograph, film.image, embedding)
+    return Answered(own, film.radiograph, prepared, embedding)
 
 
 def _read(predictor: Predictor, entry: Entry) -> _Film | Prediction:
@@ -189,8 +218,7 @@ def _read(predictor: Predictor, entry: Entry) -> _Film | Prediction:
         seconds = time.perf_counter() - started
         model = predictor.bundle.id
         return Prediction(entry.file, "error", str(error), model=model, seconds=seconds)
-    image = predictor.prepare(radiograph)
-    return _Film(entry, radiograph, image, time.perf_counter() - started)
+    return _Film(entry, radiograph, time.perf_counter() - started)
 
 
 def _explained(

@@ -10,15 +10,19 @@ from typing import Any, NamedTuple
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain import RECOMMENDED, Options
+from covid_cxr.explain.evidence import with_lungs
 from covid_cxr.explain.flip import flip_set
+from covid_cxr.explain.grid import on_film
 from covid_cxr.explain.render import save
 from covid_cxr.explain.sentence import FAIR
 from covid_cxr.explain.sheet import Tile
 from covid_cxr.explain.tint import PLAIN, Style
 from covid_cxr.files import atomic_write
+from covid_cxr.images.field import cut_lungs
 from covid_cxr.inference.alike import Known, alike
 from covid_cxr.inference.predictor import Predictor, facts, flagged
-from covid_cxr.types import Explanation, FloatArray, Prediction, Radiograph
+from covid_cxr.inference.preparing import Prepared
+from covid_cxr.types import Explanation, FloatArray, Lungs, Prediction, Radiograph
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Answered(NamedTuple):
 
     prediction: Prediction
     radiograph: Radiograph
-    image: FloatArray  # (1, S, S)
+    prepared: Prepared
     embedding: FloatArray  # (E,)
 
 
@@ -67,17 +71,18 @@ def explained(
     """
     started = time.perf_counter()
     prediction, label = film.prediction, film.prediction.predicted_class
-    lungs = predictor.find_lungs(film.radiograph)
+    lungs = predictor.lungs_of(film.prepared, film.radiograph)
     prediction = flagged(prediction, lungs)
     try:
-        found = predictor.explain(film.image, label, how.method, how.options, lungs=lungs)
+        seen = predictor.explain_input(film.prepared, label, how.method, how.options, lungs=lungs)
     except InputError as error:
         return _without(prediction, film, f"no explanation: {error}", started)
+    found = with_lungs(on_film(seen, film.prepared.field), lungs)
     prediction = replace(prediction, explanation_fidelity=found.fidelity)
     if found.fidelity is not None and found.fidelity < how.least_fidelity:
         told = f"no explanation: fidelity {found.fidelity:.2f} is below {how.least_fidelity:g}"
         return _without(prediction, film, told, started)
-    beside = replace(facts(prediction), more=_more(predictor, film, found, how))
+    beside = replace(facts(prediction), more=_more(predictor, film, seen, how, lungs))
     picture = save(stem, film.radiograph.pixels, found, beside, how.style)
     if how.known:
         _draw_alike(predictor, film, stem, how.known)
@@ -97,18 +102,21 @@ def _without(
     return told, Tile(film.radiograph.pixels, None, facts(told), told.predicted_class)
 
 
-def _more(predictor: Predictor, film: Answered, found: Explanation, how: How) -> dict[str, Any]:
+def _more(
+    predictor: Predictor, film: Answered, seen: Explanation, how: How, lungs: Lungs | None
+) -> dict[str, Any]:
     """Return what else the JSON holds: films that look like this one, and the flip set."""
     alike = predictor.neighbours(film.embedding)
     more: dict[str, Any] = {"neighbours": [each._asdict() for each in alike]}
     if how.flip:
         threshold = predictor.bundle.manifest.threshold
-        options = replace(how.options, lungs=found.lungs)
+        within = cut_lungs(lungs, film.prepared.field) if lungs else None
+        options = replace(how.options, lungs=within)
         flip = flip_set(
-            film.image,
+            film.prepared.image,
             predictor.runtime,
-            found,
-            found.label,
+            seen,
+            seen.label,
             threshold=threshold,
             options=options,
         )

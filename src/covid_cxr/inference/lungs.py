@@ -16,9 +16,10 @@ from covid_cxr import images
 from covid_cxr.config import PreprocessSpec, Strict
 from covid_cxr.errors import BundleError
 from covid_cxr.files import sha256_of
+from covid_cxr.models.bundle import LUNGS, LUNGS_MANIFEST
 from covid_cxr.types import BoolArray, FloatArray, Lungs
 
-GRAPH, MANIFEST, CARD = "lungs.onnx", "lungs.json", "LUNGS_CARD.md"
+GRAPH, MANIFEST, CARD = LUNGS, LUNGS_MANIFEST, "LUNGS_CARD.md"
 SHIPPED = Path(__file__).parents[1] / "bundles" / "lungs"
 # Limits of what can be lungs. Of 207 films of four sources all but one keep within them.
 _SMALLEST = 0.04  # share of the film that each lung covers at least

@@ -13,10 +13,13 @@ import numpy as np
 from PIL import Image
 
 from covid_cxr import explain, images
+from covid_cxr.explain.base import Options
 from covid_cxr.explain.evidence import with_lungs
+from covid_cxr.explain.grid import on_film
 from covid_cxr.explain.render import Facts, overlay
+from covid_cxr.images.field import cut_lungs
 from covid_cxr.inference import neighbours as known
-from covid_cxr.inference.lungs import LungFinder
+from covid_cxr.inference.preparing import Prepared, Preparer
 from covid_cxr.inference.runtime import Outputs, Runtime
 from covid_cxr.models.bundle import REFERENCE, Bundle
 from covid_cxr.types import COVID, Explanation, FloatArray, Lungs, Precision, Prediction, Radiograph
@@ -71,7 +74,7 @@ class Predictor:
     ) -> None:
         self.bundle = bundle
         self.runtime = Runtime(bundle, threads, precision)
-        self._threads = threads
+        self.preparer = Preparer(bundle.manifest.preprocess, threads, bundle.lungs)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -81,7 +84,7 @@ class Predictor:
         self,
         source: Source,
         explain: str | None = None,
-        options: explain.Options | None = None,
+        options: Options | None = None,
     ) -> Reading:
         """Answer one radiograph.
 
@@ -98,14 +101,14 @@ class Predictor:
         started = time.perf_counter()
         radiograph = source if isinstance(source, Radiograph) else self.read(source)
         film = self.prepare(radiograph)
-        outputs = self.runtime.run(film[None])
+        outputs = self.runtime.run(film.image[None])
         prediction = self.judge([radiograph], outputs)[0]
         method = explain or ("cam" if self.bundle.manifest.has_cam else None)
         is_answered = prediction.status == "ok"
         alike = self.neighbours(outputs.embedding[0]) if is_answered else ()
         explanation = None
         if method and is_answered:
-            lungs = self.find_lungs(radiograph)
+            lungs = self.lungs_of(film, radiograph)
             label = prediction.predicted_class
             explanation = self.explain(film, label, method, options, lungs=lungs)
             prediction = flagged(prediction, lungs)
@@ -120,20 +123,20 @@ class Predictor:
         """
         return images.read(source, max_pixels=self.bundle.manifest.preprocess.max_pixels)
 
-    def prepare(self, radiograph: Radiograph) -> FloatArray:
-        """Return the model's input (1, S, S) for a radiograph, as the bundle's spec says."""
-        return images.preprocess(radiograph.pixels, self.bundle.manifest.preprocess)
+    def prepare(self, radiograph: Radiograph) -> Prepared:
+        """Return what the model is shown of a radiograph, as the bundle's spec says."""
+        return self.preparer.prepare([radiograph.pixels])[0]
 
     def explain(
         self,
-        film: FloatArray,
+        film: Prepared,
         label: str,
         method: str,
-        options: explain.Options | None = None,
+        options: Options | None = None,
         *,
         lungs: Lungs | None = None,
     ) -> Explanation:
-        """Explain the score of class `label` for one preprocessed film (1, S, S).
+        """Explain the score of class `label` for one film, on a grid that spans the film.
 
         Args:
             film: as `prepare` returns it.
@@ -143,20 +146,32 @@ class Predictor:
             lungs: of the film, for superpixels that follow them and for the evidence; None where
                 not known.
         """
-        chosen = replace(options or explain.RECOMMENDED, lungs=lungs)
-        return with_lungs(explain.get(method)(film, self.runtime, label, chosen), lungs)
+        found = self.explain_input(film, label, method, options, lungs=lungs)
+        return with_lungs(on_film(found, film.field), lungs)
 
-    def find_lungs(self, radiograph: Radiograph) -> Lungs | None:
+    def explain_input(
+        self,
+        film: Prepared,
+        label: str,
+        method: str,
+        options: Options | None = None,
+        *,
+        lungs: Lungs | None = None,
+    ) -> Explanation:
+        """Explain as `explain` does, on the model's input grid and without the evidence."""
+        within = cut_lungs(lungs, film.field) if lungs else None
+        chosen = replace(options or explain.RECOMMENDED, lungs=within)
+        return explain.get(method)(film.image, self.runtime, label, chosen)
+
+    def lungs_of(self, film: Prepared, radiograph: Radiograph) -> Lungs | None:
         """Return where the lungs lie; None where they are not to be seen."""
-        return self._lung_finder.find([radiograph.pixels])[0]
+        if self.preparer.needs_lungs:
+            return film.lungs
+        return self.preparer.find_lungs([radiograph.pixels])[0]
 
     def neighbours(self, embedding: FloatArray) -> tuple[known.Neighbour, ...]:
         """Return the three films of the training nearest to an embedding (E,)."""
         return tuple(self._reference.nearest(embedding)) if self._reference else ()
-
-    @cached_property
-    def _lung_finder(self) -> LungFinder:
-        return LungFinder(threads=self._threads)
 
     @cached_property
     def _reference(self) -> known.Reference | None:

@@ -12,6 +12,7 @@ import json
 import shutil
 import weakref
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 MANIFEST, GRAPH, CARD = "manifest.json", "model.onnx", "MODEL_CARD.md"
 WEIGHTS, REFERENCE = "weights.safetensors", "reference.npz"
+LUNGS, LUNGS_MANIFEST = "lungs.onnx", "lungs.json"  # of a model that looks at the lungs alone
+_LATER = ("lung_margin", "equalise")  # settings that older bundles do not know
 
 
 class TrainingSource(Strict):
@@ -56,12 +59,17 @@ class Manifest(Strict):
     embedding_size: int
     preprocess: PreprocessSpec
     temperature: float = Field(gt=0)
+    shift: float = Field(0.0, description="added to the logit of covid-19 after the temperature")
     threshold: float = Field(ge=0, le=1)
     seed: int
     created: str
     command: str
     licences: tuple[str, ...]
     training_data: tuple[TrainingSource, ...]
+    derived_from: str | None = Field(None, description="id of the bundle that was recalibrated")
+    recalibrated_on: tuple[TrainingSource, ...] = Field(
+        (), description="films that temperature, shift and threshold were fitted to"
+    )
     metrics: dict[str, Any]
     files: dict[str, str] = Field(description="file -> sha256")
 
@@ -92,20 +100,42 @@ class Bundle:
         return WEIGHTS in self.manifest.files
 
     @property
+    def lungs(self) -> Path | None:
+        """Folder of the lung network that this model's input depends on; None without one."""
+        return self.folder if LUNGS in self.manifest.files else None
+
+    @property
     def has_reference(self) -> bool:
         return REFERENCE in self.manifest.files
 
 
-def bundle_id(graph_sha256: str, preprocess: PreprocessSpec, threshold: float) -> str:
-    """Return the id: a hash of what decides predictions, not of metrics or card."""
+def bundle_id(files: Mapping[str, str], preprocess: PreprocessSpec, threshold: float) -> str:
+    """Return the id: a hash of what decides predictions, not of metrics or card.
+
+    Args:
+        files: name -> sha256 of the bundle's files; the graphs are looked at.
+        preprocess: how films become input.
+        threshold: on the probability of COVID-19.
+    """
     decisive = {
-        "graph": graph_sha256,
-        # What is refused for its size changes no answer.
-        "preprocess": preprocess.model_dump(mode="json", exclude={"max_pixels"}),
+        "graph": files[GRAPH],
+        "preprocess": _decisive(preprocess),
         "threshold": threshold,
     }
+    if LUNGS in files:
+        decisive["lungs"] = files[LUNGS]
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
     return digest[:16]
+
+
+def _decisive(preprocess: PreprocessSpec) -> dict[str, Any]:
+    """Return what decides answers: no limit of size, nor a later setting that is not in use."""
+    unused = {name for name in _LATER if getattr(preprocess, name) == _default(name)}
+    return preprocess.model_dump(mode="json", exclude={"max_pixels", *unused})
+
+
+def _default(setting: str) -> Any:
+    return PreprocessSpec.model_fields[setting].default
 
 
 def load(path: Path | str) -> Bundle:
@@ -122,7 +152,9 @@ def load(path: Path | str) -> Bundle:
         raise BundleError(f"bundle '{path}' lists no {GRAPH}; export it again")
     for name, expected in manifest.files.items():
         _verify(path / name, expected)
-    expected_id = bundle_id(manifest.files[GRAPH], manifest.preprocess, manifest.threshold)
+    if manifest.preprocess.lung_margin is not None and LUNGS not in manifest.files:
+        raise BundleError(f"bundle '{path}' looks at lungs but lists no {LUNGS}; export it again")
+    expected_id = bundle_id(manifest.files, manifest.preprocess, manifest.threshold)
     if manifest.id != expected_id:
         raise BundleError(
             f"bundle '{path}' says id {manifest.id} but its graph, preprocessing and threshold "
@@ -148,14 +180,23 @@ def training_sources(cohort: pd.DataFrame) -> tuple[TrainingSource, ...]:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `manifest.json` with the hashes of the files that lie beside it."""
-    files = {
+    hashed = manifest.model_copy(update={"files": _hashes(folder)})
+    text = json.dumps(hashed.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
+    atomic_write(folder / MANIFEST, text)
+
+
+def seal(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` with the id that the files beside it give, and their hashes."""
+    identity = bundle_id(_hashes(folder), manifest.preprocess, manifest.threshold)
+    write_manifest(folder, manifest.model_copy(update={"id": identity}))
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {
         entry.name: sha256_of(entry)
         for entry in sorted(folder.iterdir())
         if entry.is_file() and entry.name != MANIFEST
     }
-    hashed = manifest.model_copy(update={"files": files})
-    text = json.dumps(hashed.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
-    atomic_write(folder / MANIFEST, text)
 
 
 def copy(made: Bundle, out: Path, *, weights: bool = True) -> Bundle:

@@ -46,6 +46,7 @@ def demo_config(seed: int, rigged: bool = False) -> RunConfig:
         # On phantoms, what was chosen before there was a lung network; see ADR 3.
         explain=ExplainConfig(
             examples=6,
+            errors=2,
             samples=500,
             superpixels="quickshift",
             hidden="dark",

@@ -1,13 +1,18 @@
-"""The explained examples of a report: which images, and their pictures."""
+"""The pictures of a report: explained examples, explained errors and contact sheets."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pandas as pd
 
+from covid_cxr import evaluation
+from covid_cxr.cohort.sheet import contact_sheets
 from covid_cxr.config import RunConfig
+from covid_cxr.evaluation.errors import most_confident
+from covid_cxr.evaluation.report import SHEETS
 from covid_cxr.explain import Options
 from covid_cxr.explain.render import Facts, Style, save
 from covid_cxr.inference import Predictor
@@ -18,42 +23,79 @@ from covid_cxr.types import COVID, Progress, class_of
 _STYLE = Style(longest=768)  # the report holds every picture within itself
 
 
+class _Chosen(NamedTuple):
+    """An image to explain, and why it: "drawn" or "error"."""
+
+    path: str
+    finding: str
+    why: str
+
+
 def explain_examples(
     folder: RunFolder,
     predictor: Predictor,
     cohort: pd.DataFrame,
     progress: Progress | None = None,
 ) -> None:
-    """Write `explanations/` anew: a few test images by each configured method.
+    """Write `explanations/` and `sheets/` anew: a few images by each configured method.
 
-    The images are the same for every model: drawn by seed, half of them with COVID-19, so that
-    nobody picks the pretty ones.
+    Test images drawn by seed, the same for every model, half of them with COVID-19, so that nobody
+    picks the pretty ones; and the errors that the model is surest of, so that nobody hides the
+    ugly ones. Their predictions must stand in the folder.
     """
     settings = folder.config.explain
     pictures = folder.path / "explanations"
-    if pictures.exists():
-        shutil.rmtree(pictures)
+    for old in (pictures, folder.path / SHEETS):
+        if old.exists():
+            shutil.rmtree(old)
     has_cam = predictor.bundle.manifest.has_cam
     methods = [name for name in settings.methods if name != "cam" or has_cam]
-    options = explain_options(folder.config)
-    chosen = list(choose(cohort, settings.examples, folder.config.seed))
-    work = [(row, method) for row in chosen for method in methods]
-    for done, (row, method) in enumerate(work, start=1):
-        radiograph = predictor.read(folder.data_root / row.path)
-        reading = predictor.predict(radiograph, method, options)
-        if reading.explanation is None:
-            continue
-        prediction = reading.prediction
-        facts = Facts(
-            prediction.probabilities[prediction.predicted_class],
-            prediction.threshold,
-            row.path,
-            class_of(row.finding, folder.config.task),
-        )
-        stem = pictures / f"{picture_stem(row.path)}-{method}"
-        save(stem, radiograph.pixels, reading.explanation, facts, _STYLE)
+    chosen = [
+        _Chosen(str(row["path"]), str(row["finding"]), "drawn")
+        for row in choose(cohort, settings.examples, folder.config.seed)
+    ]
+    threshold = predictor.bundle.manifest.threshold
+    known = {each.path for each in chosen}
+    chosen += [each for each in _errors(folder, cohort, threshold) if each.path not in known]
+    work = [(each, method) for each in chosen for method in methods]
+    for done, (each, method) in enumerate(work, start=1):
+        _explain(folder, predictor, each, method)
         if progress:
             progress("explaining examples", done, len(work))
+    if settings.sheets:
+        contact_sheets(
+            cohort, folder.data_root, folder.path / SHEETS, folder.config.seed, progress=progress
+        )
+
+
+def _explain(folder: RunFolder, predictor: Predictor, chosen: _Chosen, method: str) -> None:
+    radiograph = predictor.read(folder.data_root / chosen.path)
+    reading = predictor.predict(radiograph, method, explain_options(folder.config))
+    if reading.explanation is None:
+        return
+    prediction = reading.prediction
+    facts = Facts(
+        prediction.probabilities[prediction.predicted_class],
+        prediction.threshold,
+        chosen.path,
+        class_of(chosen.finding, folder.config.task),
+        more={"chosen": chosen.why},
+    )
+    stem = folder.path / "explanations" / f"{picture_stem(chosen.path)}-{method}"
+    save(stem, radiograph.pixels, reading.explanation, facts, _STYLE)
+
+
+def _errors(folder: RunFolder, cohort: pd.DataFrame, threshold: float) -> list[_Chosen]:
+    """Return the surest errors on test, or on validation where there is no test."""
+    most = folder.config.explain.errors
+    for split in ("test", "val"):
+        path, rows = folder.path / f"predictions-{split}.csv", cohort[cohort["split"] == split]
+        if most and len(rows) and path.exists():
+            table = evaluation.join(evaluation.read_predictions(path), rows)
+            found = most_confident(table, folder.config.task, threshold, most)
+            both = zip(found["file"], found["finding"], strict=True)
+            return [_Chosen(file, finding, "error") for file, finding in both]
+    return []
 
 
 def explain_options(config: RunConfig) -> Options:

@@ -42,6 +42,8 @@ class RunFolder:
     def create(cls, path: Path, config: RunConfig, data_root: Path, command: str) -> RunFolder:
         """Start a run in `path`, or take up the one that was begun there with the same config.
 
+        How it is audited may differ: that changes no model and no score.
+
         Raises:
             ConfigError: the folder holds a run with another configuration.
         """
@@ -49,8 +51,7 @@ class RunFolder:
         file = path / "config.json"
         if file.exists():
             _refuse_other(file, resolved)
-        else:
-            atomic_write(file, configuration.dump(resolved))
+        atomic_write(file, configuration.dump(resolved))
         folder = cls(path, resolved, command)
         if not (path / "environment.json").exists():
             folder._write_environment()
@@ -145,7 +146,7 @@ class RunFolder:
 
 def _refuse_other(file: Path, config: RunConfig) -> None:
     before = configuration.load(file).model_dump(mode="json")
-    for key, value in config.model_dump(mode="json").items():
+    for key, value in config.model_dump(mode="json", exclude={"audit"}).items():
         if before.get(key) != value:
             raise ConfigError(
                 f"'{file.parent}' holds a run whose '{key}' is {before.get(key)!r}, not {value!r}; "

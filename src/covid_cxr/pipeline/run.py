@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from covid_cxr import evaluation, explain, registry
+from covid_cxr.audit.run import chosen
 from covid_cxr.cohort import build, inventory
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import LeakError, UnknownName
@@ -18,14 +19,14 @@ from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import predict_cohort, table
 from covid_cxr.models import zoo
-from covid_cxr.models.bundle import CARD, Bundle, training_sources, write_manifest
+from covid_cxr.models.bundle import Bundle, training_sources
+from covid_cxr.pipeline.audit import audit_unless_done
 from covid_cxr.pipeline.examples import explain_examples
 from covid_cxr.pipeline.folder import RunFolder
+from covid_cxr.pipeline.sign import sign
 from covid_cxr.types import CLASSES, Progress, class_of
 
 log = logging.getLogger(__name__)
-
-_HEADLINES = ("auroc", "auprc", "sensitivity", "specificity", "ppv", "npv", "brier")
 
 
 def run(
@@ -37,7 +38,7 @@ def run(
     processes: int = 1,
     progress: Progress | None = None,
 ) -> RunFolder:
-    """Build the cohort, train, evaluate, explain examples and write the report.
+    """Build the cohort, train, audit, evaluate, explain examples and write the report.
 
     Called again on the same folder with the same configuration it goes on where it was; a run
     that is finished is left as it is, so that the test split is not opened again.
@@ -51,7 +52,7 @@ def run(
         progress: called with (what, done, total).
 
     Raises:
-        UnknownName: no such model or explainer; found before anything is written.
+        UnknownName: no such model, explainer or check; found before anything is written.
     """
     check_names(config)
     folder = RunFolder.create(out, config, data_root, command)
@@ -68,6 +69,8 @@ def run(
         build.write(found, out)
         folder.note_cohort()
     made = train_only(folder, progress=progress)
+    # before the test split is opened: an audit has no use for it
+    audit_unless_done(folder, progress)
     if folder.metrics().get("bundle") == made.id and (out / "report.html").exists():
         log.info("'%s' is evaluated already", out)
         return folder
@@ -75,7 +78,7 @@ def run(
 
 
 def check_names(config: RunConfig) -> None:
-    """Refuse a model or explainer that does not exist before a run folder is begun.
+    """Refuse a model, explainer or check that does not exist before a run folder is begun.
 
     Raises:
         UnknownName: the message suggests the closest.
@@ -87,6 +90,7 @@ def check_names(config: RunConfig) -> None:
     for method in config.explain.methods:
         if method not in explainers:
             raise UnknownName("explainer", method, explainers)
+    chosen(config)
 
 
 def train_only(folder: RunFolder, *, progress: Progress | None = None) -> Bundle:
@@ -126,7 +130,7 @@ def evaluate(folder: RunFolder, *, progress: Progress | None = None) -> RunFolde
             threshold = made.manifest.threshold
             metrics["splits"][split] = _measure(folder, cohort, rows, path, threshold)
     folder.write_metrics(metrics)
-    _sign(folder, made, metrics)
+    sign(folder, made, metrics)
     explain_examples(folder, predictor, cohort, progress)
     evaluation.write_report(folder.path)
     return folder
@@ -160,6 +164,22 @@ def train_folds(folder: RunFolder, folds: int, *, progress: Progress | None = No
     if metrics["splits"]:  # without a bundle there is nothing to report on but these numbers
         evaluation.write_report(folder.path)
     return folder
+
+
+def generalise(
+    folder: RunFolder, seeds: int, *, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Score the recipe on sources and sites left out; see `training.generalise`."""
+    from covid_cxr.training.generalise import generalise as protocol
+
+    return protocol(
+        folder.config,
+        folder.cohort(),
+        folder.data_root,
+        folder.path,
+        seeds=seeds,
+        progress=progress,
+    )
 
 
 def _same_cohort(cohort: pd.DataFrame, made: Bundle) -> None:
@@ -206,23 +226,3 @@ def _prevalence(config: RunConfig, cohort: pd.DataFrame) -> dict[str, float]:
     classes = findings.map(lambda finding: class_of(finding, config.task))
     shares = classes.value_counts(normalize=True)
     return {name: float(shares.get(name, 0.0)) for name in CLASSES[config.task]}
-
-
-def _sign(folder: RunFolder, made: Bundle, metrics: dict[str, Any]) -> None:
-    """Write metrics and card into the bundle; its id, which they do not decide, stays."""
-    headlines = {
-        split: {
-            "n": measured["n"],
-            "events": measured["events"],
-            **{name: measured["pooled"][name] for name in _HEADLINES},
-            "auroc_per_source": {
-                source: block["auroc"] for source, block in measured["per_source"].items()
-            },
-        }
-        for split, measured in metrics["splits"].items()
-    }
-    manifest = made.manifest.model_copy(update={"metrics": headlines})
-    config = folder.config.model_dump(mode="json")
-    card = evaluation.model_card(manifest.model_dump(mode="json"), metrics, config)
-    atomic_write(made.folder / CARD, card)
-    write_manifest(made.folder, manifest)

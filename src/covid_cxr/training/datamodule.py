@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import lightning
 import numpy as np
@@ -12,8 +13,28 @@ from torch.utils.data import DataLoader, Sampler
 
 from covid_cxr.config import RunConfig
 from covid_cxr.training.films import Films, augmentation
+from covid_cxr.training.weighting import within_sources
+from covid_cxr.types import FloatArray
 
 Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The films of a training: all of them, and which rows train and which validate."""
+
+    films: NDArray[np.float16]  # (N, 1, S, S)
+    labels: NDArray[np.int64]  # (N,)
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+    sources: NDArray[np.str_] | None = None  # (N,); None: all from one
+    features: FloatArray | None = None  # (N, F) of a frozen network; None: not computed yet
+
+    @property
+    def within_sources(self) -> NDArray[np.float64]:
+        """Weights of the training rows; see `weighting.within_sources`."""
+        sources = None if self.sources is None else self.sources[self.train]
+        return within_sources(self.labels[self.train], sources)
 
 
 class FilmData(lightning.LightningDataModule):
@@ -21,44 +42,38 @@ class FilmData(lightning.LightningDataModule):
 
     Args:
         config: batch size, augmentation, imbalance rule and seed are taken from it.
-        films: float16 (N, 1, S, S), all rows.
-        labels: class numbers (N,).
-        train, val: row numbers of either part.
+        part: films and split.
     """
 
-    def __init__(
-        self,
-        config: RunConfig,
-        films: NDArray[np.float16],
-        labels: NDArray[np.int64],
-        train: NDArray[np.int64],
-        val: NDArray[np.int64],
-    ) -> None:
+    def __init__(self, config: RunConfig, part: Part) -> None:
         super().__init__()
-        self.config, self.films, self.labels = config, films, labels
-        self.train, self.val = train, val
+        self.config, self.part = config, part
+        self.train = part.train
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return training batches, drawn and changed anew in every epoch."""
         transform = augmentation(self.config.augment, self.config.preprocess.size)
-        films = Films(self.films, self.labels, self.train, transform, self._seed)
+        films = Films(self.part.films, self.part.labels, self.train, transform, self._seed)
         size = min(self.config.training.batch_size, len(films))
         return DataLoader(films, size, sampler=_EpochSampler(self), drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the validation rows, in order, unchanged."""
-        films = Films(self.films, self.labels, self.val)
+        films = Films(self.part.films, self.part.labels, self.part.val)
         return DataLoader(films, 2 * self.config.training.batch_size)
 
     def order(self) -> Iterator[int]:
         """Yield this epoch's positions in `train`, shuffled or oversampled."""
-        labels, rng = self.labels[self.train], np.random.default_rng(self._seed())
-        if self.config.training.imbalance == "oversample":
+        labels, rng = self.part.labels[self.train], np.random.default_rng(self._seed())
+        rule = self.config.training.imbalance
+        if rule == "oversample":
             weights = 1.0 / np.bincount(labels)[labels]
-            chance = weights / weights.sum()
-            yield from rng.choice(len(labels), len(labels), p=chance).tolist()
+        elif rule == "within-sources":
+            weights = self.part.within_sources
         else:
             yield from rng.permutation(len(labels)).tolist()
+            return
+        yield from rng.choice(len(labels), len(labels), p=weights / weights.sum()).tolist()
 
     def _seed(self) -> tuple[int, int]:
         return self.config.seed, self.trainer.current_epoch if self.trainer else 0

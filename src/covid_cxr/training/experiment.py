@@ -16,30 +16,19 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
-from numpy.typing import NDArray
 
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import CohortError, CovidCxrError
 from covid_cxr.files import atomic_write
 from covid_cxr.models import zoo
 from covid_cxr.models.zoo.classifier import Classifier
-from covid_cxr.training.datamodule import FilmData
+from covid_cxr.training.datamodule import FilmData, Part
 from covid_cxr.training.module import TrainingModule, class_weights
 from covid_cxr.training.numerics import without_denormals
 from covid_cxr.training.tracking import Tracker
 from covid_cxr.types import CLASSES, Progress
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Part:
-    """The films of a training: all of them, and which rows train and which validate."""
-
-    films: NDArray[np.float16]  # (N, 1, S, S)
-    labels: NDArray[np.int64]  # (N,)
-    train: NDArray[np.int64]
-    val: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -68,7 +57,7 @@ def fit(
     Raises:
         CohortError: the training or validation rows lack a class.
     """
-    _need_all_classes(config, part)
+    need_all_classes(config, part)
     lightning.seed_everything(config.seed, verbose=False)
     classes = CLASSES[config.task]
     network = zoo.build(config.model, len(classes))
@@ -86,7 +75,7 @@ def fit(
             trainer = _trainer(config, network, out, best, Tracker(progress, classes, label))
             trainer.fit(
                 module,
-                datamodule=FilmData(config, part.films, part.labels, part.train, part.val),
+                datamodule=FilmData(config, part),
                 ckpt_path=last if _fits(last, module) else None,
                 weights_only=False,  # our own file, with the callbacks' state
             )
@@ -173,7 +162,12 @@ def _use_bf16(config: RunConfig, network: Classifier) -> bool:
     return network.recipe.bf16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _need_all_classes(config: RunConfig, part: Part) -> None:
+def need_all_classes(config: RunConfig, part: Part) -> None:
+    """Refuse rows that a classifier cannot be trained or stopped on.
+
+    Raises:
+        CohortError: the training or validation rows lack a class.
+    """
     classes = CLASSES[config.task]
     for name, rows in (("training", part.train), ("validation", part.val)):
         counts = np.bincount(part.labels[rows], minlength=len(classes))

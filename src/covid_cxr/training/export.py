@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from covid_cxr.config import EvaluationConfig, RunConfig
 from covid_cxr.errors import CovidCxrError
-from covid_cxr.files import atomic_write, sha256_of
+from covid_cxr.files import atomic_write
+from covid_cxr.inference import lungs
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.metrics import choose_threshold, fit_temperature, softmax
 from covid_cxr.models import bundle
@@ -144,8 +145,10 @@ def check_parity(network: Classifier, made: Bundle, films: FloatArray) -> float:
 def _write(network: Classifier, manifest: Manifest, out: Path) -> Bundle:
     graph = out / bundle.GRAPH
     _write_graph(ExportedGraph(network, manifest.temperature), manifest, graph)
-    identity = bundle.bundle_id(sha256_of(graph), manifest.preprocess, manifest.threshold)
-    bundle.write_manifest(out, manifest.model_copy(update={"id": identity}))
+    if manifest.preprocess.lung_margin is not None:
+        for name in (bundle.LUNGS, bundle.LUNGS_MANIFEST):  # what the films were prepared with
+            atomic_write(out / name, (lungs.SHIPPED / name).read_bytes())
+    bundle.seal(out, manifest)
     return bundle.load(out)
 
 

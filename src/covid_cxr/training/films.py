@@ -24,9 +24,11 @@ from torch.utils.data import Dataset
 
 from covid_cxr import images
 from covid_cxr.config import AugmentConfig, PreprocessSpec
+from covid_cxr.inference.preparing import Preparer
 from covid_cxr.types import CLASSES, Task, class_of
 
 Progress = Callable[[int, int], None]
+_AT_ONCE = 16
 
 
 def preprocess_all(
@@ -51,12 +53,14 @@ def preprocess_all(
     shape = (len(cohort), 1, spec.size, spec.size)
     cache.parent.mkdir(parents=True, exist_ok=True)
     films = np.lib.format.open_memmap(cache, mode="w+", dtype=np.float16, shape=shape)
-    for i, path in enumerate(cohort["path"]):
-        films[i] = images.preprocess(
-            images.read(data_root / path, max_pixels=spec.max_pixels).pixels, spec
-        )
+    preparer, paths = Preparer(spec), cohort["path"].tolist()
+    for start in range(0, len(paths), _AT_ONCE):
+        chunk = [data_root / path for path in paths[start : start + _AT_ONCE]]
+        read = [images.read(path, max_pixels=spec.max_pixels).pixels for path in chunk]
+        for i, film in enumerate(preparer.prepare(read), start=start):
+            films[i] = film.image
         if progress:
-            progress(i + 1, len(cohort))
+            progress(start + len(chunk), len(paths))
     films.flush()
     return films
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from covid_cxr.cohort.split import grouped_folds
 from covid_cxr.config import RunConfig
@@ -19,10 +21,12 @@ from covid_cxr.inference.batch import predict_cohort, table
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.models import bundle
 from covid_cxr.models.bundle import Bundle
-from covid_cxr.training.experiment import Part, fit_best_of
+from covid_cxr.training.datamodule import Part
+from covid_cxr.training.experiment import Trained, fit_best_of
 from covid_cxr.training.export import calibrate, check_parity, export
 from covid_cxr.training.films import labels_of, preprocess_all
-from covid_cxr.types import Progress
+from covid_cxr.training.linear import fit_linear, frozen_features
+from covid_cxr.types import FloatArray, Progress
 
 log = logging.getLogger(__name__)
 _BATCH = 64
@@ -50,9 +54,11 @@ def train(
         progress: called with (what, done, total).
     """
     seen = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
-    films = _films(config, seen, data_root, out, progress)
+    films = films_of(config, seen, data_root, out, progress)
     rows = {name: np.flatnonzero(seen["split"] == name) for name in ("train", "val")}
-    part = Part(films, labels_of(seen, config.task), rows["train"], rows["val"])
+    labels, sources = labels_of(seen, config.task), seen["source"].to_numpy(str)
+    features = features_of(config, films, progress)
+    part = Part(films, labels, rows["train"], rows["val"], sources, features)
     made = _bundle(config, seen, part, out, data_root=data_root, command=command, progress=progress)
     steps = _named(progress, "predicting val")
     made = remember(made, films, seen)
@@ -97,15 +103,16 @@ def out_of_fold(
     done are not repeated.
     """
     seen = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
-    films = _films(config, seen, data_root, out, progress)
-    labels = labels_of(seen, config.task)
+    films = films_of(config, seen, data_root, out, progress)
+    labels, sources = labels_of(seen, config.task), seen["source"].to_numpy(str)
+    features = features_of(config, films, progress)
     parts = grouped_folds(seen, 2 * folds, config.seed).to_numpy()
     answers = []
     for fold in range(folds):
         left_out = np.isin(parts, (2 * fold, 2 * fold + 1))
         stopping = parts == (2 * fold + 2) % (2 * folds)
         train_rows = np.flatnonzero(~left_out & ~stopping)
-        part = Part(films, labels, train_rows, np.flatnonzero(stopping))
+        part = Part(films, labels, train_rows, np.flatnonzero(stopping), sources, features)
         # the number of folds is in the name: five folds never go on with ten folds' trainings
         folder = out / f"folds-{folds}" / f"fold-{fold + 1}"
         if not (folder / "predictions.csv").exists():
@@ -131,11 +138,47 @@ def out_of_fold(
     return path
 
 
-def _films(
+def films_of(
     config: RunConfig, rows: pd.DataFrame, data_root: Path, out: Path, progress: Progress | None
 ) -> NDArray[np.float16]:
+    """Return the preprocessed films of `rows`, float16 (N, 1, S, S), kept in `out`."""
     cache, step = out / "training" / "films.npy", _named(progress, "reading films")
     return preprocess_all(rows, data_root, config.preprocess, cache, step)
+
+
+def features_of(
+    config: RunConfig, films: NDArray[np.float16], progress: Progress | None
+) -> FloatArray | None:
+    """Return a frozen network's features of all films; None where the network is trained."""
+    if config.training.method != "linear":
+        return None
+    return frozen_features(config, films, _named(progress, "looking at films"))
+
+
+def trained_on(
+    config: RunConfig, part: Part, out: Path, progress: Progress | None, note: str
+) -> Trained:
+    """Train as the config says; a training that was killed goes on in `out`."""
+    if config.training.method == "linear":
+        return fit_linear(config, part)
+    return fit_best_of(config, part, out, progress=progress, label=note)
+
+
+def score(trained: Trained, part: Part, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the log-odds (n,) of COVID-19 against the rest that a network gives to some rows."""
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), _BATCH):
+            chosen = rows[start : start + _BATCH]
+            if part.features is not None:
+                logits = trained.network.head(torch.from_numpy(part.features[chosen]))
+            else:
+                films = torch.from_numpy(part.films[chosen].astype(np.float32))
+                logits = trained.network(films).logits
+            found.append(logits.double().numpy())
+    logits = np.concatenate(found)
+    odds: NDArray[np.float64] = logits[:, -1] - logsumexp(logits[:, :-1], axis=1)
+    return odds
 
 
 def _bundle(
@@ -149,7 +192,7 @@ def _bundle(
     progress: Progress | None = None,
     note: str = "training",
 ) -> Bundle:
-    trained = fit_best_of(config, part, out / "training", progress=progress, label=note)
+    trained = trained_on(config, part, out / "training", progress, note)
     log.info("%s: best epoch %d, validation loss %.4f", note, trained.epoch, trained.val_loss)
     rows = seen.iloc[np.concatenate([part.train, part.val])]
     seeded = config.model_copy(update={"seed": trained.seed})

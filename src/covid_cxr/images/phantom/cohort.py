@@ -6,7 +6,6 @@ import csv
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -14,7 +13,8 @@ from PIL import Image
 from covid_cxr.errors import InputError
 from covid_cxr.images.phantom.hospitals import HOSPITALS
 from covid_cxr.images.phantom.radiograph import Phantom, draw
-from covid_cxr.types import FINDINGS, BoolArray, Finding
+from covid_cxr.images.phantom.rigging import Tie, rigged
+from covid_cxr.types import COVID, FINDINGS, BoolArray, Finding
 
 _COLUMNS = ("image_id", "path", "patient_id", "finding", "site", "view", "sex", "age")
 
@@ -49,7 +49,7 @@ def write_cohort(
     *,
     patients: int,
     seed: int,
-    tie: Literal["none", "hospital"] = "none",
+    tie: Tie = "none",
     duplicates: int = 6,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -64,7 +64,8 @@ def write_cohort(
         patients: how many, with 1 to 3 images each.
         seed: of everything.
         tie: "none": every finding is spread evenly over the hospitals. "hospital": rigged; all
-            covid-19 comes from the first hospital and nothing else does.
+            covid-19 comes from the first hospital and nothing else does. "marker", "border" and
+            "resolution": as "none", and all covid-19 is marked as `rigging.rigged` says.
         duplicates: images entered once more under another patient's name, by turns as the very
             same bytes, made smaller, and recompressed as JPEG.
         progress: called with (images done, images in all) after each.
@@ -81,19 +82,23 @@ def write_cohort(
     for folder in ("images", "masks/lungs", "masks/opacities"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     rows: list[_Row] = []
-    for row in _write_all(root, plan, seed, duplicates):
+    for row in _write_all(root, plan, seed, duplicates, tie):
         rows.append(row)
         if progress is not None:
             progress(len(rows), total + duplicates)
     return _write_manifest(root, rows)
 
 
-def _write_all(root: Path, plan: list[_Patient], seed: int, duplicates: int) -> Iterator[_Row]:
+def _write_all(
+    root: Path, plan: list[_Patient], seed: int, duplicates: int, tie: Tie
+) -> Iterator[_Row]:
     originals = []
     for patient in plan:
         for visit in range(patient.images):
             phantom = draw(patient.finding, patient.seed, visit=visit, hospital=patient.hospital)
             phantom = replace(phantom, patient_id=patient.patient_id)
+            if patient.finding == COVID:
+                phantom = rigged(phantom, tie, np.random.default_rng((patient.seed, 9, visit)))
             originals.append(_write_image(root, phantom, visit))
             yield originals[-1]
     chosen = np.random.default_rng((seed, 3)).permutation(len(originals))[:duplicates]
@@ -101,7 +106,7 @@ def _write_all(root: Path, plan: list[_Patient], seed: int, duplicates: int) -> 
         yield _write_copy(root, originals[index], f"P{len(plan) + number + 1:05d}", number)
 
 
-def _patient(index: int, seed: int, tie: Literal["none", "hospital"]) -> _Patient:
+def _patient(index: int, seed: int, tie: Tie) -> _Patient:
     """Plan one patient from its index alone, whatever follows it."""
     block, place = divmod(index, len(_BLOCK))
     order = np.random.default_rng((seed, 1, block)).permutation(len(_BLOCK))
@@ -118,7 +123,7 @@ def _patient(index: int, seed: int, tie: Literal["none", "hospital"]) -> _Patien
     )
 
 
-def _assign(finding: Finding, turn: int, seed: int, tie: Literal["none", "hospital"]) -> str:
+def _assign(finding: Finding, turn: int, seed: int, tie: Tie) -> str:
     """Return the hospital of the `turn`th patient with this finding.
 
     All hospitals take one in random order before any takes the next: independent of the finding

@@ -151,7 +151,8 @@ def _learn(
     """Train on all films and stop on them too: they are to be learned by heart."""
     if (out / "bundle" / bundle.MANIFEST).exists():
         return Runtime(bundle.load(out / "bundle"))
-    from covid_cxr.training.experiment import Part, fit
+    from covid_cxr.training.datamodule import Part
+    from covid_cxr.training.experiment import fit
     from covid_cxr.training.export import export
 
     everyone = np.arange(len(rows))

@@ -15,6 +15,7 @@ from covid_cxr.explain import baselines, faithfulness, sanity, stability, superp
 from covid_cxr.explain.base import Model
 from covid_cxr.explain.grid import mask_on_grid
 from covid_cxr.explain.localisation import agreement
+from covid_cxr.images.field import cut, cut_lungs
 from covid_cxr.inference import Predictor
 from covid_cxr.pipeline.explain_eval.cases import Case
 from covid_cxr.pipeline.explain_eval.methods import Variant
@@ -50,14 +51,16 @@ class Film:
     @classmethod
     def of(cls, case: Case, predictor: Predictor) -> Film:
         """Read and preprocess the film of `case` as its bundle says."""
-        image = predictor.prepare(predictor.read(case.root / case.path))
+        image, field, _ = predictor.prepare(predictor.read(case.root / case.path))
         opacities, lungs = case.opacities, case.lungs
         if opacities is None:
             raise InputError(f"'{case.path}' has no opacities drawn")
         grid = image.shape[1:]
         if lungs is not None:
-            lungs = Lungs(mask_on_grid(lungs.right, grid), mask_on_grid(lungs.left, grid))
-        return cls(case, image, mask_on_grid(opacities, grid), lungs, predictor.runtime)
+            seen = cut_lungs(lungs, field)
+            lungs = Lungs(mask_on_grid(seen.right, grid), mask_on_grid(seen.left, grid))
+        drawn = mask_on_grid(cut(opacities, field), grid)
+        return cls(case, image, drawn, lungs, predictor.runtime)
 
     @property
     def both_lungs(self) -> BoolArray | None:

@@ -1,31 +1,14 @@
-"""Every setting of a run: YAML in, validated, resolved JSON out beside the weights."""
+"""The models of all settings."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
-from covid_cxr.errors import ConfigError
+from covid_cxr.config.audit import AuditConfig
+from covid_cxr.config.base import Strict
 from covid_cxr.types import CLASSES, Task
-
-
-class Strict(BaseModel):
-    """Base of all settings: unknown keys are an error, values cannot be changed afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PreprocessSpec(Strict):
@@ -36,6 +19,15 @@ class PreprocessSpec(Strict):
         100_000_000, ge=1024, description="a larger radiograph is refused before it is decoded"
     )
     remove_markers: bool = Field(True, description="paint over burnt-in text markers (L, R, AP)")
+    lung_margin: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="cut to the lungs and this share of their extent around; null: the whole film",
+    )
+    equalise: bool = Field(
+        False, description="adaptive histogram equalisation: the same contrast all over the film"
+    )
     standardise: bool = Field(
         True, description="shift and scale each image to mean 0.5 and deviation 0.2, clipped"
     )
@@ -156,6 +148,10 @@ class AugmentConfig(Strict):
 class TrainingConfig(Strict):
     """Optimisation. None means: as the architecture's own recipe says."""
 
+    method: Literal["gradient", "linear"] = Field(
+        "gradient", description="linear: the last layer alone, by least squares on frozen features"
+    )
+    penalty: float = Field(1.0, gt=0, description="linear: of the squared weights")
     batch_size: int = Field(32, ge=1)
     max_epochs: int = Field(30, ge=1)
     patience: int = Field(7, ge=1, description="epochs without better validation loss")
@@ -165,7 +161,10 @@ class TrainingConfig(Strict):
         "constant", description="cosine: warm up over 5 % of all steps, then decay to 0"
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    imbalance: Literal["class-weights", "oversample", "focal", "none"] = "class-weights"
+    imbalance: Literal["class-weights", "within-sources", "oversample", "focal", "none"] = Field(
+        "class-weights",
+        description="within-sources: half of the weight to sources that hold both classes",
+    )
     runs: int = Field(1, ge=1, description="seeds to train; the best on validation is kept")
     class_multipliers: dict[str, PositiveFloat] = Field(
         default_factory=dict, description="class -> factor on its inverse frequency; default 1"
@@ -197,6 +196,8 @@ class ExplainConfig(Strict):
 
     methods: tuple[str, ...] = ("lime", "cam")
     examples: int = Field(8, ge=0, description="test images explained in the report")
+    errors: int = Field(4, ge=0, description="of the surest errors, how many are explained too")
+    sheets: bool = Field(True, description="contact sheets of the cohort's films in the report")
     samples: int = Field(1000, ge=10, description="LIME perturbations an image at most")
     superpixels: Literal["quickshift", "slic", "lungs", "grid"] = Field(
         "lungs", description="regions that are hidden"
@@ -226,69 +227,4 @@ class RunConfig(Strict):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     explain: ExplainConfig = ExplainConfig()
-
-
-def load(path: Path | str | None, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a YAML (or resolved JSON) file and apply `key=value` overrides.
-
-    Args:
-        path: the file; None starts from the defaults.
-        overrides: such as "model=dcnn-resnet" or "training.max_epochs=3"; values are YAML.
-
-    Raises:
-        ConfigError: no such file, not YAML, an unknown key or a value out of range.
-    """
-    raw = {} if path is None else _read(path)
-    for override in overrides:
-        _apply(raw, override)
-    try:
-        return RunConfig.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{path or 'settings'}: {_first_problem(error)}") from error
-
-
-def dump(config: RunConfig) -> str:
-    """Return the resolved configuration as indented JSON (which `load` reads back)."""
-    return json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
-
-
-def _read(path: Path | str) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise ConfigError(f"config '{path}' cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"config '{path}' is not YAML: {reason}") from error
-    if not isinstance(raw, dict):
-        raise ConfigError(
-            f"config '{path}' holds a {type(raw).__name__}, expected key: value lines"
-        )
-    return raw
-
-
-def _apply(raw: dict[str, Any], override: str) -> None:
-    key, sep, text = override.partition("=")
-    if not sep or not key:
-        raise ConfigError(f"override '{override}' is not key=value, such as model=resnet18")
-    *parents, leaf = key.split(".")
-    node = raw
-    for parent in parents:
-        node = node.setdefault(parent, {})
-        if not isinstance(node, dict):
-            raise ConfigError(f"override '{override}': '{parent}' is a value, not a group of keys")
-    try:
-        node[leaf] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"override '{override}': the value is not YAML") from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "(top level)"
-    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key '{where}'; remove or rename it{more}"
-    if isinstance(problem["input"], dict):  # a rule on several keys: its message names them
-        return f"'{where}': {problem['msg']}{more}"
-    return f"'{where}' is {problem['input']!r}: {problem['msg']}{more}"
+    audit: AuditConfig = AuditConfig()

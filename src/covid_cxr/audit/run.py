@@ -1,0 +1,106 @@
+"""All checks on one run, one after another; what they found goes into `audit.json`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from covid_cxr.audit.base import CHECKS, AuditReport, Check, Finding
+from covid_cxr.audit.material import Material
+from covid_cxr.cohort import schema
+from covid_cxr.config import RunConfig
+from covid_cxr.config.audit import Budget
+from covid_cxr.errors import UnknownName
+from covid_cxr.files import atomic_write
+from covid_cxr.models.bundle import Bundle
+from covid_cxr.types import Progress
+
+if TYPE_CHECKING:
+    from covid_cxr.training.frozen import FrozenNetwork
+
+log = logging.getLogger(__name__)
+
+AUDIT = "audit.json"
+FORMAT = 1
+
+
+def run_audit(
+    run: Path,
+    config: RunConfig,
+    bundle: Bundle,
+    *,
+    budget: Budget = "quick",
+    only: Sequence[str] = (),
+    network: FrozenNetwork | None = None,
+    progress: Progress | None = None,
+) -> AuditReport:
+    """Put the checks to a run and write `audit.json` into its folder.
+
+    Args:
+        run: folder with `cohort.csv`; where it holds `predictions-val.csv` or
+            `predictions-oof.csv` the model's own scores are looked at too.
+        config: the run's, with its data root.
+        bundle: the run's.
+        budget: "quick" asks linear models over frozen features; "full" also trains the run's
+            network anew, small, on what is left of the films.
+        only: names of checks; empty for all that are not switched off.
+        network: for frozen features, where several audits share one.
+        progress: called with (what, done, total).
+
+    Raises:
+        UnknownName: no such check.
+        UnreadableImage: a film of the cohort that can no longer be read.
+    """
+    names = chosen(config, only)
+    material = Material(
+        run, config, schema.read(run / "cohort.csv"), bundle, network=network, progress=progress
+    )
+    checks = []
+    for done, name in enumerate(names):
+        material.tell("audit", done, len(names))
+        checks.append(_put(name, material, budget))
+    material.tell("audit", len(names), len(names))
+    report = AuditReport(_heading(material, budget), tuple(checks))
+    text = json.dumps(report.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
+    atomic_write(run / AUDIT, text + "\n")
+    return report
+
+
+def chosen(config: RunConfig, only: Sequence[str] = ()) -> list[str]:
+    """Return the names of the checks to put, in their order.
+
+    Raises:
+        UnknownName: one that does not exist; the message suggests the closest.
+    """
+    for name in (*only, *config.audit.off):
+        if name not in CHECKS:
+            raise UnknownName("check", name, CHECKS)
+    wanted = only or [name for name in CHECKS if name not in config.audit.off]
+    return [name for name in CHECKS if name in wanted]
+
+
+def _put(name: str, material: Material, budget: Budget) -> Check:
+    started = time.perf_counter()
+    module, _, function = CHECKS[name].function.partition(":")
+    findings: list[Finding] = getattr(import_module(module), function)(material, budget)
+    check = Check(name, tuple(findings), time.perf_counter() - started)
+    log.debug("%s: %s in %.1f s", name, check.verdict, check.seconds)
+    return check
+
+
+def _heading(material: Material, budget: Budget) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "budget": budget,
+        "bundle": material.bundle.id,
+        "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "films": len(material.rows),
+        "patients": int(material.clusters.max(initial=-1)) + 1,
+        "events": int(material.events.sum()),
+    }

@@ -1,0 +1,83 @@
+"""The command that audits a run for shortcuts: audit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from covid_cxr.cli import show
+from covid_cxr.cli.options import AsJson
+from covid_cxr.types import DISCLAIMER
+
+if TYPE_CHECKING:
+    from covid_cxr.config.audit import Budget
+else:
+    from typing import Literal
+
+    Budget = Literal["quick", "full"]
+
+_FAILED = 3
+STYLES = {"fail": "bold red", "warn": "yellow", "pass": "green", "info": "dim"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(audit)
+
+
+def audit(
+    context: typer.Context,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    budget: Annotated[
+        Budget | None,
+        typer.Option(help="quick asks linear models, full also retrains; default the run's."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A check; may be repeated.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Does the model read the disease, or the data set? Exit status 3 if a check fails.
+
+    Looks at train and validation films, never at test; writes RUN/audit.json and, where the run is
+    evaluated, its report anew. A full audit that is killed goes on where it was.
+
+    Examples:
+
+    `covid-cxr audit runs/default`
+
+    `covid-cxr audit runs/default --budget full --only lungs-removed --only lungs-only`
+    """
+    from covid_cxr import pipeline
+
+    with show.progress(context) as progress:
+        found = pipeline.audit(
+            pipeline.RunFolder.open(run), budget=budget, only=only or (), progress=progress
+        )
+    if json:
+        show.as_json(found)
+    else:
+        summarise(found)
+        show.out.print(f"Audit: {run / 'audit.json'}", soft_wrap=True)
+        show.out.print(DISCLAIMER, style="dim")
+    if found["verdict"] == "fail":
+        raise typer.Exit(_FAILED)
+
+
+def summarise(found: dict[str, Any]) -> None:
+    """Print one line a check: its verdict and its sentence."""
+    title = (
+        f"Shortcut audit ({found['budget']}): {found['films']} films of {found['patients']} "
+        "patients, test left out"
+    )
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
+    for column in ("", "check", "what was found"):
+        table.add_column(column, no_wrap=column != "what was found")
+    for check in found["checks"]:
+        verdict = check["verdict"]
+        table.add_row(f"[{STYLES[verdict]}]{verdict}", check["title"], check["sentence"])
+    show.out.print(table)
+    show.out.print(found["summary"], style=STYLES[found["verdict"]])

@@ -1,0 +1,149 @@
+"""The command that measures: a run's test split, or a bundle on a hospital's own films."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from covid_cxr.cli import show
+from covid_cxr.cli.options import AsJson, Data, Settings, command, data_root, repeated
+from covid_cxr.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from covid_cxr.pipeline import Accepted
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(evaluate)
+
+
+def evaluate(
+    context: typer.Context,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Run folder, to open its test split.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Bundle, to measure on own films.")] = None,
+    cohort: Annotated[
+        Path | None, typer.Option(help="With --model: cohort.csv made by `cohort build`.")
+    ] = None,
+    data: Data = None,
+    out: Annotated[Path | None, typer.Option(help="With --model: folder for the report.")] = None,
+    recalibrate: Annotated[
+        bool, typer.Option("--recalibrate", help="Fit half of the patients, measure the other.")
+    ] = False,
+    share: Annotated[
+        float, typer.Option(min=0.1, max=0.9, help="With --recalibrate: share to fit to.")
+    ] = 0.5,
+    settings: Settings = None,
+    json: AsJson = False,
+) -> None:
+    """Measure, with intervals and per source: a run on its test split, or a bundle on own films.
+
+    With `--model` nothing is trained: every usable film of the cohort is predicted, and the same
+    report is written. With `--recalibrate` a new bundle with a calibration and a threshold of
+    this place is written and measured on patients that it was not fitted to.
+
+    Examples:
+
+    `covid-cxr evaluate runs/default`
+
+    `covid-cxr evaluate --model BUNDLE --cohort cohort.csv --data DATA --out here --recalibrate`
+    """
+    local = {"--model": model, "--cohort": cohort, "--out": out}
+    if run is not None:
+        given = {"--data": data, "--recalibrate": recalibrate or None, "-s": settings or None}
+        _refuse_both([name for name, value in (local | given).items() if value is not None])
+        _evaluate_run(context, run, json)
+        return
+    if model is None or cohort is None or out is None:
+        missing = next(name for name, value in local.items() if value is None)
+        raise ConfigError(
+            f"{missing} is missing: give a RUN folder, or --model, --cohort, --data and --out"
+        )
+    accepted = _accept(context, model, cohort, data, out, settings or [], recalibrate, share)
+    if json:
+        show.as_json(accepted.folder.metrics())
+    else:
+        _tell(accepted, out)
+    if accepted.refusal:
+        raise InputError(accepted.refusal)
+
+
+def _evaluate_run(context: typer.Context, run: Path, json: bool) -> None:
+    from covid_cxr import pipeline
+
+    with show.progress(context) as progress:
+        folder = pipeline.evaluate(pipeline.RunFolder.open(run), progress=progress)
+    show.summarise(folder.metrics(), run, json)
+
+
+def _accept(
+    context: typer.Context,
+    model: Path,
+    cohort: Path,
+    data: Path | None,
+    out: Path,
+    settings: Sequence[str],
+    recalibrate: bool,
+    share: float,
+) -> Accepted:
+    from covid_cxr import config as configuration
+    from covid_cxr import pipeline
+    from covid_cxr.models import bundle
+
+    words = ["evaluate", "--model", str(model), "--cohort", str(cohort), "--data", "DATA"]
+    words += ["--out", str(out), *(["--recalibrate", "--share", f"{share:g}"] * recalibrate)]
+    with show.progress(context) as progress:
+        return pipeline.accept(
+            bundle.load(model),
+            cohort,
+            data_root(data, None),
+            out,
+            settings=configuration.load(None, settings),
+            command=command(*words, *repeated(settings)),
+            recalibrate=recalibrate,
+            share=share,
+            progress=progress,
+        )
+
+
+def _refuse_both(given: Sequence[str]) -> None:
+    if given:
+        raise ConfigError(
+            f"{given[0]} is for a bundle on own films and RUN for a run on its test split; "
+            "give one of them"
+        )
+
+
+def _tell(accepted: Accepted, out: Path) -> None:
+    metrics = accepted.folder.metrics()
+    show.summarise(metrics, out, machine=False)
+    acceptance = metrics["acceptance"]
+    if acceptance["known"]:
+        show.out.print(
+            f"Left out: {acceptance['known']} films that the bundle was trained on, or whose "
+            "patients it was trained on."
+        )
+    found = acceptance.get("recalibration", {})
+    if "after" in found:
+        _tell_recalibration(found, metrics["bundle"], out)
+
+
+def _tell_recalibration(found: Mapping[str, Any], identity: str, out: Path) -> None:
+    from covid_cxr.evaluation.wording import interval
+
+    fit, after = found["fit"], found["after"]
+    show.out.print(
+        f"Recalibrated on {fit['n']} films of {fit['patients']} patients, measured on the other "
+        f"{after['n']} of {after['patients']}; before -> after:"
+    )
+    for name in ("slope", "intercept", "ece", "brier", "sensitivity", "specificity"):
+        if name in after:
+            label = {"ece": "calibration error", "brier": "Brier score"}.get(name, name)
+            was, is_now = interval(found["before"][name]), interval(after[name])
+            show.out.print(f"  {label}: {was} -> {is_now}", highlight=False)
+    show.out.print(f"New bundle {identity}: {out / 'bundle'}", soft_wrap=True, highlight=False)

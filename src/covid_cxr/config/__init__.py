@@ -1,0 +1,33 @@
+"""Every setting of a run: YAML in, validated, resolved JSON out beside the weights."""
+
+from covid_cxr.config.audit import AuditConfig, Bounds
+from covid_cxr.config.base import Strict
+from covid_cxr.config.loading import dump, load
+from covid_cxr.config.settings import (
+    AugmentConfig,
+    CohortConfig,
+    DatasetConfig,
+    EvaluationConfig,
+    ExplainConfig,
+    FilterConfig,
+    PreprocessSpec,
+    RunConfig,
+    TrainingConfig,
+)
+
+__all__ = [
+    "AuditConfig",
+    "AugmentConfig",
+    "Bounds",
+    "CohortConfig",
+    "DatasetConfig",
+    "EvaluationConfig",
+    "ExplainConfig",
+    "FilterConfig",
+    "PreprocessSpec",
+    "RunConfig",
+    "Strict",
+    "TrainingConfig",
+    "dump",
+    "load",
+]

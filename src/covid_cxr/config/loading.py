@@ -1,0 +1,80 @@
+"""A configuration file -> validated settings, and back to resolved JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from covid_cxr.config.settings import RunConfig
+from covid_cxr.errors import ConfigError
+
+
+def load(path: Path | str | None, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a YAML (or resolved JSON) file and apply `key=value` overrides.
+
+    Args:
+        path: the file; None starts from the defaults.
+        overrides: such as "model=dcnn-resnet" or "training.max_epochs=3"; values are YAML.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key or a value out of range.
+    """
+    raw = {} if path is None else _read(path)
+    for override in overrides:
+        _apply(raw, override)
+    try:
+        return RunConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path or 'settings'}: {_first_problem(error)}") from error
+
+
+def dump(config: RunConfig) -> str:
+    """Return the resolved configuration as indented JSON (which `load` reads back)."""
+    return json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+
+
+def _read(path: Path | str) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"config '{path}' cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"config '{path}' is not YAML: {reason}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(
+            f"config '{path}' holds a {type(raw).__name__}, expected key: value lines"
+        )
+    return raw
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, sep, text = override.partition("=")
+    if not sep or not key:
+        raise ConfigError(f"override '{override}' is not key=value, such as model=resnet18")
+    *parents, leaf = key.split(".")
+    node = raw
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"override '{override}': '{parent}' is a value, not a group of keys")
+    try:
+        node[leaf] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override '{override}': the value is not YAML") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{where}'; remove or rename it{more}"
+    if isinstance(problem["input"], dict):  # a rule on several keys: its message names them
+        return f"'{where}': {problem['msg']}{more}"
+    return f"'{where}' is {problem['input']!r}: {problem['msg']}{more}"

@@ -1,0 +1,66 @@
+"""Radiographs -> model input, with the lungs found where the model looks at them alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from covid_cxr import images
+from covid_cxr.config import PreprocessSpec
+from covid_cxr.images.field import field_of
+from covid_cxr.inference.lungs import LungFinder
+from covid_cxr.types import Box, FloatArray, Lungs
+
+
+class Prepared(NamedTuple):
+    """What a model is shown of a film.
+
+    Attributes:
+        image: float32 (1, S, S) in [0, 1].
+        field: the part of the film that it spans.
+        lungs: on the whole film; None where they were not found, or not looked for because the
+            model sees the whole film.
+    """
+
+    image: FloatArray
+    field: Box
+    lungs: Lungs | None
+
+
+class Preparer:
+    """Prepares films as a model's spec says; training and prediction share it.
+
+    Args:
+        spec: of the model.
+        threads: CPU threads of the lung network; None for all cores.
+        lungs: folder of the lung network; None for the one in the package.
+    """
+
+    def __init__(
+        self, spec: PreprocessSpec, threads: int | None = None, lungs: Path | None = None
+    ) -> None:
+        self.spec, self._threads, self._lungs = spec, threads, lungs
+
+    @property
+    def needs_lungs(self) -> bool:
+        """Whether the model's input depends on where the lungs are."""
+        return self.spec.lung_margin is not None
+
+    def prepare(self, films: Sequence[FloatArray]) -> list[Prepared]:
+        """Return model input of radiographs (H, W) in [0, 1], in order."""
+        lungs = self.find_lungs(films) if self.needs_lungs else [None] * len(films)
+        return [self._one(film, found) for film, found in zip(films, lungs, strict=True)]
+
+    def find_lungs(self, films: Sequence[FloatArray]) -> list[Lungs | None]:
+        """Return where the lungs lie on radiographs (H, W); None where they are not to be seen."""
+        return self._finder.find(films)
+
+    def _one(self, film: FloatArray, lungs: Lungs | None) -> Prepared:
+        image = images.preprocess(film, self.spec, lungs)
+        return Prepared(image, field_of(self.spec, lungs), lungs)
+
+    @cached_property
+    def _finder(self) -> LungFinder:
+        return LungFinder(self._lungs, threads=self._threads)

@@ -1,0 +1,163 @@
+"""The selection protocol: a recipe scored on sources and sites that it was not trained on.
+
+Every choice about the shipped recipe is made on this, and on train and validation rows alone
+(docs/research/generalisation.md). The objective is the mean of what is scored within sources and
+what is scored across them, each the mean over its comparisons and seeds.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from covid_cxr.cohort.leave_out import Task, tasks
+from covid_cxr.cohort.split import grouped_folds
+from covid_cxr.config import RunConfig
+from covid_cxr.errors import CohortError
+from covid_cxr.files import atomic_write
+from covid_cxr.metrics import clustered_auroc
+from covid_cxr.training.datamodule import Part
+from covid_cxr.training.films import labels_of
+from covid_cxr.training.run import features_of, films_of, score, trained_on
+from covid_cxr.types import COVID, Progress
+
+SCORES, RESULT = "generalise-scores.csv", "generalise.json"
+_STOPPING = 10  # a tenth of the patients is set aside to stop on
+_AP = ("AP", "AP Supine")
+
+
+def generalise(
+    config: RunConfig,
+    cohort: pd.DataFrame,
+    data_root: Path,
+    out: Path,
+    *,
+    seeds: int,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train the recipe for every left-out task and seed, and score it.
+
+    Writes `generalise-scores.csv` (a row a film, task and seed) and `generalise.json` to `out`;
+    trainings that are done are not repeated. A recipe without chance (the linear method) is
+    trained once, whatever the seeds.
+
+    Returns:
+        `objective`, and `comparisons`: name -> kind, n, events, auroc {value, low, high}, the same
+        within AP and PA films, and of the view alone.
+
+    Raises:
+        CohortError: no source or site can be left out.
+    """
+    seen = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
+    films = films_of(config, seen, data_root, out, progress)
+    part = Part(
+        films,
+        labels_of(seen, config.task),
+        np.arange(0),
+        np.arange(0),
+        seen["source"].to_numpy(str),
+        features_of(config, films, progress),
+    )
+    bench = _Bench(seen, part, out, progress)
+    runs = range(1 if config.training.method == "linear" else seeds)
+    parts = [
+        bench.scores(config.model_copy(update={"seed": config.seed + run}), task)
+        for run in runs
+        for task in tasks(seen)
+    ]
+    scores = pd.concat(parts, ignore_index=True)
+    atomic_write(out / SCORES, scores.to_csv(index=False, lineterminator="\n"))
+    result = measured(scores, seen)
+    atomic_write(out / RESULT, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    return result
+
+
+def measured(scores: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
+    """Return the protocol's numbers from its scores.
+
+    Args:
+        scores: `image_id, task, kind, seed, score`.
+        rows: of the cohort.
+    """
+    table = scores.merge(rows, on="image_id", validate="many_to_one")
+    found = {str(name): _comparison(each) for name, each in table.groupby("task", sort=False)}
+    kinds: dict[str, list[float]] = {}
+    for each in found.values():
+        kinds.setdefault(each["kind"], []).append(each["auroc"]["value"])
+    means = {kind: float(np.mean(values)) for kind, values in kinds.items()}
+    return {"objective": float(np.mean(list(means.values()))), **means, "comparisons": found}
+
+
+def _comparison(table: pd.DataFrame) -> dict[str, Any]:
+    first = table.drop_duplicates("image_id")
+    mean = table.groupby("image_id", sort=False)["score"].mean().reindex(first["image_id"])
+    ap, pa = first["view"].isin(_AP).to_numpy(), (first["view"] == "PA").to_numpy()
+    seeds = [_auroc(each, each["score"])["value"] for _, each in table.groupby("seed")]
+    answer: dict[str, Any] = {
+        "kind": str(first["kind"].iloc[0]),
+        "n": len(first),
+        "events": int((first["finding"] == COVID).sum()),
+        "auroc": {**_auroc(first, mean), "seeds": seeds},
+        "view_alone": _auroc(first[ap | pa], pd.Series(ap[ap | pa].astype(float))),
+    }
+    for name, chosen in (("within_ap", ap), ("within_pa", pa)):
+        answer[name] = _auroc(first[chosen], mean[chosen])
+    return answer
+
+
+def _auroc(rows: pd.DataFrame, scores: pd.Series) -> dict[str, float | None]:
+    events = (rows["finding"] == COVID).to_numpy()
+    if events.all() or not events.any():
+        return {"value": None, "low": None, "high": None}
+    found = clustered_auroc(events, scores.to_numpy(), rows["patient_id"].to_numpy(str))
+    return {name: None if np.isnan(end) else float(end) for name, end in found._asdict().items()}
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What every training of the protocol shares."""
+
+    seen: pd.DataFrame
+    part: Part
+    out: Path
+    progress: Progress | None
+
+    def scores(self, config: RunConfig, task: Task) -> pd.DataFrame:
+        """Return one training's scores: log-odds of COVID-19, comparable over parts of a task."""
+        name = f"{task.name}-{task.part}-{config.seed}".replace(" ", "-").replace("/", "-")
+        folder = self.out / "generalise"
+        done = folder / f"{name}.csv"
+        if done.exists():
+            return pd.read_csv(done)
+        train, stop = _stopping(self.seen, np.flatnonzero(task.train), config.seed)
+        own = replace(self.part, train=train, val=stop)
+        trained = trained_on(config, own, folder / name, self.progress, name)
+        rows = np.flatnonzero(task.scored)
+        table = pd.DataFrame(
+            {
+                "image_id": self.seen["image_id"].to_numpy(str)[rows],
+                "task": task.name,
+                "kind": task.kind,
+                "seed": config.seed,
+                "score": score(trained, own, rows),
+            }
+        )
+        atomic_write(done, table.to_csv(index=False, lineterminator="\n"))
+        return table
+
+
+def _stopping(
+    seen: pd.DataFrame, rows: NDArray[np.int64], seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Set a tenth of the patients of the training rows aside."""
+    try:
+        fold = grouped_folds(seen.iloc[rows], _STOPPING, seed).to_numpy()
+    except CohortError as error:
+        raise CohortError(f"too few patients to train on without a source: {error}") from error
+    return rows[fold > 0], rows[fold == 0]
