@@ -111,13 +111,16 @@ def _pooled(material: Material, scored: _Scored) -> Finding:
         f"{scored.who} reaches AUROC {told(found['pooled'])} over all films and "
         f"{told(found['within'])} among films of the same {kind}: {_difference(lost.value, bound)}."
     )
+    if np.isnan(lost.value):
+        sentence = (
+            f"{scored.who} reaches AUROC {told(found['pooled'])} over all films, and no {kind} "
+            "holds both classes: nothing shows that it does more than tell them apart."
+        )
     details = {"pooled": found["pooled"], "within": found["within"], "films": len(scored.rows)}
     return held(f"pooled over within, {scored.name}", lost, bound, sentence, details=details)
 
 
 def _difference(lost: float, bound: float) -> str:
-    if np.isnan(lost):
-        return "no origin holds both classes, so that the two cannot be compared"
     if lost > bound:
         return "much of the first number is telling hospitals apart"
     return "it is not much lower"

@@ -97,7 +97,7 @@ def _cascaded(material: Material, method: str) -> Finding:
     last = stages["all"]
     found = Interval(means["all"], min(last), max(last))
     bound = material.settings.bounds.likeness
-    meaning = "does not depend" if found.value > bound else "depends"
+    meaning = "may not depend" if found.value > bound else "depends"
     sentence = (
         f"With every layer random, maps of {len(chosen)} films keep a rank correlation of "
         f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f}) with the true ones: what they "

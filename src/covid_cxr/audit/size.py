@@ -39,6 +39,8 @@ def _width(material: Material) -> Finding:
     sentence = (
         f"The interval of the AUROC {where}, {told(area)}, is {width.value:.2f} wide: {enough}."
     )
+    if math.isnan(width.value):
+        sentence = f"There is no AUROC {where}: none of them holds both classes."
     return held("width", width, bound, sentence, details={"auroc": area}, most="warn")
 
 
