@@ -1,13 +1,14 @@
 """CLAIM 2024 and TRIPOD+AI: every item once and in order; answers from the run or left open."""
 
 import re
+from typing import get_args
 
 import joined_tables as made
 import pandas as pd
 import pytest
 
 from covid_cxr.cohort.account import account
-from covid_cxr.config import EvaluationConfig, RunConfig
+from covid_cxr.config import EvaluationConfig, PreprocessSpec, RunConfig, TrainingConfig
 from covid_cxr.evaluation import checklists, evaluate, join
 from covid_cxr.evaluation.checklists import AUTHOR, fill, markdown
 from covid_cxr.evaluation.checklists.fill import ANSWERS
@@ -162,3 +163,35 @@ def test_every_answer_is_asked_for():
         sections = yaml.safe_load(text)["sections"]
         asked |= {e["answer"] for s in sections for e in s["entries"] if "answer" in e}
     assert asked == set(ANSWERS)
+
+
+def _choices(setting: str) -> tuple[str, ...]:
+    return get_args(TrainingConfig.model_fields[setting].annotation)
+
+
+@pytest.mark.parametrize("method", _choices("method"))
+@pytest.mark.parametrize("imbalance", _choices("imbalance"))
+def test_every_way_to_train_has_words(method: str, imbalance: str) -> None:
+    training = TrainingConfig.model_validate({"method": method, "imbalance": imbalance})
+    config = RunConfig(training=training).model_dump(mode="json")
+    filled = checklists.fill(
+        checklists.Facts({"model": "resnet18", "classes": ["a", "b"], "splits": {}}, config)
+    )
+    told = " ".join(
+        entry.answer or "" for each in filled for part in each.sections for entry in part.entries
+    )
+    assert ("least squares" in told) == (method == "linear")
+    assert ("epochs" in told) == (method == "gradient")
+    assert imbalance in told
+
+
+def test_a_recipe_of_the_lungs_is_told() -> None:
+    preprocess = PreprocessSpec(lung_margin=0.06, equalise=True)
+    config = RunConfig(preprocess=preprocess).model_dump(mode="json")
+    for facts, expected in (
+        (checklists.Facts({"splits": {}}, config), True),
+        (checklists.Facts({"splits": {}}, RunConfig().model_dump(mode="json")), False),
+    ):
+        told = str(checklists.fill(facts))
+        assert ("cut to the lungs and 6% of their extent around" in told) == expected
+        assert ("contrast equalised tile by tile" in told) == expected

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from covid_cxr.evaluation.checklists.data import Answer
 from covid_cxr.evaluation.checklists.facts import Facts
 from covid_cxr.evaluation.wording import interval
 from covid_cxr.types import DISCLAIMER
 
 # Of the architectures of `covid_cxr.models.zoo`; what a plugin begins with it must say itself.
-_IMAGENET = {"efficientnet-lite0", "efficientnet-lite0-stride16"}
+_IMAGENET = {"efficientnet-lite0", "efficientnet-lite0-mirrored", "efficientnet-lite0-stride16"}
 _RANDOM = {"dcnn-resnet", "resnet18", "resnet50", "densenet121"}
 _IMBALANCE = {
     "class-weights": "The loss weighs classes by their inverse frequency",
+    "within-sources": "Sources of both classes weigh half, classes the same in either half",
     "oversample": "Rarer classes are drawn more often",
     "focal": "Focal loss",
     "none": "No method against class imbalance",
@@ -56,6 +60,7 @@ def _preprocessing(facts: Facts) -> str | None:
     said = [
         f"Each film is decoded to grey, brought to {spec['size']} x {spec['size']} pixels",
         "burnt-in markers painted over" if spec["remove_markers"] else "markers left as they are",
+        *_of_the_lungs(spec),
         "each shifted and scaled to mean 0.5 and deviation 0.2"
         if spec["standardise"]
         else "intensities not standardised",
@@ -63,6 +68,13 @@ def _preprocessing(facts: Facts) -> str | None:
         "same for all groups",
     ]
     return "; ".join(said) + "."
+
+
+def _of_the_lungs(spec: Mapping[str, Any]) -> list[str]:
+    """Return what is done to show a model the lungs, where it is."""
+    margin = spec.get("lung_margin")
+    cut = [] if margin is None else [f"cut to the lungs and {margin:.0%} of their extent around"]
+    return cut + ["contrast equalised tile by tile"] * bool(spec.get("equalise"))
 
 
 def _model(facts: Facts) -> str | None:
@@ -99,6 +111,12 @@ def _training(facts: Facts) -> str | None:
     settings, changes = facts.setting("training"), facts.setting("augment")
     if settings is None or changes is None:
         return None
+    if settings["method"] == "linear":
+        return (
+            "The last layer alone, by regularised least squares on features that stay as they "
+            f"are: penalty {settings['penalty']:g}, no augmentation, no chance; imbalance "
+            f"{settings['imbalance']}."
+        )
     used = [f"{name} {value:g}" for name, value in changes.items() if value]
     rate = settings["learning_rate"]
     return (
@@ -115,6 +133,8 @@ def _selection(facts: Facts) -> str | None:
     settings = facts.setting("training")
     if settings is None:
         return None
+    if settings["method"] == "linear":
+        return f"None: the fit has one solution. {_opened(facts)}"
     seeds = f", and of {settings['runs']} seeds the best" if settings["runs"] > 1 else ""
     return (
         f"The epoch with the least validation loss{seeds}, stopping after {settings['patience']} "
