@@ -9,7 +9,6 @@ killed training goes on where it was.
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,10 +20,6 @@ from covid_cxr.cohort.split import components, grouped_folds
 from covid_cxr.config import AuditConfig, PreprocessSpec, RunConfig
 from covid_cxr.files import atomic_write, sha256_of
 from covid_cxr.metrics.scores import Array
-from covid_cxr.types import FloatArray
-
-if TYPE_CHECKING:
-    from covid_cxr.models.zoo.classifier import Classifier
 
 FOLDER = "audit"
 _TENTHS = 10
@@ -97,7 +92,7 @@ def _train(
     tenth: NDArray[np.int64],
 ) -> Array:
     from covid_cxr.training.datamodule import Part
-    from covid_cxr.training.experiment import fit
+    from covid_cxr.training.run import features_of, score, trained_on
 
     out = material.run / FOLDER / _key(material, config, view)
     films = _films(material, view, rows, config.preprocess)
@@ -106,10 +101,13 @@ def _train(
         material.events[rows].astype(np.int64),
         np.flatnonzero(~np.isin(tenth, (*_SCORED, _STOPPING))),
         np.flatnonzero(tenth == _STOPPING),
+        material.rows["source"].to_numpy(str)[rows],
+        features_of(config, films, None),
     )
-    trained = fit(config, part, out, material.progress, f"audit: training on {view}")
-    scores = _answers(trained.network, films[np.isin(tenth, _SCORED)])
-    shutil.rmtree(out)
+    trained = trained_on(config, part, out, material.progress, f"audit: training on {view}")
+    scores = score(trained, part, np.flatnonzero(np.isin(tenth, _SCORED)))
+    if out.exists():  # a recipe in closed form leaves nothing to go on with
+        shutil.rmtree(out)
     return scores
 
 
@@ -125,16 +123,3 @@ def _films(
         for place, film in enumerate(shown, start=start):
             films[place] = images.preprocess(film[0], smaller)
     return films
-
-
-def _answers(network: Classifier, films: NDArray[np.float16]) -> Array:
-    """Return each film's log-odds of COVID-19."""
-    import torch
-
-    found: list[FloatArray] = []
-    with torch.inference_mode():
-        for start in range(0, len(films), _BATCH):
-            batch = torch.from_numpy(films[start : start + _BATCH].astype(np.float32))
-            logits = network(batch).logits.float().numpy()
-            found.append(logits[:, -1] - logits[:, 0])
-    return np.concatenate(found).astype(np.float64)

@@ -33,7 +33,8 @@ class How:
         method: a name in `covid_cxr.explain.EXPLAINERS`.
         options: samples, seed and regions.
         style: palette, opacity and lines.
-        least_fidelity: a map of less is not drawn; its row says so.
+        least_fidelity: a map of less is not drawn; its row says so, and the class activation map
+            is drawn instead where the model has an exact one.
         flip: also look for the smallest set of regions without which the call would be another.
         sheet: also draw contact sheets of all films.
         known: finds a film of the training by its id, to draw those that a film looks like; None
@@ -77,11 +78,15 @@ def explained(
         seen = predictor.explain_input(film.prepared, label, how.method, how.options, lungs=lungs)
     except InputError as error:
         return _without(prediction, film, f"no explanation: {error}", started)
+    if seen.fidelity is not None and seen.fidelity < how.least_fidelity:
+        told = f"fidelity {seen.fidelity:.2f} of {how.method} is below {how.least_fidelity:g}"
+        if not predictor.bundle.manifest.has_cam:
+            return _without(prediction, film, f"no explanation: {told}", started)
+        # Exact and free, so that nobody is left without a picture of why.
+        prediction = _remarked(prediction, f"{told}: class activation map drawn instead")
+        seen = predictor.explain_input(film.prepared, label, "cam", how.options, lungs=lungs)
     found = with_lungs(on_film(seen, film.prepared.field), lungs)
     prediction = replace(prediction, explanation_fidelity=found.fidelity)
-    if found.fidelity is not None and found.fidelity < how.least_fidelity:
-        told = f"no explanation: fidelity {found.fidelity:.2f} is below {how.least_fidelity:g}"
-        return _without(prediction, film, told, started)
     beside = replace(facts(prediction), more=_more(predictor, film, seen, how, lungs))
     picture = save(stem, film.radiograph.pixels, found, beside, how.style)
     if how.known:
@@ -98,8 +103,12 @@ def _without(
     prediction: Prediction, film: Answered, why: str, started: float
 ) -> tuple[Prediction, Tile]:
     seconds = prediction.seconds + time.perf_counter() - started
-    told = replace(prediction, flags=(*prediction.flags, why), seconds=seconds)
+    told = replace(_remarked(prediction, why), seconds=seconds)
     return told, Tile(film.radiograph.pixels, None, facts(told), told.predicted_class)
+
+
+def _remarked(prediction: Prediction, remark: str) -> Prediction:
+    return replace(prediction, flags=(*prediction.flags, remark))
 
 
 def _more(
