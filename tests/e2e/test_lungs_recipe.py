@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from covid_cxr import pipeline
-from covid_cxr.cohort import build
+from covid_cxr.cohort import build, leave_out
 from covid_cxr.config import PreprocessSpec, RunConfig, TrainingConfig
 from covid_cxr.errors import BundleError
 from covid_cxr.images.field import cut, field_of
@@ -18,6 +19,7 @@ from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import predict_to
 from covid_cxr.inference.explaining import How
 from covid_cxr.models import bundle
+from covid_cxr.training import generalise
 from covid_cxr.training.films import preprocess_all
 
 pytestmark = pytest.mark.slow
@@ -95,3 +97,27 @@ def test_a_batch_is_explained_with_its_flip_set(run: Path, phantoms: Path, tmp_p
     assert alone.probabilities["covid-19"] == pytest.approx(
         found[0].probabilities["covid-19"], abs=1e-4
     )
+
+
+def test_the_protocol_scores_every_left_out_site_and_trains_none_twice(
+    config: RunConfig, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leave_out, "LEAST", 3)
+    monkeypatch.setattr(leave_out, "_LARGE", 2)
+    folder = pipeline.RunFolder.create(tmp_path, config, phantoms, "covid-cxr train lungs.yaml")
+    cohort = build.build(phantoms, config.cohort, config.seed).cohort
+    folder.put_cohort(cohort)
+    found = pipeline.generalise(folder, 2)
+    (name,) = found["comparisons"]
+    assert name == "within phantoms"
+    scores = pd.read_csv(tmp_path / generalise.SCORES)
+    seen = cohort[cohort["split"].isin(("train", "val"))]
+    assert sorted(scores["image_id"]) == sorted(seen["image_id"])  # each once: no chance in it
+    assert found["objective"] == found["comparisons"][name]["auroc"]["value"]
+    assert not (tmp_path / "training" / "films.npy").exists()
+
+    def never(*_: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(generalise, "trained_on", never)
+    assert pipeline.generalise(folder, 2) == found

@@ -22,6 +22,8 @@ from covid_cxr.types import COVID
 
 # Fewer patients of either kind say nothing.
 LEAST = 15
+# A site with so many films of its rarer kind is left out by itself.
+_LARGE = 5
 
 Mask = NDArray[np.bool_]
 
@@ -83,7 +85,7 @@ def _site_folds(rows: pd.DataFrame) -> pd.Series:
         rows.assign(covid=rows["finding"] == COVID).groupby("site")["covid"].agg(["sum", "size"])
     )
     rarer = np.minimum(counts["sum"], counts["size"] - counts["sum"])
-    large = set(rarer.index[rarer >= 5])
+    large = set(rarer.index[rarer >= _LARGE])
     return rows["site"].where(rows["site"].isin(large), "other sites")
 
 

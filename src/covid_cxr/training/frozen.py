@@ -18,7 +18,6 @@ from covid_cxr.models.zoo.classifier import Classifier
 from covid_cxr.training.export import graph_bytes
 from covid_cxr.types import FloatArray
 
-SIZE = 1280
 _MODEL = "efficientnet-lite0"
 _BATCH = 16
 
@@ -63,11 +62,6 @@ class FrozenNetwork:
             if progress:
                 progress(start + len(batch), len(films))
         return found
-
-
-def frozen_features(films: FloatArray, threads: int | None = None) -> FloatArray:
-    """Return float32 (N, 1280) of films (N, 1, S, S) in [0, 1]; see `FrozenNetwork`."""
-    return FrozenNetwork(films.shape[-1], threads).features(films)
 
 
 class _Features(nn.Module):

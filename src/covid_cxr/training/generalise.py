@@ -8,6 +8,7 @@ what is scored across them, each the mean over its comparisons and seeds.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from covid_cxr.files import atomic_write
 from covid_cxr.metrics import clustered_auroc
 from covid_cxr.training.datamodule import Part
 from covid_cxr.training.films import labels_of
-from covid_cxr.training.run import features_of, films_of, score, trained_on
+from covid_cxr.training.run import clean, features_of, films_of, score, trained_on
 from covid_cxr.types import COVID, Progress
 
 SCORES, RESULT = "generalise-scores.csv", "generalise.json"
@@ -74,6 +75,7 @@ def generalise(
     scores = pd.concat(parts, ignore_index=True)
     atomic_write(out / SCORES, scores.to_csv(index=False, lineterminator="\n"))
     result = measured(scores, seen)
+    clean(out)
     atomic_write(out / RESULT, json.dumps(result, indent=2, allow_nan=False) + "\n")
     return result
 
@@ -149,6 +151,7 @@ class _Bench:
             }
         )
         atomic_write(done, table.to_csv(index=False, lineterminator="\n"))
+        shutil.rmtree(folder / name, ignore_errors=True)  # nothing in it is asked for again
         return table
 
 

@@ -64,7 +64,7 @@ def train(
     made = remember(made, films, seen)
     val = predict_cohort(Predictor(made), seen.iloc[part.val]["path"], data_root, steps)
     atomic_write(out / "predictions-val.csv", table(val, made.manifest.classes))
-    _clean(out)
+    clean(out)
     return made
 
 
@@ -130,11 +130,11 @@ def out_of_fold(
             rows, steps = seen.iloc[left_out.nonzero()[0]], _named(progress, f"predicting {note}")
             found = predict_cohort(Predictor(made), rows["path"], data_root, steps)
             atomic_write(folder / "predictions.csv", table(found, made.manifest.classes))
-            _clean(folder)
+            clean(folder)
         answers.append(pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False))
     path = out / "predictions-oof.csv"
     atomic_write(path, pd.concat(answers).to_csv(index=False, lineterminator="\n"))
-    _clean(out)
+    clean(out)
     return path
 
 
@@ -193,7 +193,8 @@ def _bundle(
     note: str = "training",
 ) -> Bundle:
     trained = trained_on(config, part, out / "training", progress, note)
-    log.info("%s: best epoch %d, validation loss %.4f", note, trained.epoch, trained.val_loss)
+    epoch = f"best epoch {trained.epoch}, " if trained.epoch else ""
+    log.info("%s: %svalidation loss %.4f", note, epoch, trained.val_loss)
     rows = seen.iloc[np.concatenate([part.train, part.val])]
     seeded = config.model_copy(update={"seed": trained.seed})
     draft = export(trained.network, seeded, rows, out / "bundle", command)
@@ -207,7 +208,7 @@ def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] |
     return partial(progress, what) if progress else None
 
 
-def _clean(out: Path) -> None:
+def clean(out: Path) -> None:
     """Remove what only a killed training needs: cached films and checkpoints."""
     (out / "training" / "films.npy").unlink(missing_ok=True)
     for checkpoint in (out / "training").rglob("*.ckpt"):
