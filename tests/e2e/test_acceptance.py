@@ -257,6 +257,7 @@ def test_too_few_patients_are_measured_but_not_fitted_to(
         (["--model", "m"], "--cohort is missing"),
         (["--model", "m", "--cohort", "c"], "--out is missing"),
         (["run", "--model", "m"], "--model is for a bundle on own films"),
+        (["run", "--prevalence", "x"], "--prevalence"),
         (["run", "--recalibrate"], "--recalibrate is for a bundle on own films"),
         (["--model", "m", "--cohort", "c", "--out", "o"], "'m' is no bundle"),
         (["--model", "m", "--cohort", "c", "--out", "o", "--share", "1"], "share"),
@@ -274,6 +275,49 @@ def test_wrong_words_are_one_line(
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_another_prevalence_changes_the_report_alone(
+    tiny_run: Path, hospital: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, cohort = hospital
+    words = ["evaluate", "--model", tiny_run / "bundle", "--cohort", cohort, "--data", root]
+    words += ["-s", *FEW_DRAWS, "--out"]
+    assert cli.run([*map(str, [*words, tmp_path / "bad", "--prevalence", "1.5"])]) == 2
+    err = capsys.readouterr().err
+    assert "--prevalence is 1.5, expected a share over 0 and under 1" in err
+    assert err.count("\n") == 1 and not (tmp_path / "bad").exists()
+    assert cli.run([*map(str, [*words, tmp_path / "a"])]) == 0
+    assert cli.run([*map(str, [*words, tmp_path / "b", "--prevalence", "0.05"])]) == 0
+    for name in ("bundle/manifest.json", "bundle/model.onnx"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    answers = [pd.read_csv(tmp_path / run / "predictions-external.csv") for run in "ab"]
+    assert answers[0].drop(columns="seconds").equals(answers[1].drop(columns="seconds"))
+    numbers = [metrics_of(tmp_path / run)["splits"]["external"] for run in "ab"]
+    assert "at_prevalence" not in numbers[0] and numbers[0]["pooled"] == numbers[1]["pooled"]
+    found = numbers[1]["at_prevalence"]
+    val = schema.load(tiny_run / "cohort.csv").query("split == 'val'")["finding"]
+    assert found["fitted"] == pytest.approx((val == "covid-19").mean(), abs=1e-6)
+    assert "Where 5 % have COVID-19" in (tmp_path / "b" / "report.html").read_text()
+    command = json.loads((tmp_path / "b" / "environment.json").read_text())["command"]
+    assert "--prevalence 0.05" in command
+
+
+def test_a_recalibrated_bundle_moves_from_the_share_it_was_fitted_to(
+    accepted: Path, hospital: tuple[Path, Path], tmp_path: Path
+) -> None:
+    root, cohort = hospital
+    made = bundle.load(accepted / "bundle")
+    other = schema.load(cohort)
+    other["sha256"] = other["sha256"].str[::-1]  # else all are known to the bundle
+    schema.save(other, tmp_path / "cohort.csv")
+    settings = configuration.load(None, FEW_DRAWS)
+    options = {"settings": settings, "command": "c", "prevalence": 0.1}
+    found = accept(made, tmp_path / "cohort.csv", root, tmp_path / "out", **options)
+    fitted = made.manifest.recalibrated_on
+    ill = sum(source.findings.get("covid-19", 0) for source in fitted)
+    told = metrics_of(found.folder.path)["splits"]["external"]["at_prevalence"]
+    assert told["fitted"] == pytest.approx(ill / sum(s.images for s in fitted), abs=1e-6)
 
 
 def test_a_used_folder_is_refused(accepted: Path, tiny_run: Path, hospital: tuple) -> None:

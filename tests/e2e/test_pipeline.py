@@ -157,11 +157,46 @@ def test_out_of_fold_answers_every_training_row_once(
     )
     assert rows["model"].nunique() == 2
     assert metrics_of(tmp_path)["out_of_fold"]["n"] == len(rows)
+    sets = metrics_of(tmp_path)["out_of_fold"]["conformal"]
+    assert sets["parts"] == 2 and sets["levels"][0]["pooled"]["n"] == len(rows)
     # all images of a patient are left out of the same model
     models = rows.set_index("file")["model"]
     linked = cohort[cohort["path"].isin(rows["file"])]
     assert (linked.groupby("patient_id")["path"].agg(lambda p: models[p].nunique()) == 1).all()
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_another_prevalence_is_an_opening_on_record_and_nothing_else(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    before = {
+        name: (run / name).read_bytes()
+        for name in ("bundle/model.onnx", "predictions-val.csv", "cohort.csv", "config.json")
+    }
+    folder = pipeline.RunFolder.open(run)
+    opened = metrics_of(run)["openings_of_test"]
+    with pytest.raises(ConfigError, match="--prevalence is 0, expected"):
+        pipeline.evaluate(folder, prevalence=0.0)
+    assert metrics_of(run)["openings_of_test"] == opened
+    identity = folder.bundle().id
+    pipeline.evaluate(folder, prevalence=0.02)
+    metrics = metrics_of(run)
+    assert metrics["openings_of_test"][:-1] == opened
+    assert metrics["openings_of_test"][-1]["prevalence"] == 0.02
+    assert folder.bundle().id == identity
+    scores = "probability_covid-19"
+    test = pd.read_csv(run / "predictions-test.csv")[scores]
+    assert test.equals(pd.read_csv(tiny_run / "predictions-test.csv")[scores])
+    for name in ("bundle/model.onnx", "cohort.csv", "config.json"):
+        assert (run / name).read_bytes() == before[name]
+    found = metrics["splits"]["test"]["at_prevalence"]
+    val = folder.cohort().query("split == 'val'")["finding"]
+    assert found["fitted"] == pytest.approx((val == "covid-19").mean(), abs=1e-6)
+    columns = [at["prevalence"] for at in metrics["splits"]["test"]["thresholds"][0]["at"]]
+    assert columns == [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
+    pipeline.evaluate(folder)
+    assert "at_prevalence" not in metrics_of(run)["splits"]["test"]
 
 
 def test_a_bundle_is_never_measured_on_another_split(tiny_run: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from covid_cxr.cohort.schema import COLUMNS
 from covid_cxr.config import EvaluationConfig, RunConfig
-from covid_cxr.evaluation import evaluate, join, write_report
+from covid_cxr.evaluation import Place, conformal, evaluate, join, write_report
 from covid_cxr.types import CLASSES, class_of
 
 CHROMIUM = next(
@@ -123,16 +123,25 @@ def make_run(run: Path, task):
     answers.to_csv(run / "predictions-test.csv", index=False)
     prevalence = people["finding"].map(lambda f: class_of(f, task)).value_counts(normalize=True)
     settings = RunConfig(task=task, evaluation=EvaluationConfig(bootstrap=200))
-    measured = evaluate(
-        join(answers, test),
-        task=task,
-        threshold=0.5,
-        prevalence=prevalence.to_dict(),
-        config=settings.evaluation,
-        seed=1,
-    )
+    options = {
+        "task": task,
+        "threshold": 0.5,
+        "prevalence": prevalence.to_dict(),
+        "config": settings.evaluation,
+        "seed": 1,
+    }
+    measured = evaluate(join(answers, test), place=Place(0.003, 0.4), **options)
+    train = people[people["split"] == "train"]
+    folds = join(predictions(rng, train, task), train)
+    fold = evaluate(folds, **options) | {"folds": 5}
+    fold["conformal"] = conformal(folds, people, task, parts=5, draws=200, seed=1)
     metrics = {"task": task, "classes": CLASSES[task], "model": "resnet18", "bundle": "ab" * 32}
-    metrics |= {"threshold": 0.5, "temperature": 1.0, "splits": {"test": measured}}
+    metrics |= {
+        "threshold": 0.5,
+        "temperature": 1.0,
+        "splits": {"test": measured},
+        "out_of_fold": fold,
+    }
     metrics |= {"command": "covid-cxr run configs/default.yaml --data DATA --out runs/" + 60 * "x"}
     (run / "metrics.json").write_text(json.dumps(metrics))
     (run / "config.json").write_text(settings.model_dump_json())

@@ -64,7 +64,7 @@ def test_every_group_is_measured_and_small_ones_are_marked():
     alone = measure(join(made.predictions(rows)[women.to_numpy()], rows[women]))
     assert found["per_sex"]["F"]["auroc"] == alone["pooled"]["auroc"]
     assert not found["per_source"]["mila"]["small"]
-    assert set(found["within"]) == {"per_source", "per_site"}
+    assert set(found["within"]) == {"per_source", "per_site", "per_view"}
     json.dumps(found, allow_nan=False)
 
 

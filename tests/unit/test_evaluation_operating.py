@@ -1,5 +1,7 @@
 """Calibration, thresholds, decision curve and scores within groups, against numbers by hand."""
 
+import dataclasses
+
 import joined_tables as made
 import numpy as np
 import pytest
@@ -106,3 +108,32 @@ def test_one_class_or_one_group_has_none():
     assert operating.within(TRUE, np.array(["a"] * 8, dtype=object), **CHANCE) is None
     apart = np.array(["a" if event else "b" for event in TRUE.events], dtype=object)
     assert operating.within(TRUE, apart, **CHANCE) is None
+
+
+def test_calibration_is_told_source_by_source():
+    """On the whole the forecasts come true; one source's are too high, the other's too low."""
+    events = [1, 0, 0, 0] * 5 + [1, 1, 1, 0] * 5
+    chosen = answered(events, [0.5] * 40)
+    low_high = np.array(["a"] * 20 + ["b"] * 20, dtype=object)
+    two = dataclasses.replace(chosen, sources=low_high)
+    found = operating.calibration_by_source(two, **CHANCE)
+    assert set(found) == {"a", "b"}
+    assert operating.calibration(two, **CHANCE)["intercept"]["value"] == pytest.approx(0, abs=1e-6)
+    # shares of 1 / 4 and 3 / 4 where an even chance was forecast
+    assert found["a"]["intercept"]["value"] == pytest.approx(-np.log(3), abs=1e-5)
+    assert found["b"]["intercept"]["value"] == pytest.approx(np.log(3), abs=1e-5)
+    assert found["a"]["ece"]["value"] == pytest.approx(
+        (0.25**2 - 0.25 * 0.75 / 19) ** 0.5, abs=1e-6
+    )
+    assert (found["a"]["n"], found["a"]["events"], found["a"]["patients"]) == (20, 5, 20)
+    assert operating.calibration_by_source(chosen, **CHANCE) == {}
+    apart = dataclasses.replace(chosen, sources=np.where(chosen.events, "a", "b").astype(object))
+    assert operating.calibration_by_source(apart, **CHANCE) == {}
+
+
+def test_a_prevalence_of_ones_own_is_another_column():
+    rows = operating.thresholds(TRUE, 0.6, prevalences=(0.003, 0.5), **CHANCE)
+    assert [at["prevalence"] for at in rows[0]["at"]] == [0.003, 0.5]
+    assert rows[0]["at"][0]["ppv"]["value"] == pytest.approx(
+        0.003 * 0.75 / (0.003 * 0.75 + 0.997 * 0.25), abs=1e-6
+    )

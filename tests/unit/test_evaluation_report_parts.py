@@ -6,9 +6,9 @@ import re
 import joined_tables as made
 import pytest
 
-from covid_cxr.config import RunConfig
+from covid_cxr.config import EvaluationConfig, RunConfig
 from covid_cxr.errors import InputError
-from covid_cxr.evaluation import write_report
+from covid_cxr.evaluation import Place, conformal, evaluate, join, wording, write_report
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,81 @@ def test_local_acceptance_says_what_it_is(run, metrics):
     record["refused"] = "too few films"
     (run / "metrics.json").write_text(json.dumps(found))
     assert "It was not recalibrated: too few films." in write_report(run).read_text()
+
+
+def test_a_place_with_another_share_of_covid_has_its_section(run, metrics):
+    text = write_report(run).read_text()
+    assert 'id="prevalence"' not in text and "asked for" not in text
+    test = made.awkward().query("split == 'test'")
+    place = Place(0.003, 0.5)
+    measured = evaluate(
+        join(made.predictions(test), test),
+        task="binary",
+        threshold=0.5,
+        prevalence=made.prevalence(test),
+        config=EvaluationConfig(bootstrap=100),
+        seed=1,
+        place=place,
+    )
+    (run / "metrics.json").write_text(json.dumps(metrics | {"splits": {"test": measured}}))
+    text = write_report(run).read_text()
+    assert '<h2 id="prevalence">Where 0.3 % have COVID-19</h2>' in text
+    assert text.count('<span class="sub">asked for</span>') == 1
+    assert "calibrated to films of which 50 % do" in text
+    found = measured["at_prevalence"]
+    assert f'<td class="n">{found["per_1000"]["false_positives"]["value"]:.1f}<' in text
+    for key in ("ppv", "npv"):
+        assert f'<td class="n">{wording.number(found[key]["value"])}<' in text
+    for each in found["shown"]:
+        assert f'</th><td class="n">{wording.number(each["there"])}</td>' in text
+    assert "spectrum" in text and "the same films are called" in text
+
+
+def test_conformal_sets_stand_with_what_is_not_promised(run, metrics):
+    people = made.cohort(200, split="train")
+    people.loc[people["source"] == "nih", "finding"] = "normal"
+    options = {"parts": 4, "draws": 100, "seed": 1}
+    found = conformal(join(made.predictions(people), people), people, "binary", **options)
+    fold = metrics["splits"]["test"] | {"folds": 4, "conformal": found}
+    (run / "metrics.json").write_text(json.dumps(metrics | {"out_of_fold": fold}))
+    text = write_report(run).read_text()
+    assert "the other 3 of 4 parts" in text and "<strong>not</strong> promised" in text
+    assert text.count("<h4>Promised:") == 2
+    assert "covid-19 is always in the set: too few films" not in text
+    least = found["levels"][0]["least"]
+    assert f"films of {least['source']} would be covered in" in text
+    for at in found["levels"]:
+        for block in (at["pooled"], *at["per_source"].values(), *at["left_out"].values()):
+            for each in block["classes"].values():
+                assert f'<td class="n">{wording.number(each["coverage"]["value"])}<' in text
+    assert ">always in the set</span>" in text  # nih alone cannot say where COVID-19 lies
+
+
+def test_views_and_calibration_stand_source_by_source(run, metrics):
+    text = write_report(run).read_text()
+    test = metrics["splits"]["test"]
+    for block in (test["pooled"], *test["per_source"].values()):
+        for key in ("auroc", "view_alone", "within", "within_ap", "within_pa"):
+            assert f'<td class="n">{wording.number(block["views"][key]["value"])}<' in text
+        assert f"view alone {wording.number(block['views']['view_alone']['value'])}<" in text or (
+            block is test["pooled"]
+        )
+    assert len(test["calibration_by_source"]) == 2
+    for block in test["calibration_by_source"].values():
+        for key in ("slope", "intercept", "ece"):
+            assert f'<td class="n">{wording.number(block[key]["value"])}<' in text
+
+
+def test_a_run_of_an_earlier_version_still_has_a_report(run, metrics):
+    old = json.loads(json.dumps(metrics))
+    test = old["splits"]["test"]
+    for block in (test["pooled"], *test["per_source"].values()):
+        block.pop("views")
+    test.pop("calibration_by_source")
+    test["within"].pop("per_view")
+    (run / "metrics.json").write_text(json.dumps(old | {"out_of_fold": test}))
+    text = write_report(run).read_text()
+    assert "view alone" not in text and "Source by source" not in text
 
 
 def test_explanations_of_one_image_share_a_card(run):

@@ -22,6 +22,16 @@ def test_temperature_undoes_overconfidence():
     assert metrics.fit_temperature(5 * logits, labels) == pytest.approx(5, abs=0.3)
 
 
+def test_cases_without_weight_do_not_cool_a_model():
+    # One source's films are told apart for certain, the other's are wrong one time in four.
+    sure, unsure = [[1.0, 0.0], [0.0, 1.0]] * 50, [[2.0, 0.0], [0.0, 2.0]] * 50
+    labels = [0, 1] * 50 + [0, 1, 0, 0, 0, 1, 1, 1] * 12 + [0, 1] * 2
+    weights = [0.0] * 100 + [2.0] * 100
+    found = metrics.fit_temperature([*sure, *unsure], labels, weights)
+    assert found == pytest.approx(metrics.fit_temperature(unsure, labels[100:]), abs=1e-4)
+    assert found > metrics.fit_temperature([*sure, *unsure], labels) > 0
+
+
 def test_two_separated_cases_do_not_make_a_model_certain():
     # One case a class: the target is 2/3, log odds ln 2, from a difference of 6.
     logits = np.array([[3.0, -3.0], [-3.0, 3.0]])

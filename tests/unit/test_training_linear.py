@@ -1,4 +1,4 @@
-"""The last layer by least squares, the weights of films, and the mirrored network."""
+"""The last layer by least squares, the weights of films."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from covid_cxr.config import PreprocessSpec, RunConfig, TrainingConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.models import zoo
 from covid_cxr.training.datamodule import FilmData, Part
-from covid_cxr.training.linear import fit_linear, frozen_features, ridge
-from covid_cxr.training.weighting import within_sources
+from covid_cxr.training.linear import crossed, fit_linear, frozen_features, ridge
+from covid_cxr.training.weighting import where_both, within_sources
 
 
 def test_weights_by_hand() -> None:
@@ -31,6 +31,15 @@ def test_the_last_of_three_classes_is_set_against_the_rest() -> None:
     # Normal and pneumonia alone do not make a source one that holds both.
     weights = within_sources(np.array([0, 1, 2, 0]), np.array(["a", "a", "b", "b"]))
     np.testing.assert_allclose(weights, [4 / 6, 4 / 6, 4 / 3, 4 / 3])
+
+
+def test_only_sources_with_both_kinds_say_how_sure_to_be() -> None:
+    labels = np.array([1, 0, 0, 0, 0, 0, 1, 1, 1])
+    sources = np.array(list("aaaabbccc"))
+    expected = np.array([9 / 2, *[9 / 6] * 3, *[0] * 5])
+    np.testing.assert_allclose(where_both(labels, sources), expected)
+    alone = np.where(labels == 1, "c", "n")  # no source holds both: every film counts
+    np.testing.assert_allclose(where_both(labels, alone)[labels == 1], 9 / 8)
 
 
 @settings(max_examples=60, deadline=None)
@@ -96,6 +105,19 @@ def test_what_differs_is_learned_and_only_the_last_layer_moves() -> None:
     assert all(torch.equal(after[name], again[name]) for name in after)
 
 
+def test_crossed_logits_are_those_of_fits_without_the_fold() -> None:
+    part, config = bright_or_dark(), config_of(penalty=0.5)
+    part = replace(part, features=frozen_features(config, part.films))
+    folds = np.arange(len(part.train)) // 2 % 3
+    found = crossed(config, part, folds)
+    for fold in range(3):
+        alone = replace(part, train=part.train[folds != fold])
+        head = fit_linear(config, alone).network.head
+        with torch.inference_mode():
+            expected = head(torch.from_numpy(part.features[0, part.train[folds == fold]]))
+        np.testing.assert_allclose(found[folds == fold], expected.numpy(), atol=1e-4)
+
+
 def test_a_missing_class_is_told() -> None:
     part = bright_or_dark()
     alone = Part(part.films, part.labels * 0, part.train, part.val)
@@ -103,11 +125,32 @@ def test_a_missing_class_is_told() -> None:
         fit_linear(config_of(), alone)
 
 
-def test_a_mirrored_network_does_not_know_left_from_right() -> None:
-    network = zoo.build("efficientnet-lite0-mirrored", 2).eval()
-    films = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        seen, other = network(films), network(films.flip(-1))
-    torch.testing.assert_close(seen.logits, other.logits, atol=1e-4, rtol=1e-4)
-    cams = network.cam(seen.features), network.cam(other.features).flip(-1)
-    torch.testing.assert_close(*cams, atol=1e-4, rtol=1e-4)
+def test_a_mirror_image_trains_like_its_film() -> None:
+    # A film and its mirror image together leave nothing to tell left from right by.
+    part, config = bright_or_dark(), config_of(penalty=0.1)
+    half = part.films.copy()
+    half[..., :32] = np.where(part.labels[:, None, None, None] == 1, 0.9, 0.1)
+    half[..., 32:] = 0.5
+    both = config.model_copy(update={"augment": config.augment.model_copy(update={"flip": 0.5})})
+    features = frozen_features(both, half)
+    assert features.shape[:2] == (2, len(half))
+    np.testing.assert_allclose(features[0], frozen_features(config, half)[0])
+    np.testing.assert_allclose(
+        features[1], frozen_features(config, half[..., ::-1])[0], rtol=1e-4, atol=1e-5
+    )
+    one = fit_linear(both, replace(part, films=half)).network.state_dict()
+    other = fit_linear(both, replace(part, films=half[..., ::-1])).network.state_dict()
+    torch.testing.assert_close(one["head.weight"], other["head.weight"], atol=1e-3, rtol=1e-3)
+    alone = fit_linear(config, replace(part, films=half)).network.state_dict()
+    assert not torch.allclose(one["head.weight"], alone["head.weight"], atol=1e-3)
+
+
+def test_weights_are_those_of_films_not_of_views() -> None:
+    # The penalty means the same with mirror images: of symmetric films they change nothing.
+    part, config = bright_or_dark(), config_of()
+    even = np.maximum(part.films, part.films[..., ::-1])
+    features = frozen_features(config, even)
+    one = fit_linear(config, replace(part, features=features)).network.state_dict()
+    twice = replace(part, features=np.concatenate([features, features]))
+    two = fit_linear(config, twice).network.state_dict()
+    torch.testing.assert_close(one["head.weight"], two["head.weight"], atol=1e-6, rtol=1e-4)

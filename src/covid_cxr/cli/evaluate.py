@@ -38,6 +38,10 @@ def evaluate(
     share: Annotated[
         float, typer.Option(min=0.1, max=0.9, help="With --recalibrate: share to fit to.")
     ] = 0.5,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(help="Share with COVID-19 in a place that the report also speaks of: 0.05."),
+    ] = None,
     settings: Settings = None,
     json: AsJson = False,
 ) -> None:
@@ -45,11 +49,15 @@ def evaluate(
 
     With `--model` nothing is trained: every usable film of the cohort is predicted, and the same
     report is written. With `--recalibrate` a new bundle with a calibration and a threshold of
-    this place is written and measured on patients that it was not fitted to.
+    this place is written and measured on patients that it was not fitted to. With `--prevalence`
+    the report also says what the threshold and the probabilities mean where COVID-19 has that
+    share; nothing but the report and `metrics.json` depends on it.
 
     Examples:
 
     `covid-cxr evaluate runs/default`
+
+    `covid-cxr evaluate runs/default --prevalence 0.05`
 
     `covid-cxr evaluate --model BUNDLE --cohort cohort.csv --data DATA --out here --recalibrate`
     """
@@ -57,14 +65,16 @@ def evaluate(
     if run is not None:
         given = {"--data": data, "--recalibrate": recalibrate or None, "-s": settings or None}
         _refuse_both([name for name, value in (local | given).items() if value is not None])
-        _evaluate_run(context, run, json)
+        _evaluate_run(context, run, prevalence, json)
         return
     if model is None or cohort is None or out is None:
         missing = next(name for name, value in local.items() if value is None)
         raise ConfigError(
             f"{missing} is missing: give a RUN folder, or --model, --cohort, --data and --out"
         )
-    accepted = _accept(context, model, cohort, data, out, settings or [], recalibrate, share)
+    accepted = _accept(
+        context, model, cohort, data, out, settings or [], recalibrate, share, prevalence
+    )
     if json:
         show.as_json(accepted.folder.metrics())
     else:
@@ -73,11 +83,13 @@ def evaluate(
         raise InputError(accepted.refusal)
 
 
-def _evaluate_run(context: typer.Context, run: Path, json: bool) -> None:
+def _evaluate_run(context: typer.Context, run: Path, prevalence: float | None, json: bool) -> None:
     from covid_cxr import pipeline
 
     with show.progress(context) as progress:
-        folder = pipeline.evaluate(pipeline.RunFolder.open(run), progress=progress)
+        folder = pipeline.evaluate(
+            pipeline.RunFolder.open(run), prevalence=prevalence, progress=progress
+        )
     show.summarise(folder.metrics(), run, json)
 
 
@@ -90,6 +102,7 @@ def _accept(
     settings: Sequence[str],
     recalibrate: bool,
     share: float,
+    prevalence: float | None,
 ) -> Accepted:
     from covid_cxr import config as configuration
     from covid_cxr import pipeline
@@ -97,6 +110,7 @@ def _accept(
 
     words = ["evaluate", "--model", str(model), "--cohort", str(cohort), "--data", "DATA"]
     words += ["--out", str(out), *(["--recalibrate", "--share", f"{share:g}"] * recalibrate)]
+    words += [] if prevalence is None else ["--prevalence", f"{prevalence:g}"]
     with show.progress(context) as progress:
         return pipeline.accept(
             bundle.load(model),
@@ -107,6 +121,7 @@ def _accept(
             command=command(*words, *repeated(settings)),
             recalibrate=recalibrate,
             share=share,
+            prevalence=prevalence,
             progress=progress,
         )
 

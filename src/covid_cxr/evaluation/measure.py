@@ -11,7 +11,9 @@ import pandas as pd
 
 from covid_cxr.config import EvaluationConfig
 from covid_cxr.evaluation import groups, operating
+from covid_cxr.evaluation.place import Place, at_place
 from covid_cxr.evaluation.tables import Cases, cases
+from covid_cxr.evaluation.views import by_view
 from covid_cxr.metrics import (
     binary_scores,
     binary_support,
@@ -33,6 +35,7 @@ def evaluate(
     prevalence: Mapping[str, float],
     config: EvaluationConfig,
     seed: int,
+    place: Place | None = None,
 ) -> dict[str, Any]:
     """Measure predictions, with a constant forecast measured beside them.
 
@@ -47,6 +50,7 @@ def evaluate(
         prevalence: class -> share among the training images; the constant forecast.
         config: number of bootstrap draws.
         seed: of the bootstrap.
+        place: where the answers are to be used, if COVID-19 is more or less common there.
 
     Returns:
         JSON-ready: n, patients, events, abstained, errors, threshold; `pooled`, `constant_prior`
@@ -54,9 +58,10 @@ def evaluate(
         where no image states it, see `groups.levels`), each a block: n, events, patients, every
         score as {value, low, high} (None where undefined), `confusion` (rows: truth) and, if only
         one class is present, a `note`. A block by name also holds abstained, errors, `small` and
-        its own `constant_prior`. `within` is the AUROC over pairs of one source, and of one site,
-        where there are several; for it, `calibration`, `thresholds` and `decision`, all pooled,
-        see `covid_cxr.evaluation.operating`.
+        its own `constant_prior`; `pooled` and each source hold `views` (`views.by_view`). `within`
+        is the AUROC over pairs of one source, of one site and of one view, where there are
+        several; for it, `calibration`, `calibration_by_source`, `thresholds` and `decision` see
+        `covid_cxr.evaluation.operating`, for `at_prevalence` (given a place) `place.at_place`.
     """
     share = np.array([prevalence[name] for name in CLASSES[task]])
     measure = _Measure(task, threshold, share, config.bootstrap, seed)
@@ -64,25 +69,36 @@ def evaluate(
     answered, told = cases(table, task), groups.levels(table)
     ok = (table["status"] == "ok").to_numpy()
     chance = {"draws": config.bootstrap, "seed": seed}
-    within = {
+    views = measure.views(table)
+    within: dict[str, Any] = {
         key: operating.within(answered, told[key][ok].astype(str).to_numpy(), **chance)
         for key in ("per_source", "per_site")
         if key in told
     }
+    within["per_view"] = views and views["within"]
     return {
         **{key: pooled[key] for key in ("n", "patients", "events")},
         **_unanswered(table),
         "threshold": threshold,
-        "pooled": pooled,
+        "pooled": pooled | {"views": views},
         "constant_prior": prior,
         **{
-            key: measure.by(table, told[key], whole) if key in told else {} for key in groups.GROUPS
+            key: measure.by(key, table, told[key], whole) if key in told else {}
+            for key in groups.GROUPS
         },
         "within": {key: found for key, found in within.items() if found},
         "calibration": operating.calibration(answered, **chance),
-        "thresholds": operating.thresholds(answered, threshold, **chance),
+        "calibration_by_source": operating.calibration_by_source(answered, **chance),
+        "thresholds": operating.thresholds(
+            answered, threshold, prevalences=_prevalences(place), **chance
+        ),
         "decision": operating.decision(answered, **chance),
+        **({"at_prevalence": at_place(answered, threshold, place, **chance)} if place else {}),
     }
+
+
+def _prevalences(place: Place | None) -> list[float]:
+    return sorted({*operating.PREVALENCES, *([place.prevalence] if place else [])})
 
 
 @dataclass(frozen=True)
@@ -104,14 +120,20 @@ class _Measure:
             _block(prior, self.threshold, self.draws, self.seed, constant=True),
         )
 
+    def views(self, rows: pd.DataFrame) -> Block | None:
+        """Return the model's scores within views, beside that of the view alone."""
+        return by_view(rows, self.task, draws=self.draws, seed=self.seed)
+
     def by(
-        self, table: pd.DataFrame, names: pd.Series, whole: tuple[Block, Block]
+        self, key: str, table: pd.DataFrame, names: pd.Series, whole: tuple[Block, Block]
     ) -> dict[str, Block]:
         """Return the block of each group; a group that is the whole table has been scored."""
         blocks = {}
         for name, rows in table.groupby(names, observed=True):
             block, constant = whole if len(rows) == len(table) else self.both(rows)
-            more = {"small": groups.small(block), "constant_prior": constant}
+            more: Block = {"small": groups.small(block), "constant_prior": constant}
+            if key == "per_source":
+                more["views"] = self.views(rows)
             blocks[str(name)] = block | _unanswered(rows) | more
         return blocks
 

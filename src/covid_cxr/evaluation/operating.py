@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,28 @@ _GRID = np.arange(1, 100) / 100
 _NAMES = {"slope": "calibration_slope", "intercept": "calibration_intercept", "ece": "ece"}
 
 
+def calibration_by_source(cases: Cases, *, draws: int, seed: int) -> dict[str, Any]:
+    """Return `calibration` of each source with both classes; empty where there is one source.
+
+    Pooled forecasts can come true on the whole while one source's are too high and another's too
+    low. A block also holds `n`, `events` and `patients`.
+    """
+    names = sorted(set(cases.sources))
+    if len(names) < 2:
+        return {}
+    parts = {str(name): cases.where(cases.sources == name) for name in names}
+    return {
+        name: {
+            "n": int(part.labels.size),
+            "events": int(part.events.sum()),
+            "patients": len(set(part.patients)),
+            **found,
+        }
+        for name, part in parts.items()
+        if (found := calibration(part, draws=draws, seed=seed)) is not None
+    }
+
+
 def calibration(cases: Cases, *, draws: int, seed: int) -> dict[str, Any] | None:
     """Return how far probabilities of COVID-19 can be believed; None without both classes.
 
@@ -47,12 +69,19 @@ def calibration(cases: Cases, *, draws: int, seed: int) -> dict[str, Any] | None
     return {
         **{name: as_json(found[key]) for name, key in _NAMES.items()},
         "bins": [
-            {"forecast": _round(x), "observed": _round(y), "images": int(n)} for x, y, n in bins
+            {"forecast": rounded(x), "observed": rounded(y), "images": int(n)} for x, y, n in bins
         ],
     }
 
 
-def thresholds(cases: Cases, frozen: float, *, draws: int, seed: int) -> list[dict[str, Any]]:
+def thresholds(
+    cases: Cases,
+    frozen: float,
+    *,
+    draws: int,
+    seed: int,
+    prevalences: Sequence[float] = PREVALENCES,
+) -> list[dict[str, Any]]:
     """Return what the frozen threshold and a few others mean where COVID-19 is rare or common.
 
     Predictive values follow from sensitivity and specificity by Bayes' rule, in every draw.
@@ -61,16 +90,17 @@ def thresholds(cases: Cases, frozen: float, *, draws: int, seed: int) -> list[di
         cases: of one split.
         frozen: the threshold that was fixed on validation; comes first.
         draws, seed: of the bootstrap over patients.
+        prevalences: shares with COVID-19, each in (0, 1).
 
     Returns:
         One row a threshold: `threshold`, `frozen`, `called` (share of images), `sensitivity` and
-        `specificity` as intervals, and `at`: for each of `PREVALENCES` the `prevalence`, `ppv` and
+        `specificity` as intervals, and `at`: for each of `prevalences` the `prevalence`, `ppv` and
         `npv`. Empty without both classes.
     """
     if not cases.both_classes:
         return []
     return [
-        _row(cases, threshold, draws, seed) | {"frozen": number == 0}
+        row(cases, threshold, prevalences, draws=draws, seed=seed) | {"frozen": number == 0}
         for number, threshold in enumerate((frozen, *THRESHOLDS))
     ]
 
@@ -95,11 +125,11 @@ def decision(cases: Cases, *, draws: int, seed: int) -> dict[str, Any] | None:
     ends = [found[name] for name in names]
     everyone = net_benefit(cases.events, cases.scores, _GRID).treat_all[0]
     return {
-        "threshold": [_round(at) for at in _GRID],
-        "model": [_round(end.value) for end in ends],
-        "low": [_round(end.low) for end in ends],
-        "high": [_round(end.high) for end in ends],
-        "treat_all": [_round(value) for value in everyone],
+        "threshold": [rounded(at) for at in _GRID],
+        "model": [rounded(end.value) for end in ends],
+        "low": [rounded(end.low) for end in ends],
+        "high": [rounded(end.high) for end in ends],
+        "treat_all": [rounded(value) for value in everyone],
     }
 
 
@@ -140,7 +170,7 @@ def within(cases: Cases, groups: NDArray[Any], *, draws: int, seed: int) -> dict
 
 def as_json(interval: Interval) -> dict[str, float | None]:
     """Return an interval as {value, low, high}, None where it is undefined."""
-    return {name: _round(x) for name, x in interval._asdict().items()}
+    return {name: rounded(x) for name, x in interval._asdict().items()}
 
 
 def _pairs(events: NDArray[Any], scores: Array, weights: Array) -> tuple[Array, Array]:
@@ -150,7 +180,10 @@ def _pairs(events: NDArray[Any], scores: Array, weights: Array) -> tuple[Array, 
     return right, true[:, -1] * false[:, -1]
 
 
-def _row(cases: Cases, threshold: float, draws: int, seed: int) -> dict[str, Any]:
+def row(
+    cases: Cases, threshold: float, prevalences: Sequence[float], *, draws: int, seed: int
+) -> dict[str, Any]:
+    """Return one row of `thresholds`, all but `frozen`; `cases` must not be empty."""
     events = cases.events.astype(np.float64)
     called = (cases.scores >= threshold).astype(np.float64)
     columns = np.stack([events, 1 - events, events * called, (1 - events) * (1 - called)], axis=1)
@@ -162,7 +195,7 @@ def _row(cases: Cases, threshold: float, draws: int, seed: int) -> dict[str, Any
         se = np.divide(hits, diseased, out=undefined.copy(), where=diseased > 0)
         sp = np.divide(quiet, others, out=undefined.copy(), where=others > 0)
         scores = {"sensitivity": se, "specificity": sp}
-        for share in PREVALENCES:
+        for share in prevalences:
             values = predictive_values(se, sp, share)
             scores |= {f"ppv {share}": values.ppv, f"npv {share}": values.npv}
         return scores
@@ -171,15 +204,15 @@ def _row(cases: Cases, threshold: float, draws: int, seed: int) -> dict[str, Any
     kept = {name: support[name] for name in ("sensitivity", "specificity")}
     found = bootstrap(statistic, cases.patients, draws=draws, seed=seed, support=kept)
     return {
-        "threshold": _round(threshold),
-        "called": _round(called.mean()),
+        "threshold": rounded(threshold),
+        "called": rounded(called.mean()),
         **{name: as_json(found[name]) for name in kept},
         "at": [
             {
                 "prevalence": share,
                 **{key: as_json(_predictive(found, key, share)) for key in ("ppv", "npv")},
             }
-            for share in PREVALENCES
+            for share in prevalences
         ],
     }
 
@@ -199,5 +232,6 @@ def _predictive(found: Mapping[str, Interval], key: str, prevalence: float) -> I
     return Interval(interval.value, float(low), float(high))
 
 
-def _round(value: float) -> float | None:
+def rounded(value: float) -> float | None:
+    """Return six decimals, as JSON is written; None for NaN."""
     return None if np.isnan(value) else round(float(value), 6)

@@ -60,7 +60,7 @@ def verdict(metrics: Mapping[str, Any], audit: Mapping[str, Any] | None = None) 
     first = (
         f"On the {SPLITS[name]} the pooled AUROC is {interval(pooled)}, "
         f"from {split['n']} images of {split['patients']} patients, {split['events']} of them "
-        "with COVID-19. A constant prior scores 0.500."
+        f"with COVID-19. A constant prior scores 0.500.{_view_alone(split['pooled'])}"
     )
     fold = " (out of fold)" if metrics.get("out_of_fold") else ""
     caution, inside, words = _inside(pooled["value"], metrics.get("out_of_fold") or split, fold)
@@ -79,7 +79,7 @@ def _inside(pooled: float | None, block: Block, fold: str) -> tuple[bool, list[s
     if len(sources) > 1:
         two = _both_classes(sources)
         inside = [
-            f"Inside {source} alone{fold} it is {interval(found['auroc'])}."
+            f"Inside {source} alone{fold} it is {interval(found['auroc'])}.{_view_alone(found)}"
             for source, found in two.items()
         ]
         caution, words = _compare(pooled, two)
@@ -97,6 +97,18 @@ def _inside(pooled: float | None, block: Block, fold: str) -> tuple[bool, list[s
     )
     caution, words = _compared(pooled, within, "one site")
     return caution, [told], words
+
+
+def _view_alone(block: Block) -> str:
+    """Return what needs no picture, as a sentence; "" where no view is known."""
+    views = block.get("views")
+    if not views or views["view_alone"]["value"] is None:
+        return ""
+    alone = f"the view position alone, AP or PA, scores {interval(views['view_alone'])}"
+    if views["n"] == block["n"]:
+        return f" There, {alone}."
+    known = f" On the {views['n']} images of a known view it is {interval(views['auroc'])}"
+    return f"{known}, and {alone}."
 
 
 def _both_classes(groups: Block) -> dict[str, Any]:

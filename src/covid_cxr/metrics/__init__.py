@@ -11,6 +11,12 @@ from covid_cxr.metrics.calibration import (
     reliability,
     softmax,
 )
+from covid_cxr.metrics.conformal import (
+    class_quantiles,
+    conformal_quantile,
+    prediction_sets,
+    set_scores,
+)
 from covid_cxr.metrics.curves import (
     Band,
     Curve,
@@ -45,6 +51,7 @@ from covid_cxr.metrics.scores import (
     multiclass_scores,
 )
 from covid_cxr.metrics.threshold import choose_threshold
+from covid_cxr.metrics.views import projections, view_alone
 
 __all__ = [
     "Band",
@@ -65,9 +72,11 @@ __all__ = [
     "calibration_line",
     "calibration_scores",
     "choose_threshold",
+    "class_quantiles",
     "clopper_pearson",
     "clustered_auroc",
     "clustered_difference",
+    "conformal_quantile",
     "confusion_matrix",
     "expected_calibration_error",
     "fit_recalibration",
@@ -78,10 +87,14 @@ __all__ = [
     "paired_bootstrap",
     "precision_recall_band",
     "precision_recall_curve",
+    "prediction_sets",
     "predictive_values",
+    "projections",
     "reliability",
     "roc_band",
     "roc_curve",
+    "set_scores",
     "shift_prevalence",
     "softmax",
+    "view_alone",
 ]

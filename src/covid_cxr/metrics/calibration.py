@@ -32,7 +32,9 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> Array:
     return np.asarray(_softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1))
 
 
-def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+def fit_temperature(
+    logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
+) -> float:
     """Return the temperature that gives the least log loss on (validation) cases.
 
     Over 1 where the model is too sure of itself. A case of a class seen n times counts as that
@@ -43,9 +45,12 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     Args:
         logits: (N, C) at temperature 1.
         labels: (N,) class index 0..C-1.
+        weights: (N,) of the cases, those of weight 0 are not looked at; None: all the same.
     """
-    z = np.asarray(logits, dtype=np.float64)
-    targets = softened(np.asarray(labels, dtype=np.intp), z.shape[1])
+    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.intp)
+    w = np.ones(y.size) if weights is None else np.asarray(weights, dtype=np.float64)
+    z, y, w = z[w > 0], y[w > 0], w[w > 0, None]
+    targets = w * softened(y, z.shape[1])
 
     def loss(log_temperature: float) -> float:
         return -float(np.mean(targets * log_softmax(z / np.exp(log_temperature), axis=1)))

@@ -23,7 +23,7 @@ from pydantic import Field, ValidationError, model_validator
 from covid_cxr.config import PreprocessSpec, Strict
 from covid_cxr.errors import BundleError
 from covid_cxr.files import atomic_write, sha256_of
-from covid_cxr.types import CLASSES, Task
+from covid_cxr.types import CLASSES, COVID, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,8 @@ FORMAT_VERSION = 1
 MANIFEST, GRAPH, CARD = "manifest.json", "model.onnx", "MODEL_CARD.md"
 WEIGHTS, REFERENCE = "weights.safetensors", "reference.npz"
 LUNGS, LUNGS_MANIFEST = "lungs.onnx", "lungs.json"  # of a model that looks at the lungs alone
+GATE = "gate.npz"  # what that lung network's bundle refuses; older ones have none
+_BESIDE = {"lungs": LUNGS, "gate": GATE}  # decide too, where a bundle holds them
 _LATER = ("lung_margin", "equalise")  # settings that older bundles do not know
 
 
@@ -61,6 +63,9 @@ class Manifest(Strict):
     temperature: float = Field(gt=0)
     shift: float = Field(0.0, description="added to the logit of covid-19 after the temperature")
     threshold: float = Field(ge=0, le=1)
+    prevalence: float | None = Field(
+        None, description="share of COVID-19 that probabilities are for; None in older bundles"
+    )
     seed: int
     created: str
     command: str
@@ -72,6 +77,15 @@ class Manifest(Strict):
     )
     metrics: dict[str, Any]
     files: dict[str, str] = Field(description="file -> sha256")
+
+    @property
+    def fitted_share(self) -> float:
+        """Share of COVID-19 that probabilities are for; where not stated, that of known films."""
+        if self.prevalence is not None:
+            return self.prevalence
+        films = self.recalibrated_on or self.training_data
+        ill = sum(source.findings.get(COVID, 0) for source in films)
+        return ill / max(1, sum(source.images for source in films))
 
     @model_validator(mode="after")
     def _classes_are_the_tasks(self) -> Manifest:
@@ -122,8 +136,7 @@ def bundle_id(files: Mapping[str, str], preprocess: PreprocessSpec, threshold: f
         "preprocess": _decisive(preprocess),
         "threshold": threshold,
     }
-    if LUNGS in files:
-        decisive["lungs"] = files[LUNGS]
+    decisive |= {name: files[file] for name, file in _BESIDE.items() if file in files}
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
     return digest[:16]
 

@@ -53,10 +53,12 @@ def recalibrate(
     if out.exists():
         raise BundleError(f"'{out}' exists; delete it or choose another name")
     before = made.manifest
+    ill = sum(source.findings.get(COVID, 0) for source in films)
     changes = {
         "temperature": before.temperature / slope,
         "shift": slope * before.shift + shift,
         "threshold": round(threshold, 6),
+        "prevalence": ill / max(1, sum(source.images for source in films)),
         "derived_from": made.id,
         "recalibrated_on": films,
         "created": datetime.now(UTC).strftime("%Y-%m-%d"),

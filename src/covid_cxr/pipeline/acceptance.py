@@ -22,7 +22,7 @@ from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import embed_cohort, predict_cohort, table
 from covid_cxr.models import bundle
-from covid_cxr.models.bundle import Bundle, Manifest
+from covid_cxr.models.bundle import Bundle, Manifest, TrainingSource
 from covid_cxr.models.recalibrate import need_onnx
 from covid_cxr.pipeline import local, seen
 from covid_cxr.pipeline.folder import RunFolder
@@ -62,6 +62,7 @@ class _Films:
     config: RunConfig
     command: str
     progress: Progress | None
+    prevalence: float | None = None
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -89,6 +90,7 @@ def accept(
     command: str,
     recalibrate: bool = False,
     share: float = 0.5,
+    prevalence: float | None = None,
     progress: Progress | None = None,
 ) -> Accepted:
     """Measure a bundle on every usable film of a cohort, and write a run folder with its report.
@@ -108,14 +110,17 @@ def accept(
         command: how to repeat it, data root written as DATA.
         recalibrate: make a new bundle; needs the package onnx.
         share: to fit to, in (0, 1).
+        prevalence: share with COVID-19, in (0, 1), of a place that the report speaks of too.
         progress: called with (what, done, total).
 
     Raises:
+        ConfigError: the prevalence is none.
         InputError: `out` holds a run, or the bundle was trained on all of the cohort.
         CohortError: the cohort is not according to the schema, or has no usable film.
         LeakError: a patient of the cohort stands in two splits.
         MissingDependency: onnx is not installed.
     """
+    evaluation.check_prevalence(prevalence)
     if recalibrate:
         need_onnx()
     if (out / "config.json").exists() or (out / "bundle").exists():
@@ -128,7 +133,7 @@ def accept(
         )
     as_external = table_.assign(split=table_["split"].mask(usable, _EXTERNAL))
     config = _config(made.manifest, settings)
-    films = _Films(as_external, data_root, config, command, progress)
+    films = _Films(as_external, data_root, config, command, progress, prevalence)
     predictor = Predictor(made)
     steps = partial(progress, "predicting") if progress else None
     answers, embeddings = embed_cohort(predictor, films.rows["path"], data_root, steps)
@@ -270,17 +275,23 @@ def _numbers(films: _Films, folder: Path, made: Bundle) -> dict[str, Any]:
         evaluation.join(predictions[wanted], films.rows),
         task=made.manifest.task,
         threshold=made.manifest.threshold,
-        prevalence=_prevalence(made.manifest),
+        prevalence=_shares(made.manifest.training_data, made.manifest),
         config=films.config.evaluation,
         seed=films.config.seed,
+        place=_place(films, made.manifest),
     )
 
 
-def _prevalence(manifest: Manifest) -> dict[str, float]:
-    """Return each class's share of the films in training, the constant prior's forecast."""
+def _place(films: _Films, manifest: Manifest) -> evaluation.Place | None:
+    if films.prevalence is None:
+        return None
+    return evaluation.Place(films.prevalence, manifest.fitted_share)
+
+
+def _shares(films: Sequence[TrainingSource], manifest: Manifest) -> dict[str, float]:
+    """Return each class's share of films in a manifest."""
     counts: Counter[str] = Counter()
-    for source in manifest.training_data:
+    for source in films:
         for finding, images in source.findings.items():
             counts[class_of(finding, manifest.task)] += images
-    total = max(1, counts.total())
-    return {name: counts[name] / total for name in manifest.classes}
+    return {name: counts[name] / max(1, counts.total()) for name in manifest.classes}

@@ -106,18 +106,29 @@ def train_only(folder: RunFolder, *, progress: Progress | None = None) -> Bundle
     )
 
 
-def evaluate(folder: RunFolder, *, progress: Progress | None = None) -> RunFolder:
+def evaluate(
+    folder: RunFolder, *, prevalence: float | None = None, progress: Progress | None = None
+) -> RunFolder:
     """Measure the run's bundle on val, test and external rows; explain examples; report.
 
     Each call opens the test split once, and `metrics.json` keeps account of it.
 
+    Args:
+        folder: the run.
+        prevalence: share of films with COVID-19 in a place that the report also speaks of, in
+            (0, 1). The bundle and its predictions do not depend on it.
+        progress: called with (what, done, total).
+
     Raises:
+        ConfigError: the prevalence is none.
         InputError: the run holds no finished bundle.
         LeakError: the cohort is not the one that the bundle was trained on.
     """
+    evaluation.check_prevalence(prevalence)
     cohort, made = folder.cohort(), folder.bundle()
     _same_cohort(cohort, made)
-    metrics = folder.metrics() | _heading(folder, made)
+    place = None if prevalence is None else evaluation.Place(prevalence, made.manifest.fitted_share)
+    metrics = folder.metrics() | _heading(folder, made, prevalence)
     folder.write_metrics(metrics)  # the opening is on record before the split is read
     predictor = Predictor(made)
     for split in ("val", "test", "external"):
@@ -128,7 +139,7 @@ def evaluate(folder: RunFolder, *, progress: Progress | None = None) -> RunFolde
             path = folder.path / f"predictions-{split}.csv"
             atomic_write(path, table(answers, made.manifest.classes))
             threshold = made.manifest.threshold
-            metrics["splits"][split] = _measure(folder, cohort, rows, path, threshold)
+            metrics["splits"][split] = _measure(folder, cohort, rows, path, threshold, place=place)
     folder.write_metrics(metrics)
     sign(folder, made, metrics)
     explain_examples(folder, predictor, cohort, progress)
@@ -152,6 +163,14 @@ def train_folds(folder: RunFolder, folds: int, *, progress: Progress | None = No
     threshold = float(evaluation.read_predictions(path)["threshold"].mean())
     measured = _measure(folder, cohort, rows, path, threshold) | {"folds": folds}
     task, model = folder.config.task, folder.config.model
+    measured["conformal"] = evaluation.conformal(
+        evaluation.join(evaluation.read_predictions(path), rows),
+        cohort,
+        task,
+        parts=folds,
+        draws=folder.config.evaluation.bootstrap,
+        seed=folder.config.seed,
+    )
     fresh: dict[str, Any] = {
         "task": task,
         "classes": list(CLASSES[task]),
@@ -191,9 +210,14 @@ def _same_cohort(cohort: pd.DataFrame, made: Bundle) -> None:
         )
 
 
-def _heading(folder: RunFolder, made: Bundle) -> dict[str, Any]:
+def _heading(folder: RunFolder, made: Bundle, prevalence: float | None) -> dict[str, Any]:
     before = folder.metrics()
-    opening = {"time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "bundle": made.id}
+    opening: dict[str, Any] = {
+        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "bundle": made.id,
+    }
+    if prevalence is not None:
+        opening["prevalence"] = prevalence
     return {
         "task": made.manifest.task,
         "classes": list(made.manifest.classes),
@@ -208,7 +232,13 @@ def _heading(folder: RunFolder, made: Bundle) -> dict[str, Any]:
 
 
 def _measure(
-    folder: RunFolder, cohort: pd.DataFrame, rows: pd.DataFrame, path: Path, threshold: float
+    folder: RunFolder,
+    cohort: pd.DataFrame,
+    rows: pd.DataFrame,
+    path: Path,
+    threshold: float,
+    *,
+    place: evaluation.Place | None = None,
 ) -> dict[str, Any]:
     return evaluation.evaluate(
         evaluation.join(evaluation.read_predictions(path), rows),
@@ -217,6 +247,7 @@ def _measure(
         prevalence=_prevalence(folder.config, cohort),
         config=folder.config.evaluation,
         seed=folder.config.seed,
+        place=place,
     )
 
 

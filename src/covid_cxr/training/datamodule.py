@@ -28,7 +28,7 @@ class Part:
     train: NDArray[np.int64]
     val: NDArray[np.int64]
     sources: NDArray[np.str_] | None = None  # (N,); None: all from one
-    features: FloatArray | None = None  # (N, F) of a frozen network; None: not computed yet
+    features: FloatArray | None = None  # (V, N, F), see `frozen_features`; None: not computed yet
 
     @property
     def within_sources(self) -> NDArray[np.float64]:

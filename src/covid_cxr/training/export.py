@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -37,6 +38,29 @@ LICENCES = (
     "weights: research use only, under the terms of the training images listed per source",
     "code: Apache-2.0",
 )
+
+
+class Scored(NamedTuple):
+    """Answers at temperature 1 to n films that the model was not fitted to.
+
+    Attributes:
+        logits: (n, C), but for a constant a film.
+        labels: (n,) class numbers.
+        sure: (n,) weights of the films in the fit of the temperature; None: all the same.
+        called: (n,) weights of the films in the choice of the threshold; None: all the same.
+    """
+
+    logits: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    sure: NDArray[np.float64] | None = None
+    called: NDArray[np.float64] | None = None
+
+
+def scored(predictions: Sequence[Prediction], labels: NDArray[np.int64]) -> Scored:
+    """Return the answers of a draft to films of known classes (N,); of those that it answered."""
+    answered = np.array([each.status == "ok" for each in predictions])
+    scores = [list(each.probabilities.values()) for each in predictions if each.status == "ok"]
+    return Scored(np.log(np.maximum(scores, _TINY)), labels[answered])
 
 
 class ExportedGraph(nn.Module):
@@ -98,29 +122,34 @@ def export(
 def calibrate(
     network: Classifier,
     draft: Bundle,
-    predictions: Sequence[Prediction],
-    labels: NDArray[np.int64],
+    known: Scored,
     config: EvaluationConfig,
 ) -> Bundle:
-    """Export again with the temperature and threshold that validation asks for.
+    """Export again with the temperature and threshold that films it was not fitted to ask for.
 
     Args:
         network: the weights in `draft`.
         draft: a bundle made by `export`.
-        predictions: the draft's answers to the N validation films.
-        labels: their class numbers (N,).
+        known: what was answered to such films.
         config: the threshold rule.
     """
-    answered = np.array([each.status == "ok" for each in predictions])
-    scores = [list(each.probabilities.values()) for each in predictions if each.status == "ok"]
-    # at temperature 1 the log of the probabilities is the logits but for a constant a film
-    logits, labels = np.log(np.maximum(scores, _TINY)), labels[answered]
-    temperature = fit_temperature(logits, labels)
-    covid = softmax(logits, temperature)[:, -1]
-    positive = labels == logits.shape[1] - 1
-    threshold = choose_threshold(positive, covid, config.threshold, config.min_sensitivity)
-    log.info("temperature %.3f and threshold %.3f from validation", temperature, threshold)
-    update = {"temperature": temperature, "threshold": round(threshold, 6)}
+    temperature = fit_temperature(known.logits, known.labels, known.sure)
+    covid = softmax(known.logits, temperature)[:, -1]
+    positive = known.labels == known.logits.shape[1] - 1
+    rule = config.threshold, config.min_sensitivity
+    threshold = choose_threshold(positive, covid, *rule, known.called)
+    log.info(
+        "temperature %.3f and threshold %.3f from %d films",
+        temperature,
+        threshold,
+        len(known.labels),
+    )
+    share = float(np.average(positive, weights=known.sure))
+    update = {
+        "temperature": temperature,
+        "threshold": round(threshold, 6),
+        "prevalence": round(share, 6),
+    }
     return _write(network, draft.manifest.model_copy(update=update), draft.folder)
 
 
@@ -146,8 +175,9 @@ def _write(network: Classifier, manifest: Manifest, out: Path) -> Bundle:
     graph = out / bundle.GRAPH
     _write_graph(ExportedGraph(network, manifest.temperature), manifest, graph)
     if manifest.preprocess.lung_margin is not None:
-        for name in (bundle.LUNGS, bundle.LUNGS_MANIFEST):  # what the films were prepared with
-            atomic_write(out / name, (lungs.SHIPPED / name).read_bytes())
+        for name in (bundle.LUNGS, bundle.LUNGS_MANIFEST, bundle.GATE):
+            if (lungs.SHIPPED / name).exists():  # what the films were prepared with
+                atomic_write(out / name, (lungs.SHIPPED / name).read_bytes())
     bundle.seal(out, manifest)
     return bundle.load(out)
 

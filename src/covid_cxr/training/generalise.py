@@ -22,7 +22,7 @@ from covid_cxr.cohort.split import grouped_folds
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
-from covid_cxr.metrics import clustered_auroc
+from covid_cxr.metrics import Interval, clustered_auroc, projections, view_alone
 from covid_cxr.training.datamodule import Part
 from covid_cxr.training.films import labels_of
 from covid_cxr.training.run import clean, features_of, films_of, score, trained_on
@@ -30,7 +30,6 @@ from covid_cxr.types import COVID, Progress
 
 SCORES, RESULT = "generalise-scores.csv", "generalise.json"
 _STOPPING = 10  # a tenth of the patients is set aside to stop on
-_AP = ("AP", "AP Supine")
 
 
 def generalise(
@@ -99,14 +98,15 @@ def measured(scores: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
 def _comparison(table: pd.DataFrame) -> dict[str, Any]:
     first = table.drop_duplicates("image_id")
     mean = table.groupby("image_id", sort=False)["score"].mean().reindex(first["image_id"])
-    ap, pa = first["view"].isin(_AP).to_numpy(), (first["view"] == "PA").to_numpy()
+    events, patients = (first["finding"] == COVID).to_numpy(), first["patient_id"].to_numpy(str)
+    ap, pa = projections(first["view"])
     seeds = [_auroc(each, each["score"])["value"] for _, each in table.groupby("seed")]
     answer: dict[str, Any] = {
         "kind": str(first["kind"].iloc[0]),
         "n": len(first),
-        "events": int((first["finding"] == COVID).sum()),
+        "events": int(events.sum()),
         "auroc": {**_auroc(first, mean), "seeds": seeds},
-        "view_alone": _auroc(first[ap | pa], pd.Series(ap[ap | pa].astype(float))),
+        "view_alone": _json(view_alone(events, first["view"], patients)),
     }
     for name, chosen in (("within_ap", ap), ("within_pa", pa)):
         answer[name] = _auroc(first[chosen], mean[chosen])
@@ -115,9 +115,10 @@ def _comparison(table: pd.DataFrame) -> dict[str, Any]:
 
 def _auroc(rows: pd.DataFrame, scores: pd.Series) -> dict[str, float | None]:
     events = (rows["finding"] == COVID).to_numpy()
-    if events.all() or not events.any():
-        return {"value": None, "low": None, "high": None}
-    found = clustered_auroc(events, scores.to_numpy(), rows["patient_id"].to_numpy(str))
+    return _json(clustered_auroc(events, scores.to_numpy(), rows["patient_id"].to_numpy(str)))
+
+
+def _json(found: Interval) -> dict[str, float | None]:
     return {name: None if np.isnan(end) else float(end) for name, end in found._asdict().items()}
 
 

@@ -9,6 +9,8 @@ never seen a radiograph cannot (docs/research/generalisation.md). It takes one p
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -32,13 +34,35 @@ def frozen_features(
     films: NDArray[np.float16],
     progress: Callable[[int, int], None] | None = None,
 ) -> FloatArray:
-    """Return what `config.model` makes of films (N, 1, S, S) before it is trained: (N, F)."""
+    """Return what `config.model` makes of films (N, 1, S, S) before it is trained.
+
+    Returns:
+        float32 (V, N, F): of the films as they are and, with `augment.flip`, of their mirror
+        images.
+    """
     network = zoo.build(config.model, len(CLASSES[config.task])).eval()
-    return FrozenNetwork(config.preprocess.size, network=network).features(films, progress)
+    frozen = FrozenNetwork(config.preprocess.size, network=network)
+    views = [films, films[..., ::-1]] if config.augment.flip else [films]
+    total = len(views) * len(films)
+    found = []
+    for view, seen in enumerate(views):
+        steps = partial(_further, progress, view * len(films), total) if progress else None
+        found.append(frozen.features(seen, steps))
+    return np.stack(found)
+
+
+def _further(
+    progress: Callable[[int, int], None], before: int, total: int, done: int, _: int
+) -> None:
+    """Tell how far all views are."""
+    progress(before + done, total)
 
 
 def fit_linear(config: RunConfig, part: Part) -> Trained:
-    """Return `config.model` with its last layer trained on the training rows, as they are.
+    """Return `config.model` with its last layer trained on the training rows.
+
+    Of the changes in `augment` only `flip` is made: with it, a film's mirror image is a training
+    row like the film itself, for the heart says which side is which and the disease does not.
 
     Raises:
         CohortError: the training or validation rows lack a class.
@@ -47,16 +71,33 @@ def fit_linear(config: RunConfig, part: Part) -> Trained:
     features = part.features
     if features is None:
         features = frozen_features(config, part.films)
-    classes = CLASSES[config.task]
-    known = features[part.train].astype(np.float64)
-    targets = np.eye(len(classes))[part.labels[part.train]]
-    solved = ridge(known, targets, _weights(config, part), config.training.penalty)
-    network = zoo.build(config.model, len(classes)).eval()
+    slopes, bias = _solve(config, part, features)
+    network = zoo.build(config.model, len(CLASSES[config.task])).eval()
     with torch.no_grad():
-        network.head.weight.copy_(torch.from_numpy(solved[0].T))
-        network.head.bias.copy_(torch.from_numpy(solved[1]))
-    logits = features[part.val] @ solved[0] + solved[1]
+        network.head.weight.copy_(torch.from_numpy(slopes.T))
+        network.head.bias.copy_(torch.from_numpy(bias))
+    logits = features[0, part.val] @ slopes + bias
     return Trained(network, _loss(logits, part.labels[part.val]), 0, config.seed)
+
+
+def crossed(config: RunConfig, part: Part, folds: NDArray[np.int64]) -> Array:
+    """Return logits (n, C) of the n training rows, each from a fit to the other folds.
+
+    They serve to calibrate on: a thousand films in place of the hundred that validate.
+
+    Args:
+        config: the recipe.
+        part: with features.
+        folds: (n,) of the training rows; no patient or copy is in two.
+    """
+    features = part.features
+    assert features is not None
+    logits = np.empty((len(part.train), len(CLASSES[config.task])))
+    for fold in np.unique(folds):
+        out = folds == fold
+        slopes, bias = _solve(config, replace(part, train=part.train[~out]), features)
+        logits[out] = features[0, part.train[out]] @ slopes + bias
+    return logits
 
 
 def ridge(features: Array, targets: Array, weights: Array, penalty: float) -> tuple[Array, Array]:
@@ -82,6 +123,14 @@ def ridge(features: Array, targets: Array, weights: Array, penalty: float) -> tu
     solved = np.linalg.solve(system, (known * weights[:, None]).T @ (targets - height))
     slopes = solved / (scale * np.sqrt(features.shape[1]))[:, None]
     return slopes, height - mean @ slopes
+
+
+def _solve(config: RunConfig, part: Part, features: FloatArray) -> tuple[Array, Array]:
+    known = features[:, part.train].astype(np.float64)
+    views = len(known)
+    targets = np.tile(np.eye(len(CLASSES[config.task]))[part.labels[part.train]], (views, 1))
+    weights = np.tile(_weights(config, part), views) / views
+    return ridge(known.reshape(len(targets), -1), targets, weights, config.training.penalty)
 
 
 def _weights(config: RunConfig, part: Part) -> Array:

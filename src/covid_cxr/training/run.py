@@ -23,13 +23,15 @@ from covid_cxr.models import bundle
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.training.datamodule import Part
 from covid_cxr.training.experiment import Trained, fit_best_of
-from covid_cxr.training.export import calibrate, check_parity, export
+from covid_cxr.training.export import Scored, calibrate, check_parity, export, scored
 from covid_cxr.training.films import labels_of, preprocess_all
-from covid_cxr.training.linear import fit_linear, frozen_features
+from covid_cxr.training.linear import crossed, fit_linear, frozen_features
+from covid_cxr.training.weighting import where_both, within_sources
 from covid_cxr.types import FloatArray, Progress
 
 log = logging.getLogger(__name__)
 _BATCH = 64
+_CROSSED = 5
 
 
 def train(
@@ -149,7 +151,7 @@ def films_of(
 def features_of(
     config: RunConfig, films: NDArray[np.float16], progress: Progress | None
 ) -> FloatArray | None:
-    """Return a frozen network's features of all films; None where the network is trained."""
+    """Return a frozen network's features (V, N, F); None where the network is trained."""
     if config.training.method != "linear":
         return None
     return frozen_features(config, films, _named(progress, "looking at films"))
@@ -171,7 +173,7 @@ def score(trained: Trained, part: Part, rows: NDArray[np.int64]) -> NDArray[np.f
         for start in range(0, len(rows), _BATCH):
             chosen = rows[start : start + _BATCH]
             if part.features is not None:
-                logits = trained.network.head(torch.from_numpy(part.features[chosen]))
+                logits = trained.network.head(torch.from_numpy(part.features[0, chosen]))
             else:
                 films = torch.from_numpy(part.films[chosen].astype(np.float32))
                 logits = trained.network(films).logits
@@ -199,9 +201,26 @@ def _bundle(
     seeded = config.model_copy(update={"seed": trained.seed})
     draft = export(trained.network, seeded, rows, out / "bundle", command)
     val = predict_cohort(Predictor(draft), seen.iloc[part.val]["path"], data_root)
-    made = calibrate(trained.network, draft, val, part.labels[part.val], config.evaluation)
+    known = _to_calibrate_on(config, seen, part, scored(val, part.labels[part.val]))
+    made = calibrate(trained.network, draft, known, config.evaluation)
     check_parity(trained.network, made, part.films[part.val].astype(np.float32))
     return made
+
+
+def _to_calibrate_on(config: RunConfig, seen: pd.DataFrame, part: Part, val: Scored) -> Scored:
+    """Return the validation films' answers, or the training films' own of a fit in closed form.
+
+    The fit is cheap enough to be repeated without a fold, and a threshold from a thousand films
+    is steadier than one from a hundred.
+    """
+    if config.training.method != "linear":
+        return val
+    folds = grouped_folds(seen.iloc[part.train], _CROSSED, config.seed).to_numpy()
+    logits, labels = crossed(config, part, folds), part.labels[part.train]
+    if config.training.imbalance != "within-sources":
+        return Scored(logits, labels)
+    sources = None if part.sources is None else part.sources[part.train]
+    return Scored(logits, labels, where_both(labels, sources), within_sources(labels, sources))
 
 
 def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:

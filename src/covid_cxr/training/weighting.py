@@ -25,11 +25,41 @@ def within_sources(
     [0.667, 0.667, 0.667, 2.0]
     """
     covid = labels == labels.max(initial=0)
-    origin = np.zeros(len(labels), np.int64)
+    group = 2 * _both_kinds(covid, sources) + covid
+    _, group, size = np.unique(group, return_inverse=True, return_counts=True)
+    weights: NDArray[np.float64] = len(labels) / (len(size) * size[group])
+    return weights
+
+
+def where_both(
+    labels: NDArray[np.int64], sources: NDArray[np.str_] | None = None
+) -> NDArray[np.float64]:
+    """Return weights (N,) of mean 1 that are 0 outside the sources that hold both kinds.
+
+    There COVID-19 and the rest weigh the same. How sure a model may be is learned from them: that
+    it tells one source's films from another's makes no forecast at one hospital any surer. All
+    films weigh as if from one source where no source holds both.
+
+    Args:
+        labels, sources: as for `within_sources`.
+
+    >>> where_both(np.array([1, 0, 0, 1]), np.array(["a", "a", "b", "c"])).tolist()
+    [2.0, 2.0, 0.0, 0.0]
+    """
+    covid = labels == labels.max(initial=0)
+    both = _both_kinds(covid, sources)
+    if not both.any():
+        return within_sources(labels)
+    weights = np.zeros(len(labels))
+    weights[both] = within_sources(covid[both].astype(np.int64)) * len(labels) / both.sum()
+    return weights
+
+
+def _both_kinds(covid: NDArray[np.bool_], sources: NDArray[np.str_] | None) -> NDArray[np.bool_]:
+    """Tell for each film (N,) whether its source holds COVID-19 and others."""
+    origin = np.zeros(len(covid), np.int64)
     if sources is not None:
         origin = np.unique(sources, return_inverse=True)[1]
     with_covid = np.bincount(origin, weights=covid)[origin]
-    mixed = (with_covid > 0) & (with_covid < np.bincount(origin)[origin])
-    _, group, size = np.unique(2 * mixed + covid, return_inverse=True, return_counts=True)
-    weights: NDArray[np.float64] = len(labels) / (len(size) * size[group])
-    return weights
+    both: NDArray[np.bool_] = (with_covid > 0) & (with_covid < np.bincount(origin)[origin])
+    return both

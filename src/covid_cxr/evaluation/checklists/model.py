@@ -11,7 +11,7 @@ from covid_cxr.evaluation.wording import interval
 from covid_cxr.types import DISCLAIMER
 
 # Of the architectures of `covid_cxr.models.zoo`; what a plugin begins with it must say itself.
-_IMAGENET = {"efficientnet-lite0", "efficientnet-lite0-mirrored", "efficientnet-lite0-stride16"}
+_IMAGENET = {"efficientnet-lite0", "efficientnet-lite0-stride16"}
 _RANDOM = {"dcnn-resnet", "resnet18", "resnet50", "densenet121"}
 _IMBALANCE = {
     "class-weights": "The loss weighs classes by their inverse frequency",

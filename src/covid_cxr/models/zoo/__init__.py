@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 ARCHITECTURES: dict[str, str] = {
     "dcnn-resnet": "covid_cxr.models.zoo.dcnn_resnet:dcnn_resnet",
     "efficientnet-lite0": "covid_cxr.models.zoo.efficientnet:efficientnet_lite0",
-    "efficientnet-lite0-mirrored": (
-        "covid_cxr.models.zoo.efficientnet:efficientnet_lite0_mirrored"
-    ),
     "efficientnet-lite0-stride16": (
         "covid_cxr.models.zoo.efficientnet:efficientnet_lite0_stride16"
     ),

@@ -49,7 +49,6 @@ class Classifier(nn.Module):
             activation maps exact.
         mean, std: the normalisation, the same for the three equal channels.
         dropout: probability applied to the embedding before the head, in training.
-        mirrored: also look at the mirror image, and take the mean of both feature maps.
     """
 
     mean: Tensor
@@ -65,7 +64,6 @@ class Classifier(nn.Module):
         mean: float = 0.5,
         std: float = 0.5,
         dropout: float = 0.2,
-        mirrored: bool = False,
     ) -> None:
         super().__init__()
         self.features = features
@@ -73,7 +71,7 @@ class Classifier(nn.Module):
         self.embed = embed or nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.dropout = nn.Dropout(dropout)
         self.head = head
-        self.recipe, self.mirrored = recipe, mirrored
+        self.recipe = recipe
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
 
@@ -81,8 +79,6 @@ class Classifier(nn.Module):
         """Return logits, embedding and feature map of `images` (N, 1, S, S) in [0, 1]."""
         x = ((images - self.mean) / self.std).expand(-1, 3, -1, -1)
         features = self.features(x)
-        if self.mirrored:
-            features = (features + self.features(x.flip(-1)).flip(-1)) / 2
         embedding = self.embed(features)
         return Output(self.head(self.dropout(embedding)), embedding, features)
 

@@ -43,15 +43,6 @@ def efficientnet_lite0(n_classes: int) -> Classifier:
     return Classifier(features, nn.Linear(1280, n_classes), Recipe(5e-4))
 
 
-def efficientnet_lite0_mirrored(n_classes: int) -> Classifier:
-    """EfficientNet-lite0 that looks at a film and its mirror image; for frozen features.
-
-    What ImageNet taught is not quite the same for both, and the mean of the two is steadier.
-    """
-    features = EfficientNetFeatures(pretrained())
-    return Classifier(features, nn.Linear(1280, n_classes), Recipe(5e-4), mirrored=True)
-
-
 def efficientnet_lite0_stride16(n_classes: int) -> Classifier:
     """EfficientNet-lite0 without its last stage: 14 x 14 maps instead of 7 x 7.
 
