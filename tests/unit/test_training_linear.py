@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from covid_cxr.errors import CohortError
 from covid_cxr.models import zoo
 from covid_cxr.training.datamodule import FilmData, Part
 from covid_cxr.training.linear import crossed, fit_linear, frozen_features, ridge
+from covid_cxr.training.run import part_of
 from covid_cxr.training.weighting import where_both, within_sources
 
 
@@ -25,6 +27,32 @@ def test_weights_by_hand() -> None:
     sources = np.array(list("aaaabbccc"))
     expected = np.array([9 / 4, *[9 / 12] * 3, *[9 / 8] * 2, *[9 / 12] * 3])
     np.testing.assert_allclose(within_sources(labels, sources), expected)
+
+
+def test_a_finding_can_weigh_less_among_its_like_by_hand() -> None:
+    # Quarters stay equal; of source a's three others the first has a tenth of its like's weight.
+    labels = np.array([1, 0, 0, 0, 0, 1])
+    sources = np.array(list("aaaabc"))
+    factors = np.array([1, 0.1, 1, 1, 0.1, 1])
+    expected = 6 / 4 * np.array([1, 0.1 / 2.1, 1 / 2.1, 1 / 2.1, 1, 1])
+    np.testing.assert_allclose(within_sources(labels, sources, factors), expected)
+
+
+def test_multipliers_without_their_rule_are_refused() -> None:
+    with pytest.raises(ValueError, match="finding_multipliers with imbalance 'none'"):
+        TrainingConfig(imbalance="none", finding_multipliers={"normal": 0.1})
+
+
+def test_multipliers_reach_the_fit() -> None:
+    rows = pd.DataFrame({"finding": ["normal", "pneumonia", "covid-19"] * 4, "source": ["a"] * 12})
+    films = np.random.default_rng(0).random((12, 1, 64, 64)).astype(np.float16)
+    config = config_of(imbalance="within-sources", finding_multipliers={"normal": 0.1})
+    part = replace(part_of(config, rows, films, None), train=np.arange(12), val=np.arange(12))
+    np.testing.assert_allclose(part.multipliers, [0.1, 1, 1] * 4)
+    np.testing.assert_allclose(part.within_sources[:3], [1.5 * 0.1 / 1.1, 1.5 / 1.1, 1.5])
+    plain = replace(part, multipliers=None)
+    weights = [fit_linear(config, each).network.head.weight for each in (part, plain)]
+    assert not torch.allclose(*weights)
 
 
 def test_the_last_of_three_classes_is_set_against_the_rest() -> None:

@@ -9,6 +9,7 @@ killed training goes on where it was.
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -91,18 +92,15 @@ def _train(
     rows: NDArray[np.intp],
     tenth: NDArray[np.int64],
 ) -> Array:
-    from covid_cxr.training.datamodule import Part
-    from covid_cxr.training.run import features_of, score, trained_on
+    from covid_cxr.training.run import part_of, score, trained_on
 
     out = material.run / FOLDER / _key(material, config, view)
     films = _films(material, view, rows, config.preprocess)
-    part = Part(
-        films,
-        material.events[rows].astype(np.int64),
-        np.flatnonzero(~np.isin(tenth, (*_SCORED, _STOPPING))),
-        np.flatnonzero(tenth == _STOPPING),
-        material.rows["source"].to_numpy(str)[rows],
-        features_of(config, films, None),
+    part = replace(
+        part_of(config, material.rows.iloc[rows], films, None),
+        labels=material.events[rows].astype(np.int64),
+        train=np.flatnonzero(~np.isin(tenth, (*_SCORED, _STOPPING))),
+        val=np.flatnonzero(tenth == _STOPPING),
     )
     trained = trained_on(config, part, out, material.progress, f"audit: training on {view}")
     scores = score(trained, part, np.flatnonzero(np.isin(tenth, _SCORED)))

@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from covid_cxr.config.audit import AuditConfig
 from covid_cxr.config.base import Strict
-from covid_cxr.types import CLASSES, Task
+from covid_cxr.types import CLASSES, Finding, Task
 
 
 class PreprocessSpec(Strict):
@@ -170,6 +170,11 @@ class TrainingConfig(Strict):
         default_factory=dict, description="class -> factor on its inverse frequency; default 1"
     )
 
+    finding_multipliers: dict[Finding, PositiveFloat] = Field(
+        default_factory=dict,
+        description="within-sources: finding -> factor on its films' weight among their like",
+    )
+
     @field_validator("class_multipliers")
     @classmethod
     def _classes_exist(cls, multipliers: dict[str, float]) -> dict[str, float]:
@@ -179,6 +184,15 @@ class TrainingConfig(Strict):
         return multipliers
 
     bf16: bool | None = Field(None, description="bf16 autocast; None: where measured faster")
+
+    @model_validator(mode="after")
+    def _multipliers_are_used(self) -> TrainingConfig:
+        if self.finding_multipliers and self.imbalance != "within-sources":
+            raise ValueError(
+                f"finding_multipliers with imbalance '{self.imbalance}', expected "
+                "'within-sources', which alone heeds them"
+            )
+        return self
 
 
 class EvaluationConfig(Strict):

@@ -27,7 +27,7 @@ SCORES = {
 }
 SPLITS = {
     "test": "test split",
-    "val": "validation split (threshold and model were chosen on it)",
+    "val": "validation split (threshold or model may have been chosen on it)",
     "external": "external sources (never trained on)",
 }
 NONE = "–"

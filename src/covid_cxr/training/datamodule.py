@@ -28,13 +28,15 @@ class Part:
     train: NDArray[np.int64]
     val: NDArray[np.int64]
     sources: NDArray[np.str_] | None = None  # (N,); None: all from one
+    multipliers: NDArray[np.float64] | None = None  # (N,) on the films' weights; None: all 1
     features: FloatArray | None = None  # (V, N, F), see `frozen_features`; None: not computed yet
 
     @property
     def within_sources(self) -> NDArray[np.float64]:
         """Weights of the training rows; see `weighting.within_sources`."""
         sources = None if self.sources is None else self.sources[self.train]
-        return within_sources(self.labels[self.train], sources)
+        multipliers = None if self.multipliers is None else self.multipliers[self.train]
+        return within_sources(self.labels[self.train], sources, multipliers)
 
 
 class FilmData(lightning.LightningDataModule):

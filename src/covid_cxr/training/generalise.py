@@ -24,8 +24,7 @@ from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
 from covid_cxr.metrics import Interval, clustered_auroc, projections, view_alone
 from covid_cxr.training.datamodule import Part
-from covid_cxr.training.films import labels_of
-from covid_cxr.training.run import clean, features_of, films_of, score, trained_on
+from covid_cxr.training.run import clean, films_of, part_of, score, trained_on
 from covid_cxr.types import COVID, Progress
 
 SCORES, RESULT = "generalise-scores.csv", "generalise.json"
@@ -56,14 +55,7 @@ def generalise(
     """
     seen = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
     films = films_of(config, seen, data_root, out, progress)
-    part = Part(
-        films,
-        labels_of(seen, config.task),
-        np.arange(0),
-        np.arange(0),
-        seen["source"].to_numpy(str),
-        features_of(config, films, progress),
-    )
+    part = part_of(config, seen, films, progress)
     bench = _Bench(seen, part, out, progress)
     runs = range(1 if config.training.method == "linear" else seeds)
     parts = [

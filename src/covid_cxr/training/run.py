@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -57,10 +58,9 @@ def train(
     """
     seen = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
     films = films_of(config, seen, data_root, out, progress)
-    rows = {name: np.flatnonzero(seen["split"] == name) for name in ("train", "val")}
-    labels, sources = labels_of(seen, config.task), seen["source"].to_numpy(str)
-    features = features_of(config, films, progress)
-    part = Part(films, labels, rows["train"], rows["val"], sources, features)
+    fitted = (seen["split"] == "train").to_numpy()
+    everything = part_of(config, seen, films, progress)
+    part = replace(everything, train=np.flatnonzero(fitted), val=np.flatnonzero(~fitted))
     made = _bundle(config, seen, part, out, data_root=data_root, command=command, progress=progress)
     steps = _named(progress, "predicting val")
     made = remember(made, films, seen)
@@ -106,15 +106,14 @@ def out_of_fold(
     """
     seen = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
     films = films_of(config, seen, data_root, out, progress)
-    labels, sources = labels_of(seen, config.task), seen["source"].to_numpy(str)
-    features = features_of(config, films, progress)
+    everything = part_of(config, seen, films, progress)
     parts = grouped_folds(seen, 2 * folds, config.seed).to_numpy()
     answers = []
     for fold in range(folds):
         left_out = np.isin(parts, (2 * fold, 2 * fold + 1))
         stopping = parts == (2 * fold + 2) % (2 * folds)
         train_rows = np.flatnonzero(~left_out & ~stopping)
-        part = Part(films, labels, train_rows, np.flatnonzero(stopping), sources, features)
+        part = replace(everything, train=train_rows, val=np.flatnonzero(stopping))
         # the number of folds is in the name: five folds never go on with ten folds' trainings
         folder = out / f"folds-{folds}" / f"fold-{fold + 1}"
         if not (folder / "predictions.csv").exists():
@@ -146,6 +145,22 @@ def films_of(
     """Return the preprocessed films of `rows`, float16 (N, 1, S, S), kept in `out`."""
     cache, step = out / "training" / "films.npy", _named(progress, "reading films")
     return preprocess_all(rows, data_root, config.preprocess, cache, step)
+
+
+def part_of(
+    config: RunConfig, rows: pd.DataFrame, films: NDArray[np.float16], progress: Progress | None
+) -> Part:
+    """Return the films (N, 1, S, S) of `rows` with all that training asks of them; none chosen."""
+    factors = rows["finding"].map(lambda each: config.training.finding_multipliers.get(each, 1.0))
+    return Part(
+        films,
+        labels_of(rows, config.task),
+        np.arange(0),
+        np.arange(0),
+        rows["source"].to_numpy(str),
+        factors.to_numpy(np.float64),
+        features_of(config, films, progress),
+    )
 
 
 def features_of(

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 
 def within_sources(
-    labels: NDArray[np.int64], sources: NDArray[np.str_] | None = None
+    labels: NDArray[np.int64],
+    sources: NDArray[np.str_] | None = None,
+    multipliers: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return the weight of each film (N,), of mean 1.
 
@@ -18,6 +20,7 @@ def within_sources(
     Args:
         labels: (N,) class numbers; the last class is COVID-19.
         sources: (N,) where each film comes from; None: all from one.
+        multipliers: (N,) above 0, how much a film weighs against others of its quarter.
 
     >>> within_sources(np.array([1, 0, 0, 1]), np.array(["a", "a", "b", "c"])).tolist()
     [1.0, 1.0, 1.0, 1.0]
@@ -26,8 +29,10 @@ def within_sources(
     """
     covid = labels == labels.max(initial=0)
     group = 2 * _both_kinds(covid, sources) + covid
-    _, group, size = np.unique(group, return_inverse=True, return_counts=True)
-    weights: NDArray[np.float64] = len(labels) / (len(size) * size[group])
+    names, group = np.unique(group, return_inverse=True)
+    factors = np.ones(len(labels)) if multipliers is None else multipliers
+    held = np.bincount(group, weights=factors)
+    weights: NDArray[np.float64] = len(labels) * factors / (len(names) * held[group])
     return weights
 
 

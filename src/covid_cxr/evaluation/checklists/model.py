@@ -20,9 +20,10 @@ _IMBALANCE = {
     "focal": "Focal loss",
     "none": "No method against class imbalance",
 }
+_UNSEEN = "films that the model was not fitted to"
 _THRESHOLDS = {
-    "youden": "the one with the highest sum of sensitivity and specificity on validation",
-    "sensitivity": "the one with the highest specificity on validation at the wanted sensitivity",
+    "youden": f"the one with the highest sum of sensitivity and specificity on {_UNSEEN}",
+    "sensitivity": f"the one with the highest specificity at the wanted sensitivity on {_UNSEEN}",
     "half": "0.5, whatever the data",
 }
 
@@ -114,8 +115,9 @@ def _training(facts: Facts) -> str | None:
     if settings["method"] == "linear":
         return (
             "The last layer alone, by regularised least squares on features that stay as they "
-            f"are: penalty {settings['penalty']:g}, no augmentation, no chance; imbalance "
-            f"{settings['imbalance']}."
+            f"are: penalty {settings['penalty']:g}, "
+            f"{'mirror images as films of their own' if changes['flip'] else 'no augmentation'}, "
+            f"no chance; imbalance {settings['imbalance']}."
         )
     used = [f"{name} {value:g}" for name, value in changes.items() if value]
     rate = settings["learning_rate"]
@@ -166,7 +168,7 @@ def _imbalance(facts: Facts) -> str | None:
     temperature = facts.metrics.get("temperature")
     if temperature is None:
         return said
-    return f"{said} Afterwards a temperature of {temperature:.3f} was fitted on validation."
+    return f"{said} Afterwards a temperature of {temperature:.3f} was fitted to {_UNSEEN}."
 
 
 def _output(facts: Facts) -> str | None:
