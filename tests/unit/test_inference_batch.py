@@ -232,7 +232,10 @@ def test_the_json_holds_evidence_neighbours_and_flip_set(
     assert set(facts["zones"]) == set(ZONES)
 
 
-def test_a_picture_without_lungs_is_flagged(model: Predictor, tmp_path: Path) -> None:
+def test_where_no_gate_is_a_picture_without_lungs_is_flagged(
+    model: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.preparer._finder, "_gate", None)
     noise = np.random.default_rng(0).integers(0, 255, (200, 200)).astype(np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     (row,) = predict_to(tmp_path / "out", model, [tmp_path / "noise.png"], how=How("cam"))

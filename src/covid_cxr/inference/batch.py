@@ -192,10 +192,11 @@ def _answer(predictor: Predictor, chunk: Sequence[Entry]) -> list[Prediction | A
     if not films:
         return [each for each in read if isinstance(each, Prediction)]
     started = time.perf_counter()
-    prepared = predictor.preparer.prepare([film.radiograph.pixels for film in films])
+    gated = predictor.preparer.gate([film.radiograph.pixels for film in films])
+    prepared = [each.film for each in gated]
     outputs = predictor.runtime.run(np.stack([each.image for each in prepared]))
     each_seconds = (time.perf_counter() - started) / len(films)
-    judged = predictor.judge([film.radiograph for film in films], outputs)
+    judged = predictor.judge([film.radiograph for film in films], gated, outputs)
     answered = iter(zip(judged, prepared, outputs.embedding, strict=True))
     return [
         _answered(each, *next(answered), each_seconds) if isinstance(each, _Film) else each

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -16,7 +16,8 @@ from covid_cxr import images
 from covid_cxr.config import PreprocessSpec, Strict
 from covid_cxr.errors import BundleError
 from covid_cxr.files import sha256_of
-from covid_cxr.models.bundle import LUNGS, LUNGS_MANIFEST
+from covid_cxr.inference.gate import Gate, remarks
+from covid_cxr.models.bundle import GATE, LUNGS, LUNGS_MANIFEST
 from covid_cxr.types import BoolArray, FloatArray, Lungs
 
 GRAPH, MANIFEST, CARD = LUNGS, LUNGS_MANIFEST, "LUNGS_CARD.md"
@@ -26,6 +27,7 @@ _SMALLEST = 0.04  # share of the film that each lung covers at least
 _UNSURE = 0.45  # most of the lungs' area that may be doubtful: probability from 0.1 to 0.9
 _LEVEL = 0.6  # least share of their common height at which both lungs stand
 _BATCH = 16
+FEATURES = "features"  # the graph's second output, which the gate judges; older ones lack it
 
 
 class LungManifest(Strict):
@@ -33,17 +35,33 @@ class LungManifest(Strict):
 
     id: str
     sha256: str = Field(description="of lungs.onnx")
+    gate: str | None = Field(None, description="sha256 of gate.npz; None where there is none")
     preprocess: PreprocessSpec
     created: str
     command: str
     metrics: dict[str, Any]
 
 
+class Look(NamedTuple):
+    """What is seen of a film at one look.
+
+    Attributes:
+        lungs: None where they are not to be seen.
+        refusal: why this is no upright frontal chest radiograph; None where it is one.
+        remarks: what a reader should know of the film.
+    """
+
+    lungs: Lungs | None
+    refusal: str | None
+    remarks: tuple[str, ...]
+
+
 class LungFinder:
     """A lung network made ready to answer.
 
     Args:
-        folder: holds `lungs.onnx` and `lungs.json`; None for the one that ships.
+        folder: holds `lungs.onnx` and `lungs.json`, and `gate.npz` where the network has a gate;
+            None for the one that ships.
         threads: CPU threads; None for all cores.
 
     Raises:
@@ -51,8 +69,9 @@ class LungFinder:
     """
 
     def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
-        folder = folder or SHIPPED
+        self._folder = folder = folder or SHIPPED
         self.manifest = _manifest(folder)
+        self._gate = _gate(folder, self.manifest)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
@@ -67,16 +86,54 @@ class LungFinder:
         one height, and the patient's right one lies on the left. Whatever shows no chest, or one
         that lies on its side, has blurred or scattered borders.
         """
-        spec, answers = self.manifest.preprocess, []
-        for start in range(0, len(films), _BATCH):
-            batch = np.stack([images.preprocess(f, spec) for f in films[start : start + _BATCH]])
-            answers += [lungs_of(each) for each in self.probabilities(batch)]
-        return answers
+        return [look.lungs for look in self._look(films, None)]
+
+    def look(self, films: Sequence[FloatArray]) -> list[Look]:
+        """Find the lungs of radiographs (H, W) and ask the gate; the network runs once a film.
+
+        Where there is no gate nothing is refused or remarked on.
+        """
+        return self._look(films, self._gate)
+
+    @property
+    def has_gate(self) -> bool:
+        return self._gate is not None
 
     def probabilities(self, batch: FloatArray) -> FloatArray:
         """Return (N, 2, S, S) of preprocessed films (N, 1, S, S): right lung, left lung."""
-        found: FloatArray = self._session.run(None, {"images": batch})[0]
+        found: FloatArray = self._session.run(["probabilities"], {"images": batch})[0]
         return found
+
+    def see(self, batch: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return probabilities (N, 2, S, S) and features (N, C, S/32, S/32) of preprocessed films.
+
+        Raises:
+            BundleError: the network's graph has no features.
+        """
+        if FEATURES not in {each.name for each in self._session.get_outputs()}:
+            raise BundleError(
+                f"'{self._folder / GRAPH}' has no output '{FEATURES}', which its gate needs; "
+                "make both with covid-cxr gate"
+            )
+        masks, features = self._session.run(["probabilities", FEATURES], {"images": batch})
+        return masks, features
+
+    def _look(self, films: Sequence[FloatArray], gate: Gate | None) -> list[Look]:
+        looks: list[Look] = []
+        for start in range(0, len(films), _BATCH):
+            chunk = films[start : start + _BATCH]
+            batch = np.stack([images.preprocess(f, self.manifest.preprocess) for f in chunk])
+            if gate is None:
+                looks += [Look(lungs_of(each), None, ()) for each in self.probabilities(batch)]
+                continue
+            masks, features = self.see(batch)
+            found = [lungs_of(each) for each in masks]
+            refusals = gate.judge(features, found)
+            looks += [
+                Look(lungs, refusal, remarks(film, lungs))
+                for film, lungs, refusal in zip(chunk, found, refusals, strict=True)
+            ]
+        return looks
 
 
 def lungs_of(probabilities: FloatArray) -> Lungs | None:
@@ -119,3 +176,15 @@ def _manifest(folder: Path) -> LungManifest:
     if not intact:
         raise BundleError(f"'{folder / GRAPH}' was altered (sha256 differs); copy it again")
     return manifest
+
+
+def _gate(folder: Path, manifest: LungManifest) -> Gate | None:
+    """Return the gate that the manifest names."""
+    if manifest.gate is None:
+        return None
+    path = folder / GATE
+    if not path.is_file():
+        raise BundleError(f"'{folder}' lacks {GATE}, which its {MANIFEST} names; copy it again")
+    if sha256_of(path) != manifest.gate:
+        raise BundleError(f"'{path}' was altered (sha256 differs); copy it again")
+    return Gate.load(path)

@@ -19,7 +19,7 @@ from covid_cxr.explain.grid import on_film
 from covid_cxr.explain.render import Facts, overlay
 from covid_cxr.images.field import cut_lungs
 from covid_cxr.inference import neighbours as known
-from covid_cxr.inference.preparing import Prepared, Preparer
+from covid_cxr.inference.preparing import Gated, Prepared, Preparer
 from covid_cxr.inference.runtime import Outputs, Runtime
 from covid_cxr.models.bundle import REFERENCE, Bundle
 from covid_cxr.types import COVID, Explanation, FloatArray, Lungs, Precision, Prediction, Radiograph
@@ -100,9 +100,10 @@ class Predictor:
         """
         started = time.perf_counter()
         radiograph = source if isinstance(source, Radiograph) else self.read(source)
-        film = self.prepare(radiograph)
+        gated = self.preparer.gate([radiograph.pixels])
+        film = gated[0].film
         outputs = self.runtime.run(film.image[None])
-        prediction = self.judge([radiograph], outputs)[0]
+        prediction = self.judge([radiograph], gated, outputs)[0]
         method = explain or ("cam" if self.bundle.manifest.has_cam else None)
         is_answered = prediction.status == "ok"
         alike = self.neighbours(outputs.embedding[0]) if is_answered else ()
@@ -165,7 +166,7 @@ class Predictor:
 
     def lungs_of(self, film: Prepared, radiograph: Radiograph) -> Lungs | None:
         """Return where the lungs lie; None where they are not to be seen."""
-        if self.preparer.needs_lungs:
+        if self.preparer.needs_lungs or film.lungs:  # the gate has looked for them
             return film.lungs
         return self.preparer.find_lungs([radiograph.pixels])[0]
 
@@ -179,17 +180,29 @@ class Predictor:
             return None
         return known.load(self.bundle.folder / REFERENCE)
 
-    def judge(self, radiographs: Sequence[Radiograph], outputs: Outputs) -> list[Prediction]:
-        """Turn the graph's answers for `radiographs` into predictions, in order."""
+    def judge(
+        self, radiographs: Sequence[Radiograph], gated: Sequence[Gated], outputs: Outputs
+    ) -> list[Prediction]:
+        """Turn the graph's answers for `radiographs` into predictions, in order.
+
+        Args:
+            radiographs: N films as read.
+            gated: what the gate says of each.
+            outputs: of the graph, for what each film was shown as.
+        """
         return [
-            self._judge_one(radiograph, probabilities)
-            for radiograph, probabilities in zip(radiographs, outputs.probabilities, strict=True)
+            self._judge_one(*each)
+            for each in zip(radiographs, gated, outputs.probabilities, strict=True)
         ]
 
-    def _judge_one(self, radiograph: Radiograph, probabilities: FloatArray) -> Prediction:
+    def _judge_one(
+        self, radiograph: Radiograph, gated: Gated, probabilities: FloatArray
+    ) -> Prediction:
         manifest = self.bundle.manifest
-        if float(np.ptp(radiograph.pixels)) < _BLANK:
-            flags = (*radiograph.flags, "blank image")
+        is_blank = float(np.ptp(radiograph.pixels)) < _BLANK
+        refusal = "blank image" if is_blank else gated.refusal
+        if refusal:
+            flags = (*radiograph.flags, refusal)
             return Prediction(radiograph.origin, "abstained", flags=flags, model=manifest.id)
         scores = {name: float(p) for name, p in zip(self.classes, probabilities, strict=True)}
         return Prediction(
@@ -198,7 +211,7 @@ class Predictor:
             predicted_class=predicted_class(scores, manifest.threshold),
             probabilities=scores,
             threshold=manifest.threshold,
-            flags=radiograph.flags,
+            flags=(*radiograph.flags, *gated.remarks),
             model=manifest.id,
         )
 

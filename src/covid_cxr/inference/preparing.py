@@ -29,8 +29,24 @@ class Prepared(NamedTuple):
     lungs: Lungs | None
 
 
+class Gated(NamedTuple):
+    """What a model is shown of a film, and whether it may answer.
+
+    Attributes:
+        film: the input.
+        refusal: why the picture is no upright frontal chest radiograph; None where it is one.
+        remarks: what a reader should know of a film that is answered.
+    """
+
+    film: Prepared
+    refusal: str | None
+    remarks: tuple[str, ...]
+
+
 class Preparer:
     """Prepares films as a model's spec says; training and prediction share it.
+
+    Prediction also asks the gate; training does not, because its films come with labels.
 
     Args:
         spec: of the model.
@@ -52,6 +68,20 @@ class Preparer:
         """Return model input of radiographs (H, W) in [0, 1], in order."""
         lungs = self.find_lungs(films) if self.needs_lungs else [None] * len(films)
         return [self._one(film, found) for film, found in zip(films, lungs, strict=True)]
+
+    def gate(self, films: Sequence[FloatArray]) -> list[Gated]:
+        """Return model input of radiographs (H, W), each with what the gate says of it.
+
+        The lung network runs once a film. Where it has no gate (those of older bundles), every
+        film passes.
+        """
+        if not (self.needs_lungs or self._finder.has_gate):
+            return [Gated(film, None, ()) for film in self.prepare(films)]
+        looks = self._finder.look(films)
+        return [
+            Gated(self._one(film, look.lungs), look.refusal, look.remarks)
+            for film, look in zip(films, looks, strict=True)
+        ]
 
     def find_lungs(self, films: Sequence[FloatArray]) -> list[Lungs | None]:
         """Return where the lungs lie on radiographs (H, W); None where they are not to be seen."""
