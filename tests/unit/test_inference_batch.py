@@ -15,7 +15,7 @@ import covid_cxr
 from covid_cxr.errors import InputError, UnknownName
 from covid_cxr.explain import Options
 from covid_cxr.explain.evidence import ZONES
-from covid_cxr.inference.batch import expand, picture_stem, predict_to
+from covid_cxr.inference.batch import BATCH, expand, picture_stem, predict_to
 from covid_cxr.inference.explaining import How
 from covid_cxr.inference.predictor import Predictor, predicted_class
 
@@ -280,3 +280,33 @@ def test_two_at_a_time_is_one_by_one(model: Predictor, phantoms: Path, tmp_path:
         )
         weights = [[region["weight"] for region in each["regions"]] for each in (one, many)]
         assert weights[0] == pytest.approx(weights[1], abs=1e-6)
+
+
+def test_batches_begun_ahead_answer_as_films_alone_do(
+    phantoms: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    several = covid_cxr.load(tiny_run / "bundle", threads=2)
+    films = sorted((phantoms / "images").glob("*.png"))[: 3 * BATCH]
+    films.insert(BATCH + 1, tmp_path / "missing.png")
+    told: list[tuple[int, int]] = []
+    found = predict_to(tmp_path / "out", several, films, progress=lambda *at: told.append(at))
+    assert [each.file for each in found] == [str(film) for film in films]
+    assert [each.status for each in found].index("error") == BATCH + 1
+    assert told == [(number + 1, len(films)) for number in range(len(films))]
+    for film, each in zip(films, found, strict=True):
+        if each.status != "error":
+            alone = several.predict(film).prediction
+            assert each.probabilities == alone.probabilities
+            assert each.flags == alone.flags
+
+
+def test_what_goes_wrong_in_a_batch_is_raised(
+    model: Predictor, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(images: np.ndarray) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(model.runtime, "run", broken)
+    with pytest.raises(RuntimeError, match="out of order"):
+        predict_to(tmp_path / "out", model, [phantoms / "images"])
+    assert not (tmp_path / "out" / "predictions.csv").exists()

@@ -33,6 +33,25 @@ def answer(right: slice, left: slice, rows: slice = slice(20, 80)) -> np.ndarray
     return found
 
 
+def test_holes_are_filled_and_bays_are_not() -> None:
+    seen = answer(slice(10, 40), slice(60, 90))
+    seen[0, 40:50, 20:30] = 0.01  # a hole
+    seen[0, 39, 19] = 0.01  # touches it at a corner alone: a hole of its own
+    seen[1, 40:50, 80:90] = 0.01  # a bay
+    seen[1, 20, 60] = 0.01
+    found = lungs_of(seen)
+    assert found is not None
+    assert (found.right.sum(), found.left.sum()) == (1800, 1800 - 100 - 1)
+
+
+def test_a_lung_at_the_edge_of_the_film_keeps_what_the_edge_cuts_open() -> None:
+    seen = answer(slice(0, 40), slice(60, 100))
+    seen[0, 40:50, 0:10] = 0.01
+    found = lungs_of(seen)
+    assert found is not None
+    assert (found.right.sum(), found.left.sum()) == (2400 - 100, 2400)
+
+
 def test_two_clear_lungs_are_found() -> None:
     found = lungs_of(answer(slice(10, 40), slice(60, 90)))
     assert found is not None

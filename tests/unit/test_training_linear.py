@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
-from covid_cxr.config import PreprocessSpec, RunConfig, TrainingConfig
+from covid_cxr.config import AugmentConfig, PreprocessSpec, RunConfig, TrainingConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.models import zoo
 from covid_cxr.training.datamodule import FilmData, Part
+from covid_cxr.training.films import augmentation, compressed
 from covid_cxr.training.linear import crossed, fit_linear, frozen_features, ridge
 from covid_cxr.training.run import part_of
 from covid_cxr.training.weighting import where_both, within_sources
@@ -182,3 +183,40 @@ def test_weights_are_those_of_films_not_of_views() -> None:
     twice = replace(part, features=np.concatenate([features, features]))
     two = fit_linear(config, twice).network.state_dict()
     torch.testing.assert_close(one["head.weight"], two["head.weight"], atol=1e-6, rtol=1e-4)
+
+
+def test_traces_of_compression_tell_nothing_where_both_are_shown() -> None:
+    rng = np.random.default_rng(0)
+    sharp = rng.random((24, 1, 64, 64)).astype(np.float16) * 0.6 + 0.2
+    labels = np.arange(24) % 2
+    told = np.stack([compressed(f, 20) if ill else f for f, ill in zip(sharp, labels, strict=True)])
+    rows = np.arange(24)
+    part = Part(told.astype(np.float16), labels, rows, rows)
+    moved = {}
+    for probability in (0.0, 0.5):
+        config = config_of(penalty=0.01)
+        augment = config.augment.model_copy(update={"jpeg": probability})
+        both = config.model_copy(update={"augment": augment})
+        head = fit_linear(both, part).network.head
+        with torch.inference_mode():
+            before, after = (
+                head(torch.from_numpy(frozen_features(config, films)[0]))
+                for films in (sharp, np.stack([compressed(f, 30) for f in sharp]))
+            )
+        moved[probability] = float((after - before).diff(dim=1).mean())
+    # Without copies compression itself is the disease, certainly; with them two films in three that
+    # are compressed are ill.
+    assert moved[0.0] > 0.5
+    assert moved[0.5] < 0.85 * moved[0.0], moved
+
+
+def test_compression_keeps_the_film_and_its_shape() -> None:
+    film = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(1, 64, 64)
+    fine = compressed(film, 95)
+    assert fine.shape == film.shape and fine.dtype == np.float32
+    np.testing.assert_allclose(fine, film, atol=0.02)
+    changed = augmentation(AugmentConfig(rotation=0, jpeg=1.0), 64)
+    changed.set_random_state(seed=0)
+    assert not np.allclose(np.asarray(changed(film)), film, atol=1e-3)
+    never = augmentation(AugmentConfig(rotation=0), 64)
+    np.testing.assert_array_equal(np.asarray(never(film)), film)

@@ -131,7 +131,11 @@ class CohortConfig(Strict):
 
 
 class AugmentConfig(Strict):
-    """Random changes to training images; each is off at 0."""
+    """Random changes to training images; each is off at 0.
+
+    The linear method heeds `flip` and `jpeg` alone: above 0, every film's mirror image, or the
+    film compressed, is a training film too.
+    """
 
     rotation: float = Field(10.0, ge=0, le=45, description="degrees, either way")
     shift: float = Field(0.0, ge=0, le=0.3, description="fraction of the edge")
@@ -142,6 +146,9 @@ class AugmentConfig(Strict):
     erasing: float = Field(0.0, ge=0, le=1.0, description="probability of grey holes")
     flip: float = Field(
         0.0, ge=0, le=1.0, description="probability of a mirror image; the heart has a side"
+    )
+    jpeg: float = Field(
+        0.0, ge=0, le=1.0, description="probability of JPEG compression, quality 15 to 75"
     )
 
 

@@ -64,11 +64,14 @@ class SheetWriter:
         folder: made where missing; sheets of the same name are replaced.
         style: palette, opacity and lines.
         stem: of the file names.
+        note: at the foot of every page; that it is private, unless the films are drawn.
     """
 
-    def __init__(self, folder: Path, style: Style = PLAIN, stem: str = "sheet") -> None:
+    def __init__(
+        self, folder: Path, style: Style = PLAIN, stem: str = "sheet", note: str = PRIVATE
+    ) -> None:
         self.written: list[Path] = []
-        self._folder, self._style, self._stem = folder, style, stem
+        self._folder, self._style, self._stem, self._note = folder, style, stem, note
         self._cells: list[_Cell] = []
 
     def add(self, tile: Tile) -> None:
@@ -90,7 +93,7 @@ class SheetWriter:
 
     def _write(self) -> None:
         picture = io.BytesIO()
-        _page(self._cells, len(self.written) + 1, self._style).save(picture, "PNG")
+        _page(self._cells, len(self.written) + 1, self._style, self._note).save(picture, "PNG")
         path = self._folder / f"{self._stem}-{len(self.written) + 1}.png"
         atomic_write(path, picture.getvalue())
         self.written.append(path)
@@ -143,7 +146,7 @@ def _caption(tile: Tile) -> Iterator[tuple[str, Colour]]:
         yield f"{100 * evidence.inside_lungs:.0f} % of the support inside the lungs", colour
 
 
-def _page(cells: Sequence[_Cell], number: int, style: Style) -> Image.Image:
+def _page(cells: Sequence[_Cell], number: int, style: Style, note: str) -> Image.Image:
     across, down = max(3, min(ACROSS, len(cells))), -(-len(cells) // ACROSS)
     width = _GAP + across * (_FILM + _GAP)
     height = _HEAD + down * (_FILM + _CAPTION + _GAP) + _FOOT
@@ -153,7 +156,7 @@ def _page(cells: Sequence[_Cell], number: int, style: Style) -> Image.Image:
     for y, text, size, colour in (
         (14, f"Explained films · sheet {number}", 20, TEXT),
         (42, _legend(style), _LETTER, MUTED),
-        (height - _FOOT + 6, f"{DISCLAIMER} {PRIVATE}", _LETTER, MUTED),
+        (height - _FOOT + 6, f"{DISCLAIMER} {note}", _LETTER, MUTED),
     ):
         write(draw, (_GAP, y), shorten(text, size, room), size, colour)
     for place, cell in enumerate(cells):

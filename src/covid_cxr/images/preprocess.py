@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image
-from skimage.exposure import equalize_adapthist
 
 from covid_cxr.config import PreprocessSpec
+from covid_cxr.images.contrast import equalise
 from covid_cxr.images.field import cut, field_of
 from covid_cxr.images.markers import remove_markers
 from covid_cxr.types import FloatArray, Lungs
@@ -60,8 +60,7 @@ def _equalise(grid: FloatArray) -> FloatArray:
     if float(np.ptp(grid)) < 1e-6:
         return grid
     tile = max(1, round(_TILE * len(grid)))
-    equal = equalize_adapthist(np.clip(grid, 0, 1), kernel_size=tile, clip_limit=_CLIP)
-    return np.asarray(equal, dtype=np.float32)
+    return equalise(np.clip(grid, 0, 1), tile, _CLIP)
 
 
 def _standardise(grid: FloatArray) -> FloatArray:

@@ -32,6 +32,7 @@ UPRIGHT = ""  # the reason of a class that is answered
 FLAT, SATURATED, CUT_OFF = "hardly any contrast", "much of it black or white", "lungs cut off"
 _LEAST_SPREAD = 0.3  # of grey levels, 1st to 99th percentile
 _MOST_EXTREME = 0.3  # share of the film within 1 % of black or white
+_SAMPLED = 512  # pixels of the longest side that greys are judged by: to order all takes 90 ms
 _AT_EDGE = 0.4  # share of a film's edge that lungs touch
 
 
@@ -162,8 +163,10 @@ def pooled(features: FloatArray) -> FloatArray:
 
 def remarks(pixels: FloatArray, lungs: Lungs | None) -> tuple[str, ...]:
     """Return what a reader should know of a radiograph (H, W) that is answered all the same."""
-    low, high = np.percentile(pixels, [1, 99])
-    extreme = float(((pixels <= 0.01) | (pixels >= 0.99)).mean())
+    step = max(1, max(pixels.shape) // _SAMPLED)
+    sample = pixels[::step, ::step]
+    low, high = np.percentile(sample, [1, 99])
+    extreme = float(((sample <= 0.01) | (sample >= 0.99)).mean())
     found = {
         FLAT: high - low < _LEAST_SPREAD,
         SATURATED: extreme > _MOST_EXTREME,

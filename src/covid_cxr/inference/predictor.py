@@ -72,7 +72,7 @@ class Predictor:
     def __init__(
         self, bundle: Bundle, threads: int | None = None, precision: Precision = "float32"
     ) -> None:
-        self.bundle = bundle
+        self.bundle, self.threads = bundle, threads
         self.runtime = Runtime(bundle, threads, precision)
         self.preparer = Preparer(bundle.manifest.preprocess, threads, bundle.lungs)
 

@@ -73,11 +73,21 @@ class Runtime:
         return None if maps is None else maps[0]
 
 
-def _onnx(graph: Path, threads: int | None) -> _Run:
+def open_session(graph: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """Open a graph for ONNX Runtime on the CPU.
+
+    Its threads sleep while they have nothing to do. By default they keep a core busy waiting for
+    work, which what reads and prepares the next films, and other programs, could use.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+
+
+def _onnx(graph: Path, threads: int | None) -> _Run:
+    session = open_session(graph, threads)
     names = [output.name for output in session.get_outputs()]
     return lambda images: dict(zip(names, session.run(None, {"images": images}), strict=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,21 @@ from monai.transforms import (
     RandFlip,
     RandGaussianNoise,
     RandGaussianSmooth,
+    RandomizableTransform,
 )
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from covid_cxr import images
 from covid_cxr.config import AugmentConfig, PreprocessSpec
 from covid_cxr.inference.preparing import Preparer
-from covid_cxr.types import CLASSES, Task, class_of
+from covid_cxr.types import CLASSES, FloatArray, Task, class_of
 
 Progress = Callable[[int, int], None]
 _AT_ONCE = 16
+QUALITY = (15, 76)  # of compression, the last not reached
 
 
 def preprocess_all(
@@ -89,9 +93,40 @@ def augmentation(config: AugmentConfig, size: int) -> Compose:
         steps.append(RandGaussianSmooth(sigma_x=sigma, sigma_y=sigma, prob=0.5))
     if config.noise:
         steps.append(RandGaussianNoise(prob=0.5, std=config.noise))
+    if config.jpeg:
+        steps.append(RandCompress(config.jpeg))
     if config.erasing:
         steps.append(RandCoarseDropout(1, 16, True, 0.5, 4, 56, config.erasing))
     return Compose(steps)
+
+
+class RandCompress(RandomizableTransform):
+    """Compresses a film as JPEG; `prob` is how often."""
+
+    def __call__(self, film: Tensor) -> Tensor:
+        """Return a film (1, S, S) in [0, 1], compressed or as it is."""
+        self.randomize(None)
+        if not self._do_transform:
+            return film
+        pixels = np.asarray(film, dtype=np.float32)
+        return torch.from_numpy(compressed(pixels, int(self.R.randint(*QUALITY))))
+
+
+def compressed(film: FloatArray, quality: int) -> FloatArray:
+    """Return a film (1, S, S), values held to [0, 1], after JPEG compression.
+
+    Public COVID-19 films came out of journals and were compressed, archives' films were not: the
+    traces of compression tell the one from the other, and so does a model that is not shown both.
+
+    Args:
+        film: preprocessed.
+        quality: of the JPEG, 1 to 100.
+    """
+    levels = np.rint(np.clip(film[0].astype(np.float32), 0, 1) * 255).astype(np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(levels).save(content, "JPEG", quality=quality)
+    with Image.open(content) as image:
+        return np.asarray(image, dtype=np.float32)[None] / np.float32(255)
 
 
 def _affine(config: AugmentConfig, size: int) -> RandAffine:

@@ -7,6 +7,7 @@ learned from films at all. Run by ONNX Runtime, which is faster than torch on a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import onnxruntime
@@ -20,6 +21,16 @@ from covid_cxr.types import FloatArray
 
 _MODEL = "efficientnet-lite0"
 _BATCH = 16
+
+
+class Films(Protocol):
+    """Films (N, 1, S, S) in [0, 1] that are read a batch at a time."""
+
+    def __len__(self) -> int:
+        """Return N."""
+
+    def __getitem__(self, rows: slice, /) -> FloatArray | NDArray[np.float16]:
+        """Return the films of some rows."""
 
 
 class FrozenNetwork:
@@ -46,7 +57,7 @@ class FrozenNetwork:
 
     def features(
         self,
-        films: FloatArray | NDArray[np.float16],
+        films: Films,
         progress: Callable[[int, int], None] | None = None,
     ) -> FloatArray:
         """Return float32 (N, F) of films (N, 1, size, size) in [0, 1], in batches.

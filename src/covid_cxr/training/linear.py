@@ -21,7 +21,8 @@ from covid_cxr.config import RunConfig
 from covid_cxr.models import zoo
 from covid_cxr.training.datamodule import Part
 from covid_cxr.training.experiment import Trained, need_all_classes
-from covid_cxr.training.frozen import FrozenNetwork
+from covid_cxr.training.films import QUALITY, compressed
+from covid_cxr.training.frozen import Films, FrozenNetwork
 from covid_cxr.training.module import class_weights
 from covid_cxr.types import CLASSES, FloatArray
 
@@ -38,17 +39,36 @@ def frozen_features(
 
     Returns:
         float32 (V, N, F): of the films as they are and, with `augment.flip`, of their mirror
-        images.
+        images and, with `augment.jpeg`, of the films compressed.
     """
     network = zoo.build(config.model, len(CLASSES[config.task])).eval()
     frozen = FrozenNetwork(config.preprocess.size, network=network)
-    views = [films, films[..., ::-1]] if config.augment.flip else [films]
+    views: list[Films] = [films]
+    if config.augment.flip:
+        views.append(films[..., ::-1])
+    if config.augment.jpeg:
+        views.append(_Compressed(films, config.seed))
     total = len(views) * len(films)
     found = []
     for view, seen in enumerate(views):
         steps = partial(_further, progress, view * len(films), total) if progress else None
         found.append(frozen.features(seen, steps))
     return np.stack(found)
+
+
+class _Compressed:
+    """Films compressed as they are asked for, each by a quality of its own."""
+
+    def __init__(self, films: NDArray[np.float16], seed: int) -> None:
+        self._films = films
+        self._qualities = np.random.default_rng(seed).integers(*QUALITY, len(films))
+
+    def __len__(self) -> int:
+        return len(self._films)
+
+    def __getitem__(self, rows: slice) -> FloatArray:
+        pairs = zip(self._films[rows], self._qualities[rows], strict=True)
+        return np.stack([compressed(film, int(quality)) for film, quality in pairs])
 
 
 def _further(
@@ -61,8 +81,9 @@ def _further(
 def fit_linear(config: RunConfig, part: Part) -> Trained:
     """Return `config.model` with its last layer trained on the training rows.
 
-    Of the changes in `augment` only `flip` is made: with it, a film's mirror image is a training
-    row like the film itself, for the heart says which side is which and the disease does not.
+    Of the changes in `augment` only `flip` and `jpeg` are made: with them, a film's mirror image,
+    and the film compressed, are training rows like the film itself, for the heart says which side
+    is which and the archive how it compresses, and neither says who is ill.
 
     Raises:
         CohortError: the training or validation rows lack a class.

@@ -1,0 +1,183 @@
+"""Prediction without explanations side by side with nothing but its forward passes.
+
+    python benchmarks/predict.py --json
+    python benchmarks/predict.py --model BUNDLE --films FOLDER --count 100 --rounds 7
+
+Times `predict_to` over a folder, from files to `predictions.csv`, and in turn the forward passes
+alone: the lung network's and the classifier's graph in ONNX Runtime in float32, on inputs prepared
+beforehand, in the same batches. The forward passes run both one after the other on all threads
+and two batches at a time, as prediction has them; the faster way counts. `predict_share` is the
+time of the forward passes over that of prediction: 1 where all else costs nothing. Without
+`--films` phantoms serve, of one megapixel; what a film takes to read and to reduce grows with
+its size. Shares are medians over rounds; the shares of the stages are of processor time in one
+thread, each stage by itself, so that they hold on a busy machine too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import covid_cxr
+from covid_cxr import images
+from covid_cxr.config import PreprocessSpec
+from covid_cxr.images.phantom import HOSPITALS, draw
+from covid_cxr.inference.batch import BATCH, predict_to
+from covid_cxr.inference.lungs import LungFinder
+from covid_cxr.inference.predictor import Predictor
+from covid_cxr.types import FINDINGS, FloatArray
+
+AT_A_TIME = 2
+Batches = list[FloatArray]
+
+
+def draw_to(folder: Path, count: int) -> list[Path]:
+    """Write phantoms as PNG, as large as films of public collections."""
+    paths = []
+    for number in range(count):
+        hospital = HOSPITALS[number % len(HOSPITALS)].name
+        pixels = draw(FINDINGS[number % 3], number, hospital=hospital).pixels
+        picture = Image.fromarray(np.uint8(np.round(255 * pixels))).resize((1024, 1024))
+        paths.append(folder / f"{number:04}.png")
+        picture.save(paths[-1])
+    return paths
+
+
+def chosen(folder: Path, count: int) -> list[Path]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    order = np.random.default_rng(0).permutation(len(paths))[:count]
+    return [paths[number] for number in order]
+
+
+def batches(inputs: Sequence[FloatArray]) -> Batches:
+    return [np.stack(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
+
+
+class Forward:
+    """The forward passes of a predictor over some films, inputs prepared."""
+
+    def __init__(self, predictor: Predictor, films: Sequence[FloatArray]) -> None:
+        spec = predictor.bundle.manifest.preprocess
+        self.network = predictor.runtime
+        self.finder = LungFinder(predictor.bundle.lungs, threads=predictor.threads)
+        self.films = list(zip(films, self.finder.find(films), strict=True))
+        looked_at = self.finder.manifest.preprocess
+        self.looks = batches([images.preprocess(film, looked_at) for film in films])
+        self.inputs = batches([images.preprocess(film, spec, lungs) for film, lungs in self.films])
+
+    def one(self, number: int) -> None:
+        self.finder.probabilities(self.looks[number])
+        self.network.run(self.inputs[number])
+
+    def in_order(self) -> None:
+        for number in range(len(self.inputs)):
+            self.one(number)
+
+    def at_a_time(self) -> None:
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            list(pool.map(self.one, range(len(self.inputs))))
+
+
+def seconds(work: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
+    started = clock()
+    work()
+    return clock() - started
+
+
+def processor_time(work: Callable[[], Any]) -> float:
+    """Return the least of three: memory is asked for anew after other work."""
+    return min(seconds(work, time.process_time) for _ in range(3))
+
+
+def stages(model: Path | None, paths: Sequence[Path]) -> dict[str, float]:
+    """Return the processor time of each stage, as shares of their sum."""
+    predictor = covid_cxr.load(model, threads=1)
+    films = [predictor.read(path).pixels for path in paths]
+    forward = Forward(predictor, films)
+
+    def prepare(spec: PreprocessSpec) -> float:
+        def work() -> None:
+            for film, lungs in forward.films:
+                images.preprocess(film, spec, lungs)
+
+        return processor_time(work)
+
+    spec = predictor.bundle.manifest.preprocess
+    unequal = spec.model_copy(update={"equalise": False})
+    plain = unequal.model_copy(update={"remove_markers": False})
+    all_of_it, without_contrast, without_markers = map(prepare, (spec, unequal, plain))
+    gate = processor_time(lambda: predictor.preparer.gate(films))
+    lungs = processor_time(lambda: [*map(forward.finder.probabilities, forward.looks)])
+    spent = {
+        "reading": processor_time(lambda: [*map(predictor.read, paths)]),
+        "lung_network": lungs,
+        "lung_input_and_gate": max(0.0, gate - lungs - all_of_it),
+        "markers": max(0.0, without_contrast - without_markers),
+        "contrast": max(0.0, all_of_it - without_contrast),
+        "rest_of_input": without_markers,
+        "classifier": processor_time(lambda: [*map(forward.network.run, forward.inputs)]),
+    }
+    return {name: each / sum(spent.values()) for name, each in spent.items()}
+
+
+def compare(predictor: Predictor, paths: list[Path], out: Path, rounds: int) -> dict[str, Any]:
+    """Time prediction and both ways of its forward passes in turn."""
+    forward = Forward(predictor, [predictor.read(path).pixels for path in paths])
+    work: dict[str, Callable[[], Any]] = {
+        "predict": lambda: predict_to(out, predictor, paths),
+        "in_order": forward.in_order,
+        "at_a_time": forward.at_a_time,
+    }
+    for each in work.values():
+        each()  # warm
+    taken = [{name: seconds(each) for name, each in work.items()} for _ in range(rounds)]
+    best = [min(each["in_order"], each["at_a_time"]) for each in taken]
+    shares = [bare / each["predict"] for bare, each in zip(best, taken, strict=True)]
+    return {
+        "films": len(paths),
+        "rounds": rounds,
+        "predict_share": round(float(np.median(shares)), 3),
+        "predict_share_range": [round(min(shares), 3), round(max(shares), 3)],
+        "films_per_second": _rate(paths, [each["predict"] for each in taken]),
+        "forward_films_per_second": _rate(paths, best),
+        "forward_in_order_films_per_second": _rate(paths, [each["in_order"] for each in taken]),
+    }
+
+
+def _rate(paths: list[Path], times: list[float]) -> float:
+    return round(len(paths) / float(np.median(times)), 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, help="bundle; default the one that ships")
+    parser.add_argument("--films", type=Path, help="folder of films; default phantoms")
+    parser.add_argument("--count", type=int, default=96, help="films")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="CPU threads; default all cores")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        given = arguments.films
+        paths = chosen(given, arguments.count) if given else draw_to(Path(folder), arguments.count)
+        predictor = covid_cxr.load(arguments.model, threads=arguments.threads)
+        found = compare(predictor, paths, Path(folder, "out"), arguments.rounds)
+        shares = stages(arguments.model, paths[: 2 * BATCH * AT_A_TIME])
+        found["stages"] = {name: round(share, 3) for name, share in shares.items()}
+    for name, value in found.items():
+        print(f"{name:35} {value}")
+    if arguments.json:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
