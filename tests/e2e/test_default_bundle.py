@@ -24,7 +24,7 @@ def test_it_is_small_and_says_what_it_is() -> None:
     files = list(shipped.folder.iterdir())
     assert sum(file.stat().st_size for file in files) <= 40e6
     names = {"manifest.json", "model.onnx", "reference.npz", "MODEL_CARD.md"}
-    assert {file.name for file in files} == names | {"lungs.onnx", "lungs.json"}
+    assert {file.name for file in files} == names | {"lungs.onnx", "lungs.json", "gate.npz"}
     manifest = shipped.manifest
     assert manifest.command == "covid-cxr run configs/default.yaml --data DATA"
     assert {source.source for source in manifest.training_data} == SOURCES

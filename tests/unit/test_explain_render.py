@@ -189,6 +189,17 @@ def test_record_by_hand() -> None:
     assert found["flags"] == []
 
 
+def test_a_region_that_the_film_s_grid_lost_has_no_middle() -> None:
+    one = halves()
+    gone = replace(one, segments=np.where(one.segments == 1, 2, 0), weights=(0.5, -0.25, 0.0, 0.1))
+    found = record(gone, FACTS)["regions"]
+    lost = {"row": None, "column": None, "area": 0.0}
+    assert found[1] == {"region": 1, "weight": -0.25, **lost}
+    assert found[2] == {"region": 2, "weight": 0.0, "row": 0.5, "column": 0.75, "area": 0.5}
+    assert found[3] == {"region": 3, "weight": 0.1, **lost}
+    json.dumps(found, allow_nan=False)
+
+
 def test_record_with_lungs() -> None:
     explanation = with_lungs(halves(), lungs(16))
     found = record(explanation, replace(FACTS, flags=("window missing",)))

@@ -127,22 +127,28 @@ def save(
     return path
 
 
-def _regions(explanation: Explanation) -> list[dict[str, float]]:
+def _regions(explanation: Explanation) -> list[dict[str, float | None]]:
+    """Return weight, middle and area of every region, as shares of the film.
+
+    A region of a few pixels of the model's input can fall between the coarser ones of the film's
+    grid: its area there is 0 and it has no middle.
+    """
     if explanation.segments is None:
         return []
     flat = explanation.segments.ravel()
     size = explanation.segments.shape[0]
     rows, columns = np.divmod(np.arange(flat.size), size)
-    count = np.bincount(flat)
-    row = np.bincount(flat, weights=rows + 0.5) / count / size
-    column = np.bincount(flat, weights=columns + 0.5) / count / size
+    regions = len(explanation.weights)
+    count = np.bincount(flat, minlength=regions)
+    row = np.bincount(flat, weights=rows + 0.5, minlength=regions) / size
+    column = np.bincount(flat, weights=columns + 0.5, minlength=regions) / size
     return [
         {
             "region": region,
             "weight": weight,
-            "row": round(float(row[region]), 4),
-            "column": round(float(column[region]), 4),
-            "area": round(float(count[region] / flat.size), 6),
+            "row": round(float(row[region] / held), 4) if held else None,
+            "column": round(float(column[region] / held), 4) if held else None,
+            "area": round(float(held / flat.size), 6),
         }
-        for region, weight in enumerate(explanation.weights)
+        for region, (weight, held) in enumerate(zip(explanation.weights, count, strict=False))
     ]

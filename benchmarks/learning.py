@@ -1,0 +1,117 @@
+"""Learning curves of a recipe in closed form: over the number of films and over sources.
+
+    python benchmarks/learning.py configs/default.yaml --cohort cohort/cohort.csv --data DATA
+
+The protocol of `train --protocol generalise` on train and validation rows, trained on a share of
+the patients (means and ranges over draws) or on some of the sources. Prints tables for the lab
+book (docs/research/generalisation.md) and, with --json, one line of JSON at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from covid_cxr import config as configuration
+from covid_cxr.cohort import schema
+from covid_cxr.cohort.leave_out import tasks
+from covid_cxr.cohort.split import components
+from covid_cxr.errors import ConfigError
+from covid_cxr.training.datamodule import Part
+from covid_cxr.training.generalise import measured
+from covid_cxr.training.linear import fit_linear
+from covid_cxr.training.run import films_of, part_of, score
+
+SHARES = (0.25, 0.5, 0.75, 1.0)
+_FEWEST = 5  # of either kind, to be trained on
+
+
+class Bench:
+    """A recipe, its films and what the protocol leaves out."""
+
+    def __init__(self, config: Any, rows: pd.DataFrame, part: Part) -> None:
+        self.config, self.rows, self.part = config, rows, part
+        self.tasks = tasks(rows)
+        self.patients = components(rows).to_numpy()
+
+    def objective(self, kept: NDArray[np.bool_]) -> dict[str, float] | None:
+        """Return the protocol's numbers of trainings on the kept rows (N,) alone."""
+        parts = []
+        for task in self.tasks:
+            train = np.flatnonzero(task.train & kept)
+            if np.bincount(self.part.labels[train], minlength=2).min() < _FEWEST:
+                continue
+            scored = np.flatnonzero(task.scored)
+            own = replace(self.part, train=train, val=train)
+            odds = score(fit_linear(self.config, own), own, scored)
+            ids = self.rows["image_id"].to_numpy(str)[scored]
+            told = {"task": task.name, "kind": task.kind, "seed": 0}
+            parts.append(pd.DataFrame({"image_id": ids, **told, "score": odds}))
+        if not parts:
+            return None
+        found = measured(pd.concat(parts, ignore_index=True), self.rows)
+        return {key: found[key] for key in ("objective", "within", "across") if key in found}
+
+    def by_share(self, draws: int) -> Iterator[tuple[str, list[dict[str, float]]]]:
+        rng = np.random.default_rng(self.config.seed)
+        everybody = np.unique(self.patients)
+        for share in SHARES:
+            found = []
+            for _ in range(draws if share < 1 else 1):
+                chosen = rng.choice(everybody, round(share * len(everybody)), replace=False)
+                if numbers := self.objective(np.isin(self.patients, chosen)):
+                    found.append(numbers)
+            yield f"{share:.0%} of the patients", found
+
+    def by_source(self) -> Iterator[tuple[str, list[dict[str, float]]]]:
+        source = self.rows["source"].to_numpy(str)
+        for name in np.unique(source):
+            if numbers := self.objective(source != name):
+                yield f"without {name}", [numbers]
+
+
+def line(name: str, found: list[dict[str, float]]) -> str:
+    cells = []
+    for key in ("objective", "within", "across"):
+        values = [each[key] for each in found if key in each]
+        spread = f" ({min(values):.3f}-{max(values):.3f})" if len(values) > 1 else ""
+        cells.append(f"{np.mean(values):.3f}{spread}" if values else "-")
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--cohort", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    config = configuration.load(given.config, [])
+    if config.training.method != "linear":
+        raise ConfigError(f"'{given.config}' trains by gradient; expected training.method linear")
+    cohort = schema.load(given.cohort)
+    rows = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
+    with TemporaryDirectory() as folder:
+        films = films_of(config, rows, given.data, Path(folder), None)
+        bench = Bench(config, rows, part_of(config, rows, films, None))
+    print("| trained on | objective | within | across |\n| --- | --- | --- | --- |")
+    results = {}
+    for name, found in (*bench.by_share(given.draws), *bench.by_source()):
+        print(line(name, found), flush=True)
+        results[name] = found
+    if given.json:
+        print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
