@@ -33,8 +33,9 @@ from covid_cxr.explain import RECOMMENDED, Options
 from covid_cxr.explain import lime as ours
 from covid_cxr.explain.sampling import sample_masks
 from covid_cxr.explain.superpixels import superpixels
+from covid_cxr.images.field import cut_lungs
 from covid_cxr.images.phantom import draw
-from covid_cxr.inference.lungs import LungFinder
+from covid_cxr.inference.preparing import Preparer
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.models import bundle, zoo
 from covid_cxr.types import FloatArray
@@ -66,6 +67,10 @@ def read(folder: Path | None, count: int) -> list[FloatArray]:
     paths = sorted(path for path in folder.iterdir() if path.is_file())
     chosen = np.random.default_rng(0).permutation(len(paths))[:count]
     return [images.read(paths[i]).pixels for i in chosen]
+
+
+def prepare(made: bundle.Bundle) -> Preparer:
+    return Preparer(made.manifest.preprocess, lungs=made.lungs)
 
 
 class Package:
@@ -182,13 +187,15 @@ def enough(masks: np.ndarray, given: np.ndarray) -> int:
 
 
 def stability(
-    films: list[FloatArray], pixels: list[FloatArray], made: bundle.Bundle, rates: dict[str, float]
+    pixels: list[FloatArray], made: bundle.Bundle, rates: dict[str, float]
 ) -> dict[str, Any]:
     """Samples, and from them time, until the answer is stable; ours stops by itself."""
-    fast, finder = Runtime(made, precision="bfloat16"), LungFinder()
+    fast, preparer = Runtime(made, precision="bfloat16"), prepare(made)
     rows = []
-    for film, raw in zip(films, pixels, strict=True):
-        lungs = finder.find([raw])[0]
+    for raw in pixels:
+        prepared = preparer.prepare([raw])[0]
+        film, found = prepared.image[0], preparer.find_lungs([raw])[0]
+        lungs = cut_lungs(found, prepared.field) if found else None
         row: dict[str, float] = {}
         for name, options in (("package", ORIGINAL), ("ours", replace(RECOMMENDED, lungs=lungs))):
             segments = superpixels(film, options)
@@ -257,8 +264,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = bundle.load(arguments.model or untrained(Path(folder)))
         pixels = read(arguments.films, max(1, arguments.stable))
-        films = [images.preprocess(each, made.manifest.preprocess)[0] for each in pixels]
-        found = speed(films[0], made, arguments.samples, arguments.pairs)
+        film = prepare(made).prepare(pixels[:1])[0].image[0]
+        found = speed(film, made, arguments.samples, arguments.pairs)
         found |= growth(pixels[0], Path(folder))
         if arguments.stable:
             rates = {
@@ -267,7 +274,7 @@ def main() -> None:
                 "fast": found["bfloat16_images_per_second"],
             }
             asked = made if arguments.model else default_bundle()
-            found |= stability(films, pixels, asked, rates)
+            found |= stability(pixels, asked, rates)
     for name, value in found.items():
         print(f"{name:45} {value}")
     if arguments.json:
