@@ -266,6 +266,7 @@ def main() -> None:
         pixels = read(arguments.films, max(1, arguments.stable))
         film = prepare(made).prepare(pixels[:1])[0].image[0]
         found = speed(film, made, arguments.samples, arguments.pairs)
+        print(found, flush=True)
         found |= growth(pixels[0], Path(folder))
         if arguments.stable:
             rates = {

@@ -123,7 +123,18 @@ def test_explain_with_all_its_options(
     film = next((phantoms / "images").glob("*.png"))
     status, _, err = run(
         *(capsys, "explain", film, "--samples", 40, "--superpixels", "lungs", "--hidden", "blur"),
-        *("--sampling", "balanced", "--stable", 0.9, "--seed", 3, "--palette", "blue-orange"),
+        *(
+            "--regions",
+            9,
+            "--sampling",
+            "balanced",
+            "--stable",
+            0.9,
+            "--seed",
+            3,
+            "--palette",
+            "blue-orange",
+        ),
         *("--opacity", 0.4, "--min-fidelity", 0, "--sheet", "--flip", "--data", phantoms),
         *("--cohort", tiny_run / "cohort.csv", "--precision", "bfloat16"),
         *("--model", tiny_run / "bundle", "--out", tmp_path),
@@ -136,6 +147,7 @@ def test_explain_with_all_its_options(
     facts = json.loads(name.read_text("utf-8"))
     assert facts["parameters"]["segmentation"]["method"] == "lungs"
     assert (facts["parameters"]["sampling"], facts["parameters"]["hidden"]) == ("balanced", "blur")
+    assert 5 <= len(facts["regions"]) <= 16
     assert facts["flip"].keys() >= {"regions", "before", "after", "found", "exact"}
 
 

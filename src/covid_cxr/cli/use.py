@@ -33,6 +33,9 @@ Regions = Annotated[
     Superpixels,
     typer.Option("--superpixels", help="Regions that are hidden; the original: quickshift."),
 ]
+Count = Annotated[
+    int, typer.Option("--regions", min=2, help="Regions wanted; quickshift finds its own number.")
+]
 Hide = Annotated[
     Hidden, typer.Option("--hidden", help="What a hidden region becomes; the original: mean.")
 ]
@@ -83,6 +86,7 @@ def predict(
     ] = None,
     samples: Samples = RECOMMENDED.samples,
     superpixels: Regions = RECOMMENDED.superpixels,
+    regions: Count = RECOMMENDED.regions,
     hidden: Hide = RECOMMENDED.hidden,
     sampling: Draw = RECOMMENDED.sampling,
     stable: Stable = RECOMMENDED.stable,
@@ -106,6 +110,7 @@ def predict(
     options = Options(
         samples=samples,
         superpixels=superpixels,
+        regions=regions,
         hidden=hidden,
         sampling=sampling,
         stable=stable,
@@ -126,6 +131,7 @@ def explain(
     model: Model = None,
     samples: Samples = RECOMMENDED.samples,
     superpixels: Regions = RECOMMENDED.superpixels,
+    regions: Count = RECOMMENDED.regions,
     hidden: Hide = RECOMMENDED.hidden,
     sampling: Draw = RECOMMENDED.sampling,
     stable: Stable = RECOMMENDED.stable,
@@ -163,6 +169,7 @@ def explain(
         Options(
             samples=samples,
             superpixels=superpixels,
+            regions=regions,
             hidden=hidden,
             sampling=sampling,
             stable=stable,

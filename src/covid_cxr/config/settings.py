@@ -223,8 +223,9 @@ class ExplainConfig(Strict):
     superpixels: Literal["quickshift", "slic", "lungs", "grid"] = Field(
         "lungs", description="regions that are hidden"
     )
+    regions: int = Field(32, ge=2, description="how many are wanted; quickshift finds its own")
     hidden: Literal["mean", "dark", "blur", "dataset"] = Field(
-        "blur", description="what hides a region"
+        "mean", description="what hides a region"
     )
     sampling: Literal["coins", "antithetic", "balanced"] = Field(
         "balanced", description="how LIME draws its samples"

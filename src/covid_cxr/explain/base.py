@@ -97,7 +97,9 @@ class Options:
 
 # What is used unless something else is asked for: of what was measured on films with radiologists'
 # masks the most faithful to the model, and the most alike from seed to seed (docs/explaining.md).
-RECOMMENDED = Options(superpixels="lungs", hidden="blur", sampling="balanced", stable=0.9)
+RECOMMENDED = Options(
+    superpixels="lungs", regions=32, hidden="mean", sampling="balanced", stable=0.9
+)
 
 
 class Explainer(Protocol):

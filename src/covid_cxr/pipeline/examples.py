@@ -105,6 +105,7 @@ def explain_options(config: RunConfig) -> Options:
         samples=settings.samples,
         seed=config.seed,
         superpixels=settings.superpixels,
+        regions=settings.regions,
         hidden=settings.hidden,
         sampling=settings.sampling,
         stable=settings.stable,
