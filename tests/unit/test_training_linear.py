@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 from covid_cxr.config import AugmentConfig, PreprocessSpec, RunConfig, TrainingConfig
-from covid_cxr.errors import CohortError
+from covid_cxr.errors import CohortError, ConfigError
 from covid_cxr.models import zoo
 from covid_cxr.training.datamodule import FilmData, Part
 from covid_cxr.training.films import augmentation, compressed
@@ -178,6 +178,7 @@ def test_weights_are_those_of_films_not_of_views() -> None:
     # The penalty means the same with mirror images: of symmetric films they change nothing.
     part, config = bright_or_dark(), config_of()
     even = np.maximum(part.films, part.films[..., ::-1])
+    part = replace(part, films=even)
     features = frozen_features(config, even)
     one = fit_linear(config, replace(part, features=features)).network.state_dict()
     twice = replace(part, features=np.concatenate([features, features]))
@@ -220,3 +221,9 @@ def test_compression_keeps_the_film_and_its_shape() -> None:
     assert not np.allclose(np.asarray(changed(film)), film, atol=1e-3)
     never = augmentation(AugmentConfig(rotation=0), 64)
     np.testing.assert_array_equal(np.asarray(never(film)), film)
+
+
+def test_a_network_of_random_weights_has_no_features_to_freeze() -> None:
+    config = config_of().model_copy(update={"model": "resnet18"})
+    with pytest.raises(ConfigError, match="'resnet18' begins with random weights"):
+        fit_linear(config, bright_or_dark())

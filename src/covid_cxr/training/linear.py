@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from covid_cxr.config import RunConfig
+from covid_cxr.errors import ConfigError
 from covid_cxr.models import zoo
+from covid_cxr.models.zoo.classifier import Classifier
 from covid_cxr.training.datamodule import Part
 from covid_cxr.training.experiment import Trained, need_all_classes
 from covid_cxr.training.films import QUALITY, compressed
@@ -41,8 +43,7 @@ def frozen_features(
         float32 (V, N, F): of the films as they are and, with `augment.flip`, of their mirror
         images and, with `augment.jpeg`, of the films compressed.
     """
-    network = zoo.build(config.model, len(CLASSES[config.task])).eval()
-    frozen = FrozenNetwork(config.preprocess.size, network=network)
+    frozen = _frozen(config.model, config.preprocess.size)
     views: list[Films] = [films]
     if config.augment.flip:
         views.append(films[..., ::-1])
@@ -54,6 +55,11 @@ def frozen_features(
         steps = partial(_further, progress, view * len(films), total) if progress else None
         found.append(frozen.features(seen, steps))
     return np.stack(found)
+
+
+@lru_cache(maxsize=1)  # folds, protocols and audits ask for the same one again and again
+def _frozen(model: str, size: int) -> FrozenNetwork:
+    return FrozenNetwork(size, network=zoo.build(model, 2).eval())
 
 
 class _Compressed:
@@ -87,6 +93,7 @@ def fit_linear(config: RunConfig, part: Part) -> Trained:
 
     Raises:
         CohortError: the training or validation rows lack a class.
+        ConfigError: the network begins with random weights.
     """
     need_all_classes(config, part)
     features = part.features
@@ -94,6 +101,7 @@ def fit_linear(config: RunConfig, part: Part) -> Trained:
         features = frozen_features(config, part.films)
     slopes, bias = _solve(config, part, features)
     network = zoo.build(config.model, len(CLASSES[config.task])).eval()
+    _need_the_same(network, config.model, part, features)
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(slopes.T))
         network.head.bias.copy_(torch.from_numpy(bias))
@@ -144,6 +152,19 @@ def ridge(features: Array, targets: Array, weights: Array, penalty: float) -> tu
     solved = np.linalg.solve(system, (known * weights[:, None]).T @ (targets - height))
     slopes = solved / (scale * np.sqrt(features.shape[1]))[:, None]
     return slopes, height - mean @ slopes
+
+
+def _need_the_same(network: Classifier, name: str, part: Part, features: FloatArray) -> None:
+    """Refuse a network that is another each time it is built: features are of one of them."""
+    row = part.train[0]
+    film = torch.from_numpy(part.films[row : row + 1].astype(np.float32))
+    with torch.inference_mode():
+        seen = network(film).embedding[0].numpy()
+    if not np.allclose(seen, features[0, row], rtol=0.01, atol=0.01 * float(np.abs(seen).max())):
+        raise ConfigError(
+            f"model '{name}' begins with random weights, expected those of ImageNet for "
+            "training.method=linear: take efficientnet-lite0, or training.method=gradient"
+        )
 
 
 def _solve(config: RunConfig, part: Part, features: FloatArray) -> tuple[Array, Array]:
