@@ -26,7 +26,7 @@ from covid_cxr.types import BoolArray, FloatArray, Lungs
 
 TURNED, UPSIDE_DOWN, INVERTED = "turned by 90 degrees", "upside down", "grey levels inverted"
 NO_CHEST = "no frontal chest radiograph"
-UNLIKE = "unlike the films the limits were fitted to"
+UNLIKE = "unlike any chest film that is known"
 UPRIGHT = ""  # the reason of a class that is answered
 # Of what is answered but poor. Of 500 films of training fewer than one in a hundred breaks each.
 FLAT, SATURATED, CUT_OFF = "hardly any contrast", "much of it black or white", "lungs cut off"

@@ -64,7 +64,7 @@ class Manifest(Strict):
     shift: float = Field(0.0, description="added to the logit of covid-19 after the temperature")
     threshold: float = Field(ge=0, le=1)
     prevalence: float | None = Field(
-        None, description="share of COVID-19 that probabilities are for; None in older bundles"
+        None, description="share of COVID-19 that probabilities are for; None: that of the films"
     )
     seed: int
     created: str

@@ -53,12 +53,11 @@ def recalibrate(
     if out.exists():
         raise BundleError(f"'{out}' exists; delete it or choose another name")
     before = made.manifest
-    ill = sum(source.findings.get(COVID, 0) for source in films)
-    changes = {
+    changes: dict[str, Any] = {
         "temperature": before.temperature / slope,
         "shift": slope * before.shift + shift,
         "threshold": round(threshold, 6),
-        "prevalence": ill / max(1, sum(source.images for source in films)),
+        "prevalence": None,  # that of `films`, which are not weighed; see `fitted_share`
         "derived_from": made.id,
         "recalibrated_on": films,
         "created": datetime.now(UTC).strftime("%Y-%m-%d"),

@@ -46,14 +46,14 @@ class Scored(NamedTuple):
     Attributes:
         logits: (n, C), but for a constant a film.
         labels: (n,) class numbers.
-        sure: (n,) weights of the films in the fit of the temperature; None: all the same.
-        called: (n,) weights of the films in the choice of the threshold; None: all the same.
+        temperature_weights: (n,) of the films in the fit of the temperature; None: all the same.
+        threshold_weights: (n,) of the films in the choice of the threshold; None: all the same.
     """
 
     logits: NDArray[np.float64]
     labels: NDArray[np.int64]
-    sure: NDArray[np.float64] | None = None
-    called: NDArray[np.float64] | None = None
+    temperature_weights: NDArray[np.float64] | None = None
+    threshold_weights: NDArray[np.float64] | None = None
 
 
 def scored(predictions: Sequence[Prediction], labels: NDArray[np.int64]) -> Scored:
@@ -133,18 +133,18 @@ def calibrate(
         known: what was answered to such films.
         config: the threshold rule.
     """
-    temperature = fit_temperature(known.logits, known.labels, known.sure)
+    temperature = fit_temperature(known.logits, known.labels, known.temperature_weights)
     covid = softmax(known.logits, temperature)[:, -1]
     positive = known.labels == known.logits.shape[1] - 1
     rule = config.threshold, config.min_sensitivity
-    threshold = choose_threshold(positive, covid, *rule, known.called)
+    threshold = choose_threshold(positive, covid, *rule, known.threshold_weights)
     log.info(
         "temperature %.3f and threshold %.3f from %d films",
         temperature,
         threshold,
         len(known.labels),
     )
-    share = float(np.average(positive, weights=known.sure))
+    share = float(np.average(positive, weights=known.temperature_weights))
     update = {
         "temperature": temperature,
         "threshold": round(threshold, 6),

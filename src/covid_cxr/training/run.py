@@ -44,7 +44,10 @@ def train(
     command: str,
     progress: Progress | None = None,
 ) -> Bundle:
-    """Train on the cohort's train rows, stop and calibrate on its val rows; test is not read.
+    """Train on the cohort's train rows; test is not read.
+
+    A training by gradient stops and calibrates on the val rows, a fit in closed form calibrates
+    on the train rows, cross-fitted.
 
     Writes `out/bundle/`, `out/predictions-val.csv` and `out/training/tensorboard`.
 
@@ -215,21 +218,22 @@ def _bundle(
     rows = seen.iloc[np.concatenate([part.train, part.val])]
     seeded = config.model_copy(update={"seed": trained.seed})
     draft = export(trained.network, seeded, rows, out / "bundle", command)
-    val = predict_cohort(Predictor(draft), seen.iloc[part.val]["path"], data_root)
-    known = _to_calibrate_on(config, seen, part, scored(val, part.labels[part.val]))
+    if config.training.method == "linear":
+        known = _crossed(config, seen, part)
+    else:
+        val = predict_cohort(Predictor(draft), seen.iloc[part.val]["path"], data_root)
+        known = scored(val, part.labels[part.val])
     made = calibrate(trained.network, draft, known, config.evaluation)
     check_parity(trained.network, made, part.films[part.val].astype(np.float32))
     return made
 
 
-def _to_calibrate_on(config: RunConfig, seen: pd.DataFrame, part: Part, val: Scored) -> Scored:
-    """Return the validation films' answers, or the training films' own of a fit in closed form.
+def _crossed(config: RunConfig, seen: pd.DataFrame, part: Part) -> Scored:
+    """Return what fits without a training film's fold say of it, to calibrate on.
 
-    The fit is cheap enough to be repeated without a fold, and a threshold from a thousand films
-    is steadier than one from a hundred.
+    A fit in closed form is cheap enough to be repeated, and a threshold from a thousand films is
+    steadier than one from the hundred that validate.
     """
-    if config.training.method != "linear":
-        return val
     folds = grouped_folds(seen.iloc[part.train], _CROSSED, config.seed).to_numpy()
     logits, labels = crossed(config, part, folds), part.labels[part.train]
     if config.training.imbalance != "within-sources":
