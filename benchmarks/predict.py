@@ -6,11 +6,11 @@
 Times `predict_to` over a folder, from files to `predictions.csv`, and in turn the forward passes
 alone: the lung network's and the classifier's graph in ONNX Runtime in float32, on inputs prepared
 beforehand, in the same batches. The forward passes run both one after the other on all threads
-and two batches at a time, as prediction has them; the faster way counts. `predict_share` is the
-time of the forward passes over that of prediction: 1 where all else costs nothing. Without
-`--films` phantoms serve, of one megapixel; what a film takes to read and to reduce grows with
-its size. Shares are medians over rounds; the shares of the stages are of processor time in one
-thread, each stage by itself, so that they hold on a busy machine too.
+and two batches at a time on half of them each, as prediction has them; the faster way counts.
+`predict_share` is the time of the forward passes over that of prediction: 1 where all else costs
+nothing. Without `--films` phantoms serve, of one megapixel; what a film takes to read and to
+reduce grows with its size. Shares are medians over rounds; the shares of the stages are of
+processor time in one thread, each stage by itself, so that they hold on a busy machine too.
 """
 
 from __future__ import annotations
@@ -62,29 +62,38 @@ def batches(inputs: Sequence[FloatArray]) -> Batches:
     return [np.stack(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
 
 
+class Networks:
+    """Lung network and classifier on the threads of a predictor."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.classifier = predictor.runtime
+        self.finder = LungFinder(predictor.bundle.lungs, threads=predictor.threads)
+
+    def run(self, look: FloatArray, shown: FloatArray) -> None:
+        self.finder.probabilities(look)
+        self.classifier.run(shown)
+
+
 class Forward:
     """The forward passes of a predictor over some films, inputs prepared."""
 
     def __init__(self, predictor: Predictor, films: Sequence[FloatArray]) -> None:
         spec = predictor.bundle.manifest.preprocess
-        self.network = predictor.runtime
-        self.finder = LungFinder(predictor.bundle.lungs, threads=predictor.threads)
+        self.threads = predictor.threads
+        self.networks = [Networks(predictor), Networks(predictor.halved)]
+        self.finder = self.networks[0].finder
         self.films = list(zip(films, self.finder.find(films), strict=True))
         looked_at = self.finder.manifest.preprocess
         self.looks = batches([images.preprocess(film, looked_at) for film in films])
         self.inputs = batches([images.preprocess(film, spec, lungs) for film, lungs in self.films])
 
-    def one(self, number: int) -> None:
-        self.finder.probabilities(self.looks[number])
-        self.network.run(self.inputs[number])
-
     def in_order(self) -> None:
-        for number in range(len(self.inputs)):
-            self.one(number)
+        for inputs in zip(self.looks, self.inputs, strict=True):
+            self.networks[0].run(*inputs)
 
     def at_a_time(self) -> None:
-        with ThreadPoolExecutor(AT_A_TIME) as pool:
-            list(pool.map(self.one, range(len(self.inputs))))
+        with ThreadPoolExecutor(min(AT_A_TIME, self.threads or AT_A_TIME)) as pool:
+            list(pool.map(self.networks[1].run, self.looks, self.inputs))
 
 
 def seconds(work: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
@@ -124,7 +133,7 @@ def stages(model: Path | None, paths: Sequence[Path]) -> dict[str, float]:
         "markers": max(0.0, without_contrast - without_markers),
         "contrast": max(0.0, all_of_it - without_contrast),
         "rest_of_input": without_markers,
-        "classifier": processor_time(lambda: [*map(forward.network.run, forward.inputs)]),
+        "classifier": processor_time(lambda: [*map(predictor.runtime.run, forward.inputs)]),
     }
     return {name: each / sum(spent.values()) for name, each in spent.items()}
 

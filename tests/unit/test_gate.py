@@ -11,6 +11,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from covid_cxr.errors import BundleError
@@ -27,7 +29,7 @@ from covid_cxr.inference.gate import (
     pooled,
     remarks,
 )
-from covid_cxr.inference.lungs import FEATURES, GRAPH, MANIFEST, LungFinder
+from covid_cxr.inference.lungs import FEATURES, GRAPH, MANIFEST, SHIPPED, LungFinder
 from covid_cxr.models import bundle
 from covid_cxr.models.bundle import GATE
 from covid_cxr.training.gate.graph import with_features
@@ -146,6 +148,37 @@ def test_poor_films_are_remarked_on() -> None:
     to_the_edge = np.zeros((10, 10), bool)
     to_the_edge[:, :3] = True
     assert remarks(good, Lungs(to_the_edge, to_the_edge & False)) == (CUT_OFF,)
+
+
+def test_a_film_is_judged_alike_in_any_company() -> None:
+    gate = Gate.load(SHIPPED / GATE)
+    features = np.random.default_rng(0).normal(size=(16, 192, 5, 5)).astype(np.float32)
+    known = gate.project(features)
+    exact = (pooled(features) - gate.mean).astype(np.float64) @ gate.components
+    np.testing.assert_allclose(known, exact, atol=1e-5)
+    for number in (1, 4, 7):
+        np.testing.assert_array_equal(gate.project(features[:number]), known[:number])
+        np.testing.assert_array_equal(gate.distance(known[:number]), gate.distance(known)[:number])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    spread=st.floats(0.25, 0.35),
+    power=st.sampled_from([0.2, 1, 8]),
+    rare=st.floats(0, 0.03),
+    shape=st.sampled_from([(9, 40), (100, 90), (700, 60)]),
+    seed=st.integers(0, 99),
+)
+def test_a_film_is_flat_where_its_percentiles_are_close(
+    spread: float, power: float, rare: float, shape: tuple[int, int], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    film = 0.5 + spread * (rng.random(shape) ** power - 0.5)
+    film[rng.random(shape) < rare] = 1  # a few pixels may lie anywhere
+    film[rng.random(shape) < rare] = 0
+    film = film.astype(np.float32)
+    low, high = np.percentile(film, [1, 99])
+    assert (FLAT in remarks(film, None)) == (high - low < 0.3)
 
 
 class Tiny(nn.Module):

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from covid_cxr.images import remove_markers
-from covid_cxr.images.markers import find_markers
+from covid_cxr.images.markers import _median, find_markers
 from covid_cxr.types import BoolArray, FloatArray
 
 
@@ -63,10 +63,33 @@ def test_drawn_marker_is_found_and_gone(
     np.testing.assert_array_equal(repaired[~near], marked[~near])
 
 
+def test_only_what_reaches_into_the_part_shown_is_painted_over() -> None:
+    pixels = film()
+    for text, at, size in MARKERS:
+        write(pixels, text, at, size)
+    everywhere = remove_markers(pixels)
+    for shown in (
+        (slice(0, 512), slice(0, 256)),
+        (slice(490, 512), slice(0, 512)),
+        (slice(40, 300), slice(470, 490)),  # cuts the L
+    ):
+        there = remove_markers(pixels, shown)
+        assert not np.array_equal(there[shown], pixels[shown])
+        np.testing.assert_array_equal(there[shown], everywhere[shown])
+        assert not np.array_equal(there, everywhere)
+    assert remove_markers(pixels, (slice(200, 300), slice(200, 300))) is pixels
+
+
 def test_film_without_markers_is_returned_as_it_is() -> None:
     for seed in range(3):
         pixels = film(seed=seed)
         assert remove_markers(pixels) is pixels
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 8])
+def test_the_median_is_that_of_numpy(count: int) -> None:
+    values = np.random.default_rng(count).random(count, dtype=np.float32)
+    assert _median(values) == float(np.median(values))
 
 
 def test_input_is_not_written_to() -> None:

@@ -40,6 +40,15 @@ def test_sliding_windows_are_those_of_scipy(height: int, width: int, half: int, 
     assert reached.dtype == np.bool_
 
 
+@pytest.mark.parametrize("of", [np.minimum, np.maximum])
+@pytest.mark.parametrize("shape", [(700, 430), (30, 9000), (9000, 30)])
+def test_windows_slide_on_from_strip_to_strip(of: np.ufunc, shape: tuple[int, int]) -> None:
+    film = np.random.default_rng(0).random(shape, dtype=np.float32)
+    filtered = ndimage.minimum_filter if of is np.minimum else ndimage.maximum_filter
+    for grid in (film, film.T, film[::2, 3:]):
+        np.testing.assert_array_equal(sliding(of, grid, 27), filtered(grid, 27))
+
+
 def test_regions_touch_at_corners_too() -> None:
     (first, one), (second, other) = regions(MASK)
     assert first == (slice(1, 3), slice(1, 3))

@@ -39,8 +39,12 @@ def _bins(grid: FloatArray) -> IntArray:
     """Return which bin each pixel is in, the picture's own range spread over all of them."""
     levels = np.rint(np.multiply(grid, 65_535, dtype=np.float32)).astype(np.float64)
     low, high = float(levels.min()), float(levels.max())
-    scaled = (levels - low) / (high - low) * (_GREYS - 1) if high > low else levels
-    return np.rint(np.minimum(scaled, _GREYS - 1)).astype(np.int32) // (1 + _GREYS // _BINS)
+    if high > low:
+        levels -= low
+        levels /= high - low
+        levels *= _GREYS - 1
+    np.rint(np.minimum(levels, _GREYS - 1, out=levels), out=levels)
+    return levels.astype(np.int32) // (1 + _GREYS // _BINS)
 
 
 def _curves(bins: IntArray, tile: int, clip: float) -> NDArray[np.float64]:
@@ -89,15 +93,23 @@ def _spread(counts: NDArray[np.int64], left: int, limit: int) -> None:
 
 
 def _interpolated(curves: NDArray[np.float64], bins: IntArray, tile: int) -> FloatArray:
-    """Return the greys (S, S), bilinear between the curves of the four tiles around a pixel."""
-    count = len(curves)
-    at = np.arange(len(bins)) + tile // 2
+    """Return the greys (S, S), bilinear between the curves of the four tiles around a pixel.
+
+    Rows that lie between the same tiles are worked on together: they stay in the cache, where the
+    whole picture would ask for new memory at each step.
+    """
+    size, count = len(bins), len(curves)
+    at = np.arange(size) + tile // 2
     nearest = [np.clip(at // tile - 1 + further, 0, count - 1) for further in (0, 1)]
     weight = [1 - at % tile / tile, at % tile / tile]
     greys = np.zeros(bins.shape, dtype=np.float32)
-    for down in (0, 1):
-        for right in (0, 1):
-            number = (nearest[down][:, None] * count + nearest[right]) * _BINS
-            grey = curves.ravel().take(number + bins)
-            greys += (grey * (weight[down][:, None] * weight[right])).astype(np.float32)
+    starts = [0, *range(tile - tile // 2, size, tile)]
+    for rows in (slice(*ends) for ends in zip(starts, [*starts[1:], size], strict=True)):
+        numbers = [beside * _BINS + bins[rows] for beside in nearest]
+        for down in (0, 1):
+            curve = curves[nearest[down][rows.start]].ravel()
+            for right in (0, 1):
+                grey = curve.take(numbers[right])
+                grey *= weight[down][rows, None] * weight[right]
+                greys[rows] += grey.astype(np.float32)
     return greys

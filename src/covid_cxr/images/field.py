@@ -34,9 +34,12 @@ def field_of(spec: PreprocessSpec, lungs: Lungs | None) -> Box:
 
 def cut(pixels: _Pixels, field: Box) -> _Pixels:
     """Return the part of an array (H, W) that spans a film, at least one pixel a side."""
-    rows = span(field.top, field.bottom, pixels.shape[0])
-    columns = span(field.left, field.right, pixels.shape[1])
-    return pixels[rows, columns]
+    return pixels[spans(field, pixels.shape)]
+
+
+def spans(field: Box, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return the rows and columns of an array (H, W) that `cut` takes."""
+    return span(field.top, field.bottom, shape[0]), span(field.left, field.right, shape[1])
 
 
 def cut_lungs(lungs: Lungs, field: Box) -> Lungs:

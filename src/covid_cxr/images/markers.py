@@ -38,17 +38,22 @@ _REACH = (0.40, 0.38)
 _BLACK = 0.05
 
 
-def remove_markers(pixels: FloatArray) -> FloatArray:
+def remove_markers(pixels: FloatArray, shown: Box | None = None) -> FloatArray:
     """Paint over burnt-in markers with what surrounds them; all else is left bit for bit.
 
     Args:
         pixels: float (H, W) in [0, 1]. Takes 3 to 10 ms at 512 pixels; reduce larger ones first.
+        shown: the only part that is looked at afterwards; what does not reach into it may stay.
 
     Returns:
-        A float32 copy (H, W), or `pixels` itself where it has no marker.
+        A float32 copy (H, W), or `pixels` itself where there is nothing to paint over.
     """
     mask = find_markers(pixels)
-    return _fill(pixels, mask) if mask.any() else pixels
+    wanted = mask
+    if shown:
+        wanted = np.zeros_like(mask)
+        wanted[shown] = mask[shown]
+    return _fill(pixels, mask, wanted) if wanted.any() else pixels
 
 
 def find_markers(pixels: FloatArray) -> BoolArray:
@@ -60,7 +65,8 @@ def find_markers(pixels: FloatArray) -> BoolArray:
     edge = max(pixels.shape)
     window = _odd(_STROKE * edge)
     background = sliding(np.maximum, sliding(np.minimum, pixels, window), window)
-    height = pixels - background
+    exposed = background > _BLACK
+    height = np.subtract(pixels, background, out=background)
     letters = np.zeros(pixels.shape, dtype=bool)
     bright = _without_frame(height > _BRIGHTER)
     for box, part in regions(bright, holding=bright & _may_peak(pixels, height)):
@@ -68,7 +74,7 @@ def find_markers(pixels: FloatArray) -> BoolArray:
             letters[box] |= part
     if not letters.any():
         return letters
-    marginal = _outside_centre(letters, background)
+    marginal = _outside_centre(letters, exposed)
     if not marginal.any():
         return marginal
     return _with_rim(marginal, height) | _backing(marginal, pixels)
@@ -109,10 +115,16 @@ def _is_sharp(pixels: FloatArray, height: FloatArray, part: BoolArray, box: Box)
     window = _odd(_HALO * max(pixels.shape))
     around = grown(box, window)
     patch = pixels[around]
-    climb = ndimage.maximum_filter(patch, window) - ndimage.minimum_filter(patch, window)
+    climb = sliding(np.maximum, patch, window) - sliding(np.minimum, patch, window)
     climb = climb[moved(box, -around[0].start, -around[1].start)]
     upper = part & (height[box] > peak / 2)
-    return float(np.median(climb[_rim(upper)])) >= _SHARPNESS * peak
+    return _median(climb[_rim(upper)]) >= _SHARPNESS * peak
+
+
+def _median(values: FloatArray) -> float:
+    """Return what `np.median` does, of few values in a tenth of the time."""
+    values, count = np.sort(values), len(values)
+    return float((values[(count - 1) // 2] + values[count // 2]) / 2)
 
 
 def _rim(part: BoolArray) -> BoolArray:
@@ -124,14 +136,14 @@ def _rim(part: BoolArray) -> BoolArray:
     return part & ~inside
 
 
-def _outside_centre(letters: BoolArray, background: FloatArray) -> BoolArray:
+def _outside_centre(letters: BoolArray, exposed: BoolArray) -> BoolArray:
     """Keep the words (letters close together) whose middle is not in the middle of the chest.
 
     A word that is smaller than a letter in all is a speck, such as a hot pixel or a clip.
     """
     edge = max(letters.shape)
-    first_row, rows = _extent((background > _BLACK).mean(axis=1) > 0.2)
-    first_column, columns = _extent((background > _BLACK).mean(axis=0) > 0.2)
+    first_row, rows = _extent(_share(exposed, axis=1) > 0.2)
+    first_column, columns = _extent(_share(exposed, axis=0) > 0.2)
     kept = np.zeros_like(letters)
     for box, part in regions(sliding(np.maximum, letters, _odd(2 * _GAP * edge))):
         v = ((box[0].start + box[0].stop) / 2 - first_row) / rows - _CENTRE[0]
@@ -141,6 +153,12 @@ def _outside_centre(letters: BoolArray, background: FloatArray) -> BoolArray:
         if marginal and _extent(np.asarray(word.any(axis=1)))[1] >= _SPECK * edge:
             kept[box] |= word
     return kept
+
+
+def _share(mask: BoolArray, axis: int) -> FloatArray:
+    """Return what `mask.mean(axis)` does, in a quarter of the time."""
+    found: FloatArray = np.count_nonzero(mask, axis=axis) / mask.shape[axis]
+    return found
 
 
 def _extent(exposed: BoolArray) -> tuple[int, int]:
@@ -172,20 +190,30 @@ def _backing(found: BoolArray, pixels: FloatArray) -> BoolArray:
     return result
 
 
-def _fill(pixels: FloatArray, mask: BoolArray) -> FloatArray:
-    """Normalised convolution (Knutsson & Westin, CVPR 1993): a Gaussian mean of the unmasked."""
+def _fill(pixels: FloatArray, mask: BoolArray, wanted: BoolArray) -> FloatArray:
+    """Normalised convolution (Knutsson & Westin, CVPR 1993): a Gaussian mean of the unmasked.
+
+    Regions of the mask that hold nothing of `wanted` are left as they are.
+    """
     result = np.array(pixels, dtype=np.float32)
-    for box, part in regions(mask):
+    for box, part in regions(mask, holding=wanted):
         # Wide enough to reach the innermost masked pixel from outside.
         reach = float(ndimage.distance_transform_edt(np.pad(part, 1)).max())
         sigma = max(1.0, reach / 2)
         around = grown(box, round(4 * sigma) + 1)
         known = (~mask[around]).astype(np.float32)
-        weight = ndimage.gaussian_filter(known, sigma)
-        mean = ndimage.gaussian_filter(pixels[around] * known, sigma) / np.maximum(weight, 1e-6)
         own = moved(box, -around[0].start, -around[1].start)
-        result[box][part] = mean[own][part]
+        weight = _blurred(known, sigma, own)
+        mean = _blurred(pixels[around] * known, sigma, own) / np.maximum(weight, 1e-6)
+        result[box][part] = mean[part]
     return result
+
+
+def _blurred(patch: FloatArray, sigma: float, box: Box) -> FloatArray:
+    """Return one box of what `scipy.ndimage.gaussian_filter` makes of a patch."""
+    down = ndimage.gaussian_filter1d(patch, sigma, axis=0)[box[0]]
+    found: FloatArray = ndimage.gaussian_filter1d(down, sigma, axis=1)[:, box[1]]
+    return found
 
 
 def _odd(length: float) -> int:

@@ -204,8 +204,11 @@ def _to_float(image: Image.Image, depth: int) -> tuple[FloatArray, tuple[str, ..
     pixels = np.empty((image.height, image.width), np.float32)
     coloured = 0
     for rows, band in _bands(image):
-        pixels[rows], found = _grey(band)
-        coloured += found
+        if band.mode in ("1", "L"):
+            np.divide(np.asarray(band.convert("L")), np.float32(255), out=pixels[rows])
+        else:
+            pixels[rows], found = _grey(band)
+            coloured += found
     reduced = depth == 16 and image.mode not in ("1", "L")
     flags = ("16-bit colour reduced to 8 bits",) if reduced else ()
     return pixels, flags + _colour_flags(coloured, pixels.size)
@@ -220,9 +223,7 @@ def _bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
 
 
 def _grey(band: Image.Image) -> tuple[FloatArray, int]:
-    """Return pixels (H, W) in [0, 1] of up to 8 bits, and how many are in colour."""
-    if band.mode in ("1", "L"):
-        return np.asarray(band.convert("L"), dtype=np.float32) / np.float32(255), 0
+    """Return pixels (H, W) in [0, 1] of colours, and how many are in colour."""
     if not band.has_transparency_data:
         return _luma(np.asarray(band.convert("RGB"), dtype=np.float32) / np.float32(255))
     rgba = np.asarray(band.convert("RGBA"), dtype=np.float32) / np.float32(255)

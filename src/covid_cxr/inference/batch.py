@@ -196,11 +196,13 @@ def _answers(
     prepared while a network looks at another.
     """
     begun: deque[Future[list[Prediction | Answered]]] = deque()
-    with ThreadPoolExecutor(min(_AT_A_TIME, predictor.threads or _AT_A_TIME)) as pool:
+    at_a_time = min(_AT_A_TIME, predictor.threads or _AT_A_TIME)
+    answering = predictor.halved if at_a_time > 1 and len(entries) > BATCH else predictor
+    with ThreadPoolExecutor(at_a_time) as pool:
         for start in range(0, len(entries), BATCH):
             if len(begun) == _AHEAD:
                 yield begun.popleft().result()
-            begun.append(pool.submit(_answer, predictor, entries[start : start + BATCH]))
+            begun.append(pool.submit(_answer, answering, entries[start : start + BATCH]))
         while begun:
             yield begun.popleft().result()
 

@@ -15,6 +15,7 @@ from covid_cxr import images
 from covid_cxr.config import PreprocessSpec, Strict
 from covid_cxr.errors import BundleError
 from covid_cxr.files import sha256_of
+from covid_cxr.images.regions import bounds
 from covid_cxr.inference.gate import Gate, remarks
 from covid_cxr.inference.runtime import open_session
 from covid_cxr.models.bundle import GATE, LUNGS, LUNGS_MANIFEST
@@ -137,11 +138,18 @@ def lungs_of(probabilities: FloatArray) -> Lungs | None:
     area = float(right.mean() + left.mean())
     if min(right.mean(), left.mean()) < _SMALLEST:
         return None
-    unsure = ((probabilities > 0.1) & (probabilities < 0.9)).any(axis=0).mean()
-    on_its_side = np.nonzero(right)[1].mean() < np.nonzero(left)[1].mean()
+    doubtful = (probabilities > 0.1) & (probabilities < 0.9)
+    unsure = (doubtful[0] | doubtful[1]).mean()
+    on_its_side = _middle(right) < _middle(left)
     if unsure > _UNSURE * area or _common_height(right, left) < _LEVEL or not on_its_side:
         return None
     return Lungs(right, left)
+
+
+def _middle(mask: BoolArray) -> float:
+    """Return the mean column of a mask (H, W) that is not empty."""
+    columns = np.count_nonzero(mask, axis=0)
+    return float(columns @ np.arange(len(columns)) / columns.sum())
 
 
 def _common_height(right: BoolArray, left: BoolArray) -> float:
@@ -152,12 +160,15 @@ def _common_height(right: BoolArray, left: BoolArray) -> float:
 
 def _whole(mask: BoolArray) -> BoolArray:
     """Keep the largest piece, holes filled."""
-    numbers, count = ndimage.label(mask)
+    whole, box = np.zeros_like(mask), bounds(mask)
+    piece = mask[box]
+    numbers, count = ndimage.label(piece)
     if count > 1:
-        mask = numbers == np.bincount(numbers.ravel())[1:].argmax() + 1
+        piece = numbers == np.bincount(numbers.ravel())[1:].argmax() + 1
     # As `binary_fill_holes`, in a third of the time: outside is what a rim around it touches.
-    outside, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
-    return np.asarray(outside[1:-1, 1:-1] != outside[0, 0], dtype=np.bool_)
+    outside, _ = ndimage.label(np.pad(~piece, 1, constant_values=True))
+    whole[box] = outside[1:-1, 1:-1] != outside[0, 0]
+    return whole
 
 
 def _manifest(folder: Path) -> LungManifest:

@@ -80,6 +80,19 @@ class Predictor:
     def classes(self) -> tuple[str, ...]:
         return self.bundle.manifest.classes
 
+    @cached_property
+    def halved(self) -> Predictor:
+        """The same predictor on half the threads: two calls at a time then fill the cores.
+
+        A network that splits each small step over all of them waits more than it works. OpenVINO
+        shares its threads out by itself.
+        """
+        threads = -(-(self.threads or os.cpu_count() or 1) // 2)
+        precision = self.runtime.precision
+        if threads == self.threads or precision != "float32":
+            return self
+        return Predictor(self.bundle, threads, precision)
+
     def predict(
         self,
         source: Source,
@@ -166,7 +179,7 @@ class Predictor:
 
     def lungs_of(self, film: Prepared, radiograph: Radiograph) -> Lungs | None:
         """Return where the lungs lie; None where they are not to be seen."""
-        if self.preparer.needs_lungs or film.lungs:  # the gate has looked for them
+        if film.sought:
             return film.lungs
         return self.preparer.find_lungs([radiograph.pixels])[0]
 

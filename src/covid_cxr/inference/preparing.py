@@ -22,11 +22,13 @@ class Prepared(NamedTuple):
         field: the part of the film that it spans.
         lungs: on the whole film; None where they were not found, or not looked for because the
             model sees the whole film.
+        sought: lungs were looked for.
     """
 
     image: FloatArray
     field: Box
     lungs: Lungs | None
+    sought: bool = False
 
 
 class Gated(NamedTuple):
@@ -66,8 +68,10 @@ class Preparer:
 
     def prepare(self, films: Sequence[FloatArray]) -> list[Prepared]:
         """Return model input of radiographs (H, W) in [0, 1], in order."""
-        lungs = self.find_lungs(films) if self.needs_lungs else [None] * len(films)
-        return [self._one(film, found) for film, found in zip(films, lungs, strict=True)]
+        if not self.needs_lungs:
+            return [self._one(film, None) for film in films]
+        found = zip(films, self.find_lungs(films), strict=True)
+        return [self._one(film, lungs, sought=True) for film, lungs in found]
 
     def gate(self, films: Sequence[FloatArray]) -> list[Gated]:
         """Return model input of radiographs (H, W), each with what the gate says of it.
@@ -79,7 +83,7 @@ class Preparer:
             return [Gated(film, None, ()) for film in self.prepare(films)]
         looks = self._finder.look(films)
         return [
-            Gated(self._one(film, look.lungs), look.refusal, look.remarks)
+            Gated(self._one(film, look.lungs, sought=True), look.refusal, look.remarks)
             for film, look in zip(films, looks, strict=True)
         ]
 
@@ -87,9 +91,9 @@ class Preparer:
         """Return where the lungs lie on radiographs (H, W); None where they are not to be seen."""
         return self._finder.find(films)
 
-    def _one(self, film: FloatArray, lungs: Lungs | None) -> Prepared:
+    def _one(self, film: FloatArray, lungs: Lungs | None, *, sought: bool = False) -> Prepared:
         image = images.preprocess(film, self.spec, lungs)
-        return Prepared(image, field_of(self.spec, lungs), lungs)
+        return Prepared(image, field_of(self.spec, lungs), lungs, sought)
 
     @cached_property
     def _finder(self) -> LungFinder:

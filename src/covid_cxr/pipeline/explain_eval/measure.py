@@ -51,7 +51,8 @@ class Film:
     @classmethod
     def of(cls, case: Case, predictor: Predictor) -> Film:
         """Read and preprocess the film of `case` as its bundle says."""
-        image, field, _ = predictor.prepare(predictor.read(case.root / case.path))
+        film = predictor.prepare(predictor.read(case.root / case.path))
+        image, field = film.image, film.field
         opacities, lungs = case.opacities, case.lungs
         if opacities is None:
             raise InputError(f"'{case.path}' has no opacities drawn")
