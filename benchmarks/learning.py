@@ -27,7 +27,7 @@ from covid_cxr.cohort.leave_out import tasks
 from covid_cxr.cohort.split import components
 from covid_cxr.errors import ConfigError
 from covid_cxr.training.datamodule import Part
-from covid_cxr.training.generalise import measured
+from covid_cxr.training.generalise import measured, scores_of
 from covid_cxr.training.linear import fit_linear
 from covid_cxr.training.run import films_of, part_of, score
 
@@ -53,9 +53,7 @@ class Bench:
             scored = np.flatnonzero(task.scored)
             own = replace(self.part, train=train, val=train)
             odds = score(fit_linear(self.config, own), own, scored)
-            ids = self.rows["image_id"].to_numpy(str)[scored]
-            told = {"task": task.name, "kind": task.kind, "seed": 0}
-            parts.append(pd.DataFrame({"image_id": ids, **told, "score": odds}))
+            parts.append(scores_of(self.rows, task, odds))
         if not parts:
             return None
         found = measured(pd.concat(parts, ignore_index=True), self.rows)

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def config(tiny_config: RunConfig) -> RunConfig:
     preprocess = PreprocessSpec(size=64, lung_margin=0.06, equalise=True)
-    training = TrainingConfig(method="linear", imbalance="within-sources")
+    training = TrainingConfig(method="linear")
     return tiny_config.model_copy(update={"preprocess": preprocess, "training": training})
 
 

@@ -32,14 +32,6 @@ def test_sensitivity_rule_by_hand(minimum, expected):
     assert found == pytest.approx(expected)
 
 
-def test_weights_count_as_copies_would():
-    # The case at 0.5 ten times over: only 0.55 still keeps the specificity.
-    weights = [1, 1, 1, 10, 1, 1]
-    found = metrics.choose_threshold(LABELS, SCORES, "youden", 0.9, weights)
-    copies = metrics.choose_threshold([*LABELS, *[0] * 9], [*SCORES, *[0.5] * 9], "youden", 0.9)
-    assert found == copies == pytest.approx(0.55)
-
-
 def test_half_needs_no_data():
     assert metrics.choose_threshold([], [], "half", 0.9) == 0.5
 

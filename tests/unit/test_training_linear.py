@@ -15,51 +15,34 @@ from sklearn.linear_model import Ridge
 from covid_cxr.config import AugmentConfig, PreprocessSpec, RunConfig, TrainingConfig
 from covid_cxr.errors import CohortError, ConfigError
 from covid_cxr.models import zoo
-from covid_cxr.training.datamodule import FilmData, Part
+from covid_cxr.training.datamodule import Part
 from covid_cxr.training.films import augmentation, compressed
 from covid_cxr.training.linear import crossed, fit_linear, frozen_features, ridge
 from covid_cxr.training.run import part_of
-from covid_cxr.training.weighting import where_both, within_sources
+from covid_cxr.training.weighting import among_like, where_both
 
 
-def test_weights_by_hand() -> None:
-    # Source a holds both (1 with, 3 without), b and c one kind each: four groups of weight 9 / 4.
-    labels = np.array([1, 0, 0, 0, 0, 0, 1, 1, 1])
-    sources = np.array(list("aaaabbccc"))
-    expected = np.array([9 / 4, *[9 / 12] * 3, *[9 / 8] * 2, *[9 / 12] * 3])
-    np.testing.assert_allclose(within_sources(labels, sources), expected)
+def test_multipliers_move_weight_within_a_class_only_by_hand() -> None:
+    # Class 0 holds factors 0.1, 1, 1: 3 / 2.1 of each; class 1 holds 5, 5: 1 each.
+    labels, factors = np.array([0, 1, 0, 1, 0]), np.array([0.1, 5, 1, 5, 1])
+    expected = [0.3 / 2.1, 1, 3 / 2.1, 1, 3 / 2.1]
+    np.testing.assert_allclose(among_like(labels, factors), expected)
 
 
-def test_a_finding_can_weigh_less_among_its_like_by_hand() -> None:
-    # Quarters stay equal; of source a's three others the first has a tenth of its like's weight.
-    labels = np.array([1, 0, 0, 0, 0, 1])
-    sources = np.array(list("aaaabc"))
-    factors = np.array([1, 0.1, 1, 1, 0.1, 1])
-    expected = 6 / 4 * np.array([1, 0.1 / 2.1, 1 / 2.1, 1 / 2.1, 1, 1])
-    np.testing.assert_allclose(within_sources(labels, sources, factors), expected)
-
-
-def test_multipliers_without_their_rule_are_refused() -> None:
-    with pytest.raises(ValueError, match="finding_multipliers with imbalance 'none'"):
-        TrainingConfig(imbalance="none", finding_multipliers={"normal": 0.1})
+def test_multipliers_that_nothing_heeds_are_refused() -> None:
+    with pytest.raises(ValueError, match="finding_multipliers with method 'gradient'"):
+        TrainingConfig(finding_multipliers={"normal": 0.1})
 
 
 def test_multipliers_reach_the_fit() -> None:
     rows = pd.DataFrame({"finding": ["normal", "pneumonia", "covid-19"] * 4, "source": ["a"] * 12})
     films = np.random.default_rng(0).random((12, 1, 64, 64)).astype(np.float16)
-    config = config_of(imbalance="within-sources", finding_multipliers={"normal": 0.1})
+    config = config_of(finding_multipliers={"normal": 0.1})
     part = replace(part_of(config, rows, films, None), train=np.arange(12), val=np.arange(12))
     np.testing.assert_allclose(part.multipliers, [0.1, 1, 1] * 4)
-    np.testing.assert_allclose(part.within_sources[:3], [1.5 * 0.1 / 1.1, 1.5 / 1.1, 1.5])
     plain = replace(part, multipliers=None)
     weights = [fit_linear(config, each).network.head.weight for each in (part, plain)]
     assert not torch.allclose(*weights)
-
-
-def test_the_last_of_three_classes_is_set_against_the_rest() -> None:
-    # Normal and pneumonia alone do not make a source one that holds both.
-    weights = within_sources(np.array([0, 1, 2, 0]), np.array(["a", "a", "b", "b"]))
-    np.testing.assert_allclose(weights, [4 / 6, 4 / 6, 4 / 3, 4 / 3])
 
 
 def test_only_sources_with_both_kinds_say_how_sure_to_be() -> None:
@@ -71,13 +54,20 @@ def test_only_sources_with_both_kinds_say_how_sure_to_be() -> None:
     np.testing.assert_allclose(where_both(labels, alone)[labels == 1], 9 / 8)
 
 
+def test_the_last_of_three_classes_is_set_against_the_rest() -> None:
+    # Normal and pneumonia alone do not make a source one that holds both.
+    weights = where_both(np.array([0, 1, 2, 0]), np.array(["a", "a", "b", "b"]))
+    np.testing.assert_allclose(weights, [0, 0, 2, 2])
+
+
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(st.tuples(st.booleans(), st.sampled_from("abc")), min_size=2, max_size=40))
-def test_groups_weigh_the_same_and_the_mean_is_one(rows: list[tuple[bool, str]]) -> None:
+def test_the_mean_weight_is_one_and_kinds_weigh_the_same(rows: list[tuple[bool, str]]) -> None:
     labels = np.array([int(covid) for covid, _ in rows])
-    weights = within_sources(labels, np.array([source for _, source in rows]))
+    weights = where_both(labels, np.array([source for _, source in rows]))
     assert weights.mean() == pytest.approx(1)
-    assert (weights > 0).all()
+    if 0 < labels.sum() < len(labels):
+        assert weights[labels == 1].sum() == pytest.approx(weights[labels == 0].sum())
 
 
 def test_ridge_is_scikit_learns_on_standardised_features() -> None:
@@ -90,16 +80,6 @@ def test_ridge_is_scikit_learns_on_standardised_features() -> None:
     peer = Ridge(0.7).fit((features - mean) / spread, targets, sample_weight=weights)
     expected = peer.predict((features - mean) / spread)
     np.testing.assert_allclose(features @ slopes + bias, expected, atol=1e-5)
-
-
-def test_oversampling_follows_the_weights() -> None:
-    labels = np.array([1] * 5 + [0] * 95)
-    films = np.zeros((100, 1, 32, 32), np.float16)
-    part = Part(films, labels, np.arange(100), np.arange(100))
-    config = RunConfig(training=TrainingConfig(imbalance="within-sources"))
-    drawn = list(FilmData(config, part).order())
-    assert len(drawn) == 100
-    assert 35 <= sum(row < 5 for row in drawn) <= 65
 
 
 def config_of(**training: object) -> RunConfig:
@@ -119,7 +99,7 @@ def bright_or_dark(films: int = 24) -> Part:
 
 
 def test_what_differs_is_learned_and_only_the_last_layer_moves() -> None:
-    part, config = bright_or_dark(), config_of(penalty=0.1, imbalance="within-sources")
+    part, config = bright_or_dark(), config_of(penalty=0.1)
     before = zoo.build(config.model, 2).state_dict()
     trained = fit_linear(config, part)
     films = torch.from_numpy(part.films[part.val].astype(np.float32))

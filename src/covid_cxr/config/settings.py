@@ -168,10 +168,7 @@ class TrainingConfig(Strict):
         "constant", description="cosine: warm up over 5 % of all steps, then decay to 0"
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    imbalance: Literal["class-weights", "within-sources", "oversample", "focal", "none"] = Field(
-        "class-weights",
-        description="within-sources: half of the weight to sources that hold both classes",
-    )
+    imbalance: Literal["class-weights", "oversample", "focal", "none"] = "class-weights"
     runs: int = Field(1, ge=1, description="seeds to train; the best on validation is kept")
     class_multipliers: dict[str, PositiveFloat] = Field(
         default_factory=dict, description="class -> factor on its inverse frequency; default 1"
@@ -179,7 +176,7 @@ class TrainingConfig(Strict):
 
     finding_multipliers: dict[Finding, PositiveFloat] = Field(
         default_factory=dict,
-        description="within-sources: finding -> factor on its films' weight among their like",
+        description="linear: finding -> factor on its films' weight within their class",
     )
 
     @field_validator("class_multipliers")
@@ -194,10 +191,10 @@ class TrainingConfig(Strict):
 
     @model_validator(mode="after")
     def _multipliers_are_used(self) -> TrainingConfig:
-        if self.finding_multipliers and self.imbalance != "within-sources":
+        if self.finding_multipliers and self.method != "linear":
             raise ValueError(
-                f"finding_multipliers with imbalance '{self.imbalance}', expected "
-                "'within-sources', which alone heeds them"
+                f"finding_multipliers with method '{self.method}', expected 'linear', which "
+                "alone heeds them"
             )
         return self
 

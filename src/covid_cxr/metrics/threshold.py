@@ -18,7 +18,6 @@ def choose_threshold(
     scores: ArrayLike,
     rule: Rule,
     min_sensitivity: float,
-    weights: ArrayLike | None = None,
 ) -> float:
     """Return the threshold at and above which an event is predicted.
 
@@ -35,15 +34,13 @@ def choose_threshold(
         scores: (N,) probabilities in [0, 1].
         rule: how to choose.
         min_sensitivity: in (0, 1], for "sensitivity".
-        weights: (N,) of the cases, above 0; None: every case counts once.
 
     Raises:
         CohortError: events or non-events are missing, so that there is nothing to choose by.
     """
     if rule == "half":
         return 0.5
-    w = None if weights is None else np.atleast_2d(np.asarray(weights, dtype=np.float64))
-    distinct, true, false = cumulative_counts(labels, scores, w)
+    distinct, true, false = cumulative_counts(labels, scores)
     hits, alarms = true[0, 1:], false[0, 1:]
     if distinct.size == 0 or hits[-1] == 0 or alarms[-1] == 0:
         held = f"{hits[-1:].sum():g} events and {alarms[-1:].sum():g} others"

@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader, Sampler
 
 from covid_cxr.config import RunConfig
 from covid_cxr.training.films import Films, augmentation
-from covid_cxr.training.weighting import within_sources
 from covid_cxr.types import FloatArray
 
 Batch = tuple[Tensor, Tensor]
@@ -28,15 +27,8 @@ class Part:
     train: NDArray[np.int64]
     val: NDArray[np.int64]
     sources: NDArray[np.str_] | None = None  # (N,); None: all from one
-    multipliers: NDArray[np.float64] | None = None  # (N,) on the films' weights; None: all 1
+    multipliers: NDArray[np.float64] | None = None  # (N,) on weights among their like; None: 1
     features: FloatArray | None = None  # (V, N, F), see `frozen_features`; None: not computed yet
-
-    @property
-    def within_sources(self) -> NDArray[np.float64]:
-        """Weights of the training rows; see `weighting.within_sources`."""
-        sources = None if self.sources is None else self.sources[self.train]
-        multipliers = None if self.multipliers is None else self.multipliers[self.train]
-        return within_sources(self.labels[self.train], sources, multipliers)
 
 
 class FilmData(lightning.LightningDataModule):
@@ -67,14 +59,10 @@ class FilmData(lightning.LightningDataModule):
     def order(self) -> Iterator[int]:
         """Yield this epoch's positions in `train`, shuffled or oversampled."""
         labels, rng = self.part.labels[self.train], np.random.default_rng(self._seed())
-        rule = self.config.training.imbalance
-        if rule == "oversample":
-            weights = 1.0 / np.bincount(labels)[labels]
-        elif rule == "within-sources":
-            weights = self.part.within_sources
-        else:
+        if self.config.training.imbalance != "oversample":
             yield from rng.permutation(len(labels)).tolist()
             return
+        weights = 1.0 / np.bincount(labels)[labels]
         yield from rng.choice(len(labels), len(labels), p=weights / weights.sum()).tolist()
 
     def _seed(self) -> tuple[int, int]:

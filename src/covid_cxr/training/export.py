@@ -47,13 +47,11 @@ class Scored(NamedTuple):
         logits: (n, C), but for a constant a film.
         labels: (n,) class numbers.
         temperature_weights: (n,) of the films in the fit of the temperature; None: all the same.
-        threshold_weights: (n,) of the films in the choice of the threshold; None: all the same.
     """
 
     logits: NDArray[np.float64]
     labels: NDArray[np.int64]
     temperature_weights: NDArray[np.float64] | None = None
-    threshold_weights: NDArray[np.float64] | None = None
 
 
 def scored(predictions: Sequence[Prediction], labels: NDArray[np.int64]) -> Scored:
@@ -137,7 +135,7 @@ def calibrate(
     covid = softmax(known.logits, temperature)[:, -1]
     positive = known.labels == known.logits.shape[1] - 1
     rule = config.threshold, config.min_sensitivity
-    threshold = choose_threshold(positive, covid, *rule, known.threshold_weights)
+    threshold = choose_threshold(positive, covid, *rule)
     log.info(
         "temperature %.3f and threshold %.3f from %d films",
         temperature,

@@ -71,6 +71,22 @@ def generalise(
     return result
 
 
+def scores_of(
+    rows: pd.DataFrame, task: Task, odds: NDArray[np.float64], seed: int = 0
+) -> pd.DataFrame:
+    """Return the table that `measured` reads, of one training.
+
+    Args:
+        rows: of the cohort.
+        task: what was left out.
+        odds: (n,) log-odds of COVID-19 of its scored rows.
+        seed: of the training.
+    """
+    ids = rows["image_id"].to_numpy(str)[task.scored]
+    told = {"task": task.name, "kind": task.kind, "seed": seed}
+    return pd.DataFrame({"image_id": ids, **told, "score": odds})
+
+
 def measured(scores: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
     """Return the protocol's numbers from its scores.
 
@@ -134,15 +150,7 @@ class _Bench:
         own = replace(self.part, train=train, val=stop)
         trained = trained_on(config, own, folder / name, self.progress, name)
         rows = np.flatnonzero(task.scored)
-        table = pd.DataFrame(
-            {
-                "image_id": self.seen["image_id"].to_numpy(str)[rows],
-                "task": task.name,
-                "kind": task.kind,
-                "seed": config.seed,
-                "score": score(trained, own, rows),
-            }
-        )
+        table = scores_of(self.seen, task, score(trained, own, rows), config.seed)
         atomic_write(done, table.to_csv(index=False, lineterminator="\n"))
         shutil.rmtree(folder / name, ignore_errors=True)  # nothing in it is asked for again
         return table

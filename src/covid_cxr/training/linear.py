@@ -26,6 +26,7 @@ from covid_cxr.training.experiment import Trained, need_all_classes
 from covid_cxr.training.films import QUALITY, compressed
 from covid_cxr.training.frozen import Films, FrozenNetwork
 from covid_cxr.training.module import class_weights
+from covid_cxr.training.weighting import among_like
 from covid_cxr.types import CLASSES, FloatArray
 
 _TINY = 1e-6
@@ -177,9 +178,10 @@ def _solve(config: RunConfig, part: Part, features: FloatArray) -> tuple[Array, 
 
 def _weights(config: RunConfig, part: Part) -> Array:
     labels = part.labels[part.train]
-    if config.training.imbalance == "within-sources":
-        return part.within_sources
-    return class_weights(labels, CLASSES[config.task], config.training)[labels]
+    weights: Array = class_weights(labels, CLASSES[config.task], config.training)[labels]
+    if part.multipliers is None:
+        return weights
+    return weights * among_like(labels, part.multipliers[part.train])
 
 
 def _loss(logits: Array, labels: NDArray[np.int64]) -> float:

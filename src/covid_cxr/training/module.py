@@ -106,7 +106,7 @@ def class_weights(
     >>> class_weights(labels, ("non-covid-19", "covid-19"), TrainingConfig()).round(3).tolist()
     [0.667, 2.0]
     """
-    if config.imbalance in ("oversample", "within-sources", "none"):
+    if config.imbalance in ("oversample", "none"):
         return np.ones(len(classes))
     counts = np.bincount(labels, minlength=len(classes))
     multipliers = np.array([config.class_multipliers.get(name, 1.0) for name in classes])

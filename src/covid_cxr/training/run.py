@@ -27,7 +27,7 @@ from covid_cxr.training.experiment import Trained, fit_best_of
 from covid_cxr.training.export import Scored, calibrate, check_parity, export, scored
 from covid_cxr.training.films import labels_of, preprocess_all
 from covid_cxr.training.linear import crossed, fit_linear, frozen_features
-from covid_cxr.training.weighting import where_both, within_sources
+from covid_cxr.training.weighting import where_both
 from covid_cxr.types import FloatArray, Progress
 
 log = logging.getLogger(__name__)
@@ -154,16 +154,21 @@ def part_of(
     config: RunConfig, rows: pd.DataFrame, films: NDArray[np.float16], progress: Progress | None
 ) -> Part:
     """Return the films (N, 1, S, S) of `rows` with all that training asks of them; none chosen."""
-    factors = rows["finding"].map(lambda each: config.training.finding_multipliers.get(each, 1.0))
     return Part(
         films,
         labels_of(rows, config.task),
         np.arange(0),
         np.arange(0),
         rows["source"].to_numpy(str),
-        factors.to_numpy(np.float64),
+        multipliers_of(config, rows),
         features_of(config, films, progress),
     )
+
+
+def multipliers_of(config: RunConfig, rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Return how much each of `rows` (N,) weighs among its like."""
+    factors = config.training.finding_multipliers
+    return np.array([factors.get(finding, 1.0) for finding in rows["finding"]])
 
 
 def features_of(
@@ -236,10 +241,8 @@ def _crossed(config: RunConfig, seen: pd.DataFrame, part: Part) -> Scored:
     """
     folds = grouped_folds(seen.iloc[part.train], _CROSSED, config.seed).to_numpy()
     logits, labels = crossed(config, part, folds), part.labels[part.train]
-    if config.training.imbalance != "within-sources":
-        return Scored(logits, labels)
     sources = None if part.sources is None else part.sources[part.train]
-    return Scored(logits, labels, where_both(labels, sources), within_sources(labels, sources))
+    return Scored(logits, labels, where_both(labels, sources))
 
 
 def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:

@@ -1,44 +1,26 @@
-"""How much each film counts, so that no class and no source is learned for its number alone."""
+"""How much each film counts: among its like in training, and in what says how sure to be."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+Weights = NDArray[np.float64]
 
-def within_sources(
-    labels: NDArray[np.int64],
-    sources: NDArray[np.str_] | None = None,
-    multipliers: NDArray[np.float64] | None = None,
-) -> NDArray[np.float64]:
-    """Return the weight of each film (N,), of mean 1.
 
-    Sources that hold both COVID-19 and others are one half, where a class cannot be told by its
-    source; sources of one kind only are the other half. In either, COVID-19 and the rest weigh the
-    same, whatever their numbers. A half that is empty leaves all weight to the other.
+def among_like(labels: NDArray[np.int64], multipliers: Weights) -> Weights:
+    """Return multipliers (N,) brought to a mean of 1 in each class, so that classes keep theirs.
 
-    Args:
-        labels: (N,) class numbers; the last class is COVID-19.
-        sources: (N,) where each film comes from; None: all from one.
-        multipliers: (N,) above 0, how much a film weighs against others of its quarter.
-
-    >>> within_sources(np.array([1, 0, 0, 1]), np.array(["a", "a", "b", "c"])).tolist()
-    [1.0, 1.0, 1.0, 1.0]
-    >>> within_sources(np.array([1, 1, 1, 0])).round(3).tolist()
-    [0.667, 0.667, 0.667, 2.0]
+    >>> among_like(np.array([0, 0, 1]), np.array([0.5, 1.5, 3.0])).tolist()
+    [0.5, 1.5, 1.0]
     """
-    covid = labels == labels.max(initial=0)
-    group = 2 * _both_kinds(covid, sources) + covid
-    names, group = np.unique(group, return_inverse=True)
-    factors = np.ones(len(labels)) if multipliers is None else multipliers
-    held = np.bincount(group, weights=factors)
-    weights: NDArray[np.float64] = len(labels) * factors / (len(names) * held[group])
+    held = np.bincount(labels, weights=multipliers)
+    counts = np.bincount(labels)
+    weights: Weights = multipliers * counts[labels] / held[labels]
     return weights
 
 
-def where_both(
-    labels: NDArray[np.int64], sources: NDArray[np.str_] | None = None
-) -> NDArray[np.float64]:
+def where_both(labels: NDArray[np.int64], sources: NDArray[np.str_] | None = None) -> Weights:
     """Return weights (N,) of mean 1 that are 0 outside the sources that hold both kinds.
 
     There COVID-19 and the rest weigh the same. How sure a model may be is learned from them: that
@@ -46,17 +28,22 @@ def where_both(
     films weigh as if from one source where no source holds both.
 
     Args:
-        labels, sources: as for `within_sources`.
+        labels: (N,) class numbers; the last class is COVID-19.
+        sources: (N,) where each film comes from; None: all from one.
 
     >>> where_both(np.array([1, 0, 0, 1]), np.array(["a", "a", "b", "c"])).tolist()
     [2.0, 2.0, 0.0, 0.0]
+    >>> where_both(np.array([1, 1, 1, 0])).round(3).tolist()
+    [0.667, 0.667, 0.667, 2.0]
     """
     covid = labels == labels.max(initial=0)
-    both = _both_kinds(covid, sources)
-    if not both.any():
-        return within_sources(labels)
+    chosen = _both_kinds(covid, sources)
+    if not chosen.any():
+        chosen = np.ones(len(labels), np.bool_)
     weights = np.zeros(len(labels))
-    weights[both] = within_sources(covid[both].astype(np.int64)) * len(labels) / both.sum()
+    kinds = [kind for kind in (covid & chosen, ~covid & chosen) if kind.any()]
+    for kind in kinds:
+        weights[kind] = len(labels) / (len(kinds) * kind.sum())
     return weights
 
 

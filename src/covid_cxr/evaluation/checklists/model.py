@@ -15,7 +15,6 @@ _IMAGENET = {"efficientnet-lite0", "efficientnet-lite0-stride16"}
 _RANDOM = {"dcnn-resnet", "resnet18", "resnet50", "densenet121"}
 _IMBALANCE = {
     "class-weights": "The loss weighs classes by their inverse frequency",
-    "within-sources": "Sources of both classes weigh half, classes the same in either half",
     "oversample": "Rarer classes are drawn more often",
     "focal": "Focal loss",
     "none": "No method against class imbalance",

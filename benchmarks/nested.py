@@ -1,0 +1,134 @@
+"""What choosing among recipes is worth: the choice made anew without each left-out site or source.
+
+    python benchmarks/nested.py configs/default.yaml --cohort cohort/cohort.csv --data DATA \\
+        --recipe training.penalty=1 --recipe training.penalty=4
+
+For every task of `train --protocol generalise` the recipes (the config with the settings of one
+`--recipe`, separated by spaces) compete by the same protocol on the task's own training rows; the
+winner is fitted to all of those and scored on what was left out. The best recipe's own score under
+the protocol is flattered by the choice; this one is not. Recipes are in closed form and differ in
+`training.*` alone, so that features are computed once. Train and validation rows only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from covid_cxr import config as configuration
+from covid_cxr.cohort import schema
+from covid_cxr.cohort.leave_out import Task, tasks
+from covid_cxr.errors import CohortError, ConfigError
+from covid_cxr.training.datamodule import Part
+from covid_cxr.training.generalise import measured, scores_of
+from covid_cxr.training.linear import fit_linear
+from covid_cxr.training.run import films_of, multipliers_of, part_of, score
+
+KINDS = ("objective", "within", "across")
+Recipes = dict[str, tuple[Any, Part]]
+
+
+def scores(config: Any, part: Part, rows: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """Return what a recipe fitted to the task's training rows gives to its scored rows."""
+    train, scored = np.flatnonzero(task.train), np.flatnonzero(task.scored)
+    own = replace(part, train=train, val=train)
+    return scores_of(rows, task, score(fit_linear(config, own), own, scored))
+
+
+def under_protocol(config: Any, part: Part, rows: pd.DataFrame) -> dict[str, float]:
+    parts = [scores(config, part, rows, task) for task in tasks(rows)]
+    found = measured(pd.concat(parts, ignore_index=True), rows)
+    return {kind: found[kind] for kind in KINDS if kind in found}
+
+
+def inside(part: Part, kept: NDArray[np.int64]) -> Part:
+    """Return the part of some rows alone, numbered anew."""
+    assert part.features is not None
+    return replace(
+        part,
+        films=part.films[kept],
+        labels=part.labels[kept],
+        sources=None if part.sources is None else part.sources[kept],
+        multipliers=None if part.multipliers is None else part.multipliers[kept],
+        features=part.features[:, kept],
+    )
+
+
+def chosen(recipes: Recipes, rows: pd.DataFrame, task: Task) -> str:
+    """Return the recipe with the highest objective on a task's training rows."""
+    kept = np.flatnonzero(task.train)
+    own = rows.iloc[kept].reset_index(drop=True)
+    objectives = {}
+    for name, (config, part) in recipes.items():
+        try:
+            objectives[name] = under_protocol(config, inside(part, kept), own)["objective"]
+        except CohortError:  # two sources are left, and nothing can be left out of them
+            return next(iter(recipes))
+    return max(objectives, key=objectives.__getitem__)
+
+
+def nested(recipes: Recipes, rows: pd.DataFrame) -> tuple[dict[str, Any], Counter[str]]:
+    """Return the protocol's numbers of recipes chosen without what they are scored on."""
+    parts, winners = [], Counter[str]()
+    for task in tasks(rows):
+        winner = chosen(recipes, rows, task)
+        print(f"{task.name}, {task.part}: {winner}", flush=True)
+        winners[winner] += 1
+        config, part = recipes[winner]
+        parts.append(scores(config, part, rows, task))
+    return measured(pd.concat(parts, ignore_index=True), rows), winners
+
+
+def build(given: argparse.Namespace, folder: Path) -> tuple[Recipes, pd.DataFrame]:
+    """Return the recipes, each with its films and features, and their rows."""
+    cohort = schema.load(given.cohort)
+    rows = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
+    base = configuration.load(given.config, [])
+    films = films_of(base, rows, given.data, folder, None)
+    part = part_of(base, rows, films, None)
+    recipes: Recipes = {}
+    for text in given.recipe:
+        config = configuration.load(given.config, text.split())
+        if config.training.method != "linear" or any(
+            getattr(config, name) != getattr(base, name) for name in ("preprocess", "augment")
+        ):
+            raise ConfigError(f"recipe '{text}' is no closed form, or changes what films look like")
+        recipes[text] = config, replace(part, multipliers=multipliers_of(config, rows))
+    return recipes, rows
+
+
+def line(name: str, found: dict[str, Any]) -> str:
+    return f"| {name} | {' | '.join(f'{found[kind]:.3f}' for kind in KINDS if kind in found)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--cohort", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--recipe", action="append", required=True, help="settings, as for -s")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        recipes, rows = build(given, Path(folder))
+        each = {name: under_protocol(*recipe, rows) for name, recipe in recipes.items()}
+        found, winners = nested(recipes, rows)
+    print("| recipe | objective | within | across |\n| --- | --- | --- | --- |")
+    for name, numbers in each.items():
+        print(line(name, numbers))
+    print(line("chosen without what is scored", found))
+    if given.json:
+        print(json.dumps({"recipes": each, "nested": found, "winners": winners}))
+
+
+if __name__ == "__main__":
+    main()
