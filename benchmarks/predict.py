@@ -103,8 +103,8 @@ def seconds(work: Callable[[], Any], clock: Callable[[], float] = time.perf_coun
 
 
 def processor_time(work: Callable[[], Any]) -> float:
-    """Return the least of three: memory is asked for anew after other work."""
-    return min(seconds(work, time.process_time) for _ in range(3))
+    """Return the least of five: memory is asked for anew after other work."""
+    return min(seconds(work, time.process_time) for _ in range(5))
 
 
 def stages(model: Path | None, paths: Sequence[Path]) -> dict[str, float]:
