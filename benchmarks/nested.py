@@ -6,8 +6,10 @@
 For every task of `train --protocol generalise` the recipes (the config with the settings of one
 `--recipe`, separated by spaces) compete by the same protocol on the task's own training rows; the
 winner is fitted to all of those and scored on what was left out. The best recipe's own score under
-the protocol is flattered by the choice; this one is not. Recipes are in closed form and differ in
-`training.*` alone, so that features are computed once. Train and validation rows only.
+the protocol is flattered by the choice; this one is not. Tasks whose training rows leave nothing to
+choose by are left out of both. Scores are brought to one scale, the deviation of a fit's own
+training scores, so that recipes can stand in one comparison. Recipes are in closed form and differ
+in `training.*` alone, so that features are computed once. Train and validation rows only.
 """
 
 from __future__ import annotations
@@ -38,14 +40,17 @@ Recipes = dict[str, tuple[Any, Part]]
 
 
 def scores(config: Any, part: Part, rows: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """Return what a recipe fitted to the task's training rows gives to its scored rows."""
+    """Return what a recipe fitted to a task's training rows gives to its scored rows, scaled."""
     train, scored = np.flatnonzero(task.train), np.flatnonzero(task.scored)
     own = replace(part, train=train, val=train)
-    return scores_of(rows, task, score(fit_linear(config, own), own, scored))
+    fitted = fit_linear(config, own)
+    return scores_of(rows, task, score(fitted, own, scored) / score(fitted, own, train).std())
 
 
-def under_protocol(config: Any, part: Part, rows: pd.DataFrame) -> dict[str, float]:
-    parts = [scores(config, part, rows, task) for task in tasks(rows)]
+def under_protocol(
+    config: Any, part: Part, rows: pd.DataFrame, chosen: list[Task]
+) -> dict[str, float]:
+    parts = [scores(config, part, rows, task) for task in chosen]
     found = measured(pd.concat(parts, ignore_index=True), rows)
     return {kind: found[kind] for kind in KINDS if kind in found}
 
@@ -63,28 +68,40 @@ def inside(part: Part, kept: NDArray[np.int64]) -> Part:
     )
 
 
-def chosen(recipes: Recipes, rows: pd.DataFrame, task: Task) -> str:
+def with_choice(rows: pd.DataFrame) -> list[tuple[Task, list[Task]]]:
+    """Return the tasks with those that their training rows allow, where there are any."""
+    found = []
+    for task in tasks(rows):
+        try:
+            inner = tasks(rows[task.train].reset_index(drop=True))
+        except CohortError:
+            print(f"{task.name}, {task.part}: nothing to choose by, left out")
+        else:
+            found.append((task, inner))
+    return found
+
+
+def winner(recipes: Recipes, rows: pd.DataFrame, task: Task, inner: list[Task]) -> str:
     """Return the recipe with the highest objective on a task's training rows."""
     kept = np.flatnonzero(task.train)
     own = rows.iloc[kept].reset_index(drop=True)
-    objectives = {}
-    for name, (config, part) in recipes.items():
-        try:
-            objectives[name] = under_protocol(config, inside(part, kept), own)["objective"]
-        except CohortError:  # two sources are left, and nothing can be left out of them
-            return next(iter(recipes))
+    objectives = {
+        name: under_protocol(config, inside(part, kept), own, inner)["objective"]
+        for name, (config, part) in recipes.items()
+    }
     return max(objectives, key=objectives.__getitem__)
 
 
-def nested(recipes: Recipes, rows: pd.DataFrame) -> tuple[dict[str, Any], Counter[str]]:
+def nested(
+    recipes: Recipes, rows: pd.DataFrame, choices: list[tuple[Task, list[Task]]]
+) -> tuple[dict[str, Any], Counter[str]]:
     """Return the protocol's numbers of recipes chosen without what they are scored on."""
     parts, winners = [], Counter[str]()
-    for task in tasks(rows):
-        winner = chosen(recipes, rows, task)
-        print(f"{task.name}, {task.part}: {winner}", flush=True)
-        winners[winner] += 1
-        config, part = recipes[winner]
-        parts.append(scores(config, part, rows, task))
+    for task, inner in choices:
+        name = winner(recipes, rows, task, inner)
+        print(f"{task.name}, {task.part}: {name}", flush=True)
+        winners[name] += 1
+        parts.append(scores(*recipes[name], rows, task))
     return measured(pd.concat(parts, ignore_index=True), rows), winners
 
 
@@ -120,8 +137,10 @@ def main() -> None:
     given = parser.parse_args()
     with TemporaryDirectory() as folder:
         recipes, rows = build(given, Path(folder))
-        each = {name: under_protocol(*recipe, rows) for name, recipe in recipes.items()}
-        found, winners = nested(recipes, rows)
+        choices = with_choice(rows)
+        outer = [task for task, _ in choices]
+        each = {name: under_protocol(*recipe, rows, outer) for name, recipe in recipes.items()}
+        found, winners = nested(recipes, rows, choices)
     print("| recipe | objective | within | across |\n| --- | --- | --- | --- |")
     for name, numbers in each.items():
         print(line(name, numbers))

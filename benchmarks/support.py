@@ -3,8 +3,8 @@
     python benchmarks/support.py runs/oof --data DATA --films 200
 
 Films that each bundle of the run has not seen (`train --folds`, else the test split), drawn by
-seed. Lungs are the lung network's, grown by a share of the film's longer side, since a cell of the
-map is a tenth of the film wide. Prints medians with 95 % intervals over patients, and what part of
+seed. Lungs are the lung network's, grown by a share of the map's edge, since a cell of it is
+a tenth of the film wide. Prints medians with 95 % intervals over patients, and what part of
 the model's field the grown lungs cover: support spread evenly would lie there to that share.
 """
 
@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from covid_cxr.errors import InputError
 from covid_cxr.explain.grid import mask_on_grid
 from covid_cxr.images.field import spans
 from covid_cxr.inference import Predictor
@@ -27,11 +28,11 @@ from covid_cxr.pipeline.explain_eval.cases import parts
 from covid_cxr.pipeline.folder import RunFolder
 from covid_cxr.types import COVID, BoolArray
 
-GROWN = (0.0, 0.05, 0.08)  # shares of the film's longer side
+GROWN = (0.0, 0.05, 0.08)  # shares of the map's edge
 
 
 def grown(lungs: BoolArray, share: float) -> BoolArray:
-    """Return lungs (h, w) with all that lies within a share of the longer side of them."""
+    """Return lungs (h, w) with all that lies within a share of the edge of them."""
     found: BoolArray = ndimage.distance_transform_edt(~lungs) <= share * max(lungs.shape)
     return found
 
@@ -81,6 +82,8 @@ def main() -> None:
             if numbers := measure(predictor, given.data / path):
                 measured.append(numbers)
                 patients.append(patient)
+    if not measured:
+        raise InputError(f"none of {len(drawn)} films has lungs and support for {COVID}")
     table = np.array(measured).T
     clusters = np.array(patients)
     names = [f"grown by {share:.0%}" for share in GROWN]

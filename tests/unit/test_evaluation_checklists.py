@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 
 from covid_cxr.cohort.account import account
-from covid_cxr.config import EvaluationConfig, PreprocessSpec, RunConfig, TrainingConfig
+from covid_cxr.config import (
+    AugmentConfig,
+    EvaluationConfig,
+    PreprocessSpec,
+    RunConfig,
+    TrainingConfig,
+)
 from covid_cxr.evaluation import checklists, evaluate, join
 from covid_cxr.evaluation.checklists import AUTHOR, fill, markdown
 from covid_cxr.evaluation.checklists.fill import ANSWERS
@@ -169,17 +175,33 @@ def _choices(setting: str) -> tuple[str, ...]:
     return get_args(TrainingConfig.model_fields[setting].annotation)
 
 
+def _told(config: RunConfig) -> str:
+    facts = {"model": "resnet18", "classes": ["a", "b"], "splits": {}}
+    filled = checklists.fill(checklists.Facts(facts, config.model_dump(mode="json")))
+    return " ".join(
+        entry.answer or "" for each in filled for part in each.sections for entry in part.entries
+    )
+
+
+def test_what_a_closed_form_is_fitted_to_is_told() -> None:
+    training = TrainingConfig(method="linear", finding_multipliers={"normal": 0.1})
+    told = _told(RunConfig(training=training, augment=AugmentConfig(flip=0.5, jpeg=0.5)))
+    assert "mirror images and compressed copies as films of their own" in told
+    assert "weight within their class: normal 0.1." in told
+    assert "no augmentation, no chance; imbalance class-weights." in _told(
+        RunConfig(training=TrainingConfig(method="linear"), augment=AugmentConfig(flip=0, jpeg=0))
+    )
+
+
 @pytest.mark.parametrize("method", _choices("method"))
 @pytest.mark.parametrize("imbalance", _choices("imbalance"))
 def test_every_way_to_train_has_words(method: str, imbalance: str) -> None:
-    training = TrainingConfig.model_validate({"method": method, "imbalance": imbalance})
-    config = RunConfig(training=training).model_dump(mode="json")
-    filled = checklists.fill(
-        checklists.Facts({"model": "resnet18", "classes": ["a", "b"], "splits": {}}, config)
-    )
-    told = " ".join(
-        entry.answer or "" for each in filled for part in each.sections for entry in part.entries
-    )
+    asked = {"method": method, "imbalance": imbalance}
+    if method == "linear" and imbalance in ("oversample", "focal"):
+        with pytest.raises(ValueError, match=f"imbalance '{imbalance}' with method 'linear'"):
+            TrainingConfig.model_validate(asked)
+        return
+    told = _told(RunConfig(training=TrainingConfig.model_validate(asked)))
     assert ("least squares" in told) == (method == "linear")
     assert ("epochs" in told) == (method == "gradient")
     assert imbalance in told

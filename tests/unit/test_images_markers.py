@@ -7,9 +7,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from covid_cxr.images import remove_markers
+from covid_cxr.config import PreprocessSpec
+from covid_cxr.images import preprocess, remove_markers
 from covid_cxr.images.markers import _median, find_markers
-from covid_cxr.types import BoolArray, FloatArray
+from covid_cxr.types import BoolArray, FloatArray, Lungs
 
 
 def film(height: int = 512, width: int = 512, seed: int = 0) -> FloatArray:
@@ -78,6 +79,21 @@ def test_only_what_reaches_into_the_part_shown_is_painted_over() -> None:
         np.testing.assert_array_equal(there[shown], everywhere[shown])
         assert not np.array_equal(there, everywhere)
     assert remove_markers(pixels, (slice(200, 300), slice(200, 300))) is pixels
+
+
+def test_input_cut_to_the_lungs_is_that_of_a_film_without_markers() -> None:
+    # The field is no square and off the centre, so that rows taken for columns are noticed.
+    pixels = film()
+    for text, at, size in MARKERS:
+        write(pixels, text, at, size)
+    right, left = np.zeros((2, 100, 100), dtype=bool)
+    right[5:40, 2:20], left[5:40, 30:55] = True, True
+    lungs = Lungs(right, left)
+    spec = PreprocessSpec(size=96, lung_margin=0.06)
+    plain = spec.model_copy(update={"remove_markers": False})
+    expected = preprocess(remove_markers(pixels), plain, lungs)
+    assert not np.array_equal(preprocess(pixels, plain, lungs), expected)  # one lies in the field
+    np.testing.assert_array_equal(preprocess(pixels, spec, lungs), expected)
 
 
 def test_film_without_markers_is_returned_as_it_is() -> None:

@@ -18,7 +18,7 @@ from covid_cxr.models import zoo
 from covid_cxr.training.datamodule import Part
 from covid_cxr.training.films import augmentation, compressed
 from covid_cxr.training.linear import crossed, fit_linear, frozen_features, ridge
-from covid_cxr.training.run import part_of
+from covid_cxr.training.run import _crossed, part_of
 from covid_cxr.training.weighting import among_like, where_both
 
 
@@ -32,6 +32,14 @@ def test_multipliers_move_weight_within_a_class_only_by_hand() -> None:
 def test_multipliers_that_nothing_heeds_are_refused() -> None:
     with pytest.raises(ValueError, match="finding_multipliers with method 'gradient'"):
         TrainingConfig(finding_multipliers={"normal": 0.1})
+    training = TrainingConfig(method="linear", finding_multipliers={"normal": 0.1})
+    with pytest.raises(ValueError, match=r"with task 'multiclass'.* expected class_multipliers"):
+        RunConfig(task="multiclass", training=training)
+
+
+def test_a_recipe_that_weighed_sources_is_told_what_to_do() -> None:
+    with pytest.raises(ValueError, match=r"no longer weighed; train anew .* evaluate --model"):
+        TrainingConfig.model_validate({"imbalance": "within-sources"})
 
 
 def test_multipliers_reach_the_fit() -> None:
@@ -40,9 +48,30 @@ def test_multipliers_reach_the_fit() -> None:
     config = config_of(finding_multipliers={"normal": 0.1})
     part = replace(part_of(config, rows, films, None), train=np.arange(12), val=np.arange(12))
     np.testing.assert_allclose(part.multipliers, [0.1, 1, 1] * 4)
-    plain = replace(part, multipliers=None)
-    weights = [fit_linear(config, each).network.head.weight for each in (part, plain)]
-    assert not torch.allclose(*weights)
+    # Classes weigh the same (12 / (2 x 8) and 12 / (2 x 4)); within the first normal a tenth.
+    first = 0.75 * 2 / 1.1
+    weights = np.array([0.1 * first, first, 1.5] * 4)
+    network = fit_linear(config, part).network
+    features = part.features
+    assert features is not None
+    targets = np.eye(2)[part.labels]
+    slopes, bias = ridge(features[0].astype(np.float64), targets, weights, config.training.penalty)
+    np.testing.assert_allclose(network.head.weight.detach().numpy(), slopes.T, atol=1e-6)
+    np.testing.assert_allclose(network.head.bias.detach().numpy(), bias, atol=1e-6)
+
+
+def test_how_sure_to_be_is_learned_where_the_source_is_no_help() -> None:
+    # Source a holds both kinds, b and c one each: theirs say nothing of the temperature.
+    findings = ["covid-19", "pneumonia"] * 10 + ["pneumonia"] * 10 + ["covid-19"] * 10
+    names = ["a"] * 20 + ["b"] * 10 + ["c"] * 10
+    patients = [f"{i}" for i in range(40)]
+    rows = pd.DataFrame({"finding": findings, "source": names, "patient_id": patients})
+    rows = rows.assign(duplicate_group="", image_id=patients, sha256=patients, split="train")
+    films = np.random.default_rng(0).random((40, 1, 64, 64)).astype(np.float16)
+    part = replace(part_of(config_of(), rows, films, None), train=np.arange(40), val=np.arange(40))
+    known = _crossed(config_of(), rows, part)
+    np.testing.assert_array_equal(known.labels, part.labels)
+    np.testing.assert_allclose(known.temperature_weights, [2] * 20 + [0] * 20)
 
 
 def test_only_sources_with_both_kinds_say_how_sure_to_be() -> None:

@@ -6,7 +6,6 @@ here: a check cannot look at what it does not have.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -30,6 +29,7 @@ from covid_cxr.images.markers import remove_markers
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.lungs import LungFinder
 from covid_cxr.inference.preparing import Prepared
+from covid_cxr.inference.runtime import processors
 from covid_cxr.metrics.scores import Array
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.types import COVID, BoolArray, FloatArray, Progress
@@ -78,7 +78,7 @@ class Material:
         progress: Progress | None = None,
     ) -> None:
         self.run, self.config, self.cohort, self.bundle = run, config, cohort, bundle
-        self.progress, self._network, self._threads = progress, network, _processors()
+        self.progress, self._network, self._threads = progress, network, processors()
         folds = grouped_folds_of(cohort, config)
         linked = cohort.assign(row=cohort.index, component=components(cohort), fold=folds)
         seen = linked[linked["split"].isin(("train", "val"))]
@@ -237,13 +237,6 @@ def grouped_folds_of(cohort: pd.DataFrame, config: RunConfig, seed: int | None =
     return grouped_folds(
         cohort, min(config.audit.folds, most), config.seed if seed is None else seed
     )
-
-
-def _processors() -> int:
-    """Return how many processors this process may use; more threads would only wait in turn."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def drawn(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:

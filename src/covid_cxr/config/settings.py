@@ -189,8 +189,23 @@ class TrainingConfig(Strict):
 
     bf16: bool | None = Field(None, description="bf16 autocast; None: where measured faster")
 
+    @field_validator("imbalance", mode="before")
+    @classmethod
+    def _sources_are_not_weighed(cls, rule: object) -> object:
+        if rule == "within-sources":
+            raise ValueError(
+                "sources are no longer weighed; train anew with 'class-weights', or evaluate the "
+                "bundle that was made so: covid-cxr evaluate --model RUN/bundle --cohort FILE"
+            )
+        return rule
+
     @model_validator(mode="after")
-    def _multipliers_are_used(self) -> TrainingConfig:
+    def _what_is_set_is_heeded(self) -> TrainingConfig:
+        if self.method == "linear" and self.imbalance in ("oversample", "focal"):
+            raise ValueError(
+                f"imbalance '{self.imbalance}' with method 'linear', expected 'class-weights' or "
+                "'none': a fit in closed form draws nothing and has one loss"
+            )
         if self.finding_multipliers and self.method != "linear":
             raise ValueError(
                 f"finding_multipliers with method '{self.method}', expected 'linear', which "
@@ -247,3 +262,12 @@ class RunConfig(Strict):
     evaluation: EvaluationConfig = EvaluationConfig()
     explain: ExplainConfig = ExplainConfig()
     audit: AuditConfig = AuditConfig()
+
+    @model_validator(mode="after")
+    def _findings_share_a_class(self) -> RunConfig:
+        if self.training.finding_multipliers and self.task != "binary":
+            raise ValueError(
+                f"finding_multipliers with task '{self.task}', where each finding is a class of "
+                "its own; expected class_multipliers"
+            )
+        return self

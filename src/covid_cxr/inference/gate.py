@@ -203,7 +203,7 @@ def _product(left: FloatArray, right: FloatArray) -> FloatArray:
     after half a millisecond of work on four films, while the networks want those cores. Also, a
     row's product is the same here whatever stands in the others.
     """
-    found: FloatArray = np.einsum("nd,dk->nk", left, right, dtype=np.float32)
+    found: FloatArray = np.einsum("nd,dk->nk", left, right, dtype=np.float32, casting="same_kind")
     return found
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import time
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,7 +21,7 @@ from covid_cxr.explain.render import Facts, overlay
 from covid_cxr.images.field import cut_lungs
 from covid_cxr.inference import neighbours as known
 from covid_cxr.inference.preparing import Gated, Prepared, Preparer
-from covid_cxr.inference.runtime import Outputs, Runtime
+from covid_cxr.inference.runtime import Outputs, Runtime, processors
 from covid_cxr.models.bundle import REFERENCE, Bundle
 from covid_cxr.types import COVID, Explanation, FloatArray, Lungs, Precision, Prediction, Radiograph
 
@@ -85,13 +86,17 @@ class Predictor:
         """The same predictor on half the threads: two calls at a time then fill the cores.
 
         A network that splits each small step over all of them waits more than it works. OpenVINO
-        shares its threads out by itself.
+        keeps its own, because it answers one call after the other.
         """
-        threads = -(-(self.threads or os.cpu_count() or 1) // 2)
-        precision = self.runtime.precision
-        if threads == self.threads or precision != "float32":
+        all_of_them = self.threads or processors()
+        if all_of_them == 1:
             return self
-        return Predictor(self.bundle, threads, precision)
+        half = copy(self)
+        half.threads = -(-all_of_them // 2)
+        half.preparer = Preparer(self.preparer.spec, half.threads, self.bundle.lungs)
+        if self.runtime.precision == "float32":
+            half.runtime = Runtime(self.bundle, half.threads)
+        return half
 
     def predict(
         self,

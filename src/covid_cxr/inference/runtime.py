@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import local
@@ -71,6 +72,13 @@ class Runtime:
         """Return the class activation maps (C, h, w) of one image (1, S, S)."""
         maps = self.run(np.ascontiguousarray(image[None])).cam
         return None if maps is None else maps[0]
+
+
+def processors() -> int:
+    """Return how many processors this process may use; more threads would only wait in turn."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def open_session(graph: Path, threads: int | None = None) -> onnxruntime.InferenceSession:

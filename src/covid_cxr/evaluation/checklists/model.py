@@ -115,8 +115,7 @@ def _training(facts: Facts) -> str | None:
         return (
             "The last layer alone, by regularised least squares on features that stay as they "
             f"are: penalty {settings['penalty']:g}, "
-            f"{'mirror images as films of their own' if changes['flip'] else 'no augmentation'}, "
-            f"no chance; imbalance {settings['imbalance']}."
+            f"{_copies(changes)}, no chance; imbalance {settings['imbalance']}{_weights(settings)}."
         )
     used = [f"{name} {value:g}" for name, value in changes.items() if value]
     rate = settings["learning_rate"]
@@ -153,6 +152,18 @@ def _building(facts: Facts) -> str | None:
     return (
         f"{' '.join(filter(None, parts))} {inside}. No hyperparameters were searched in this run."
     )
+
+
+def _copies(changes: Mapping[str, Any]) -> str:
+    """Say which copies of a film the closed form is fitted to beside the film itself."""
+    names = {"flip": "mirror images", "jpeg": "compressed copies"}
+    made = [said for key, said in names.items() if changes.get(key)]
+    return f"{' and '.join(made)} as films of their own" if made else "no augmentation"
+
+
+def _weights(settings: Mapping[str, Any]) -> str:
+    told = [f"{name} {by:g}" for name, by in settings.get("finding_multipliers", {}).items()]
+    return f", weight within their class: {', '.join(told)}" if told else ""
 
 
 def _ensembling(facts: Facts) -> str | None:
