@@ -27,14 +27,13 @@ def test_multipliers_move_weight_within_a_class_only_by_hand() -> None:
     labels, factors = np.array([0, 1, 0, 1, 0]), np.array([0.1, 5, 1, 5, 1])
     expected = [0.3 / 2.1, 1, 3 / 2.1, 1, 3 / 2.1]
     np.testing.assert_allclose(among_like(labels, factors), expected)
+    alone = among_like(np.array([0, 0, 1, 2]), np.array([0.1, 0.1, 1, 1]))  # classes of their own
+    np.testing.assert_allclose(alone, 1)
 
 
 def test_multipliers_that_nothing_heeds_are_refused() -> None:
     with pytest.raises(ValueError, match="finding_multipliers with method 'gradient'"):
         TrainingConfig(finding_multipliers={"normal": 0.1})
-    training = TrainingConfig(method="linear", finding_multipliers={"normal": 0.1})
-    with pytest.raises(ValueError, match=r"with task 'multiclass'.* expected class_multipliers"):
-        RunConfig(task="multiclass", training=training)
 
 
 def test_a_recipe_that_weighed_sources_is_told_what_to_do() -> None:

@@ -176,7 +176,8 @@ class TrainingConfig(Strict):
 
     finding_multipliers: dict[Finding, PositiveFloat] = Field(
         default_factory=dict,
-        description="linear: finding -> factor on its films' weight within their class",
+        description="linear: finding -> factor on its films' weight among those of their class; "
+        "none where it is a class of its own",
     )
 
     @field_validator("class_multipliers")
@@ -262,12 +263,3 @@ class RunConfig(Strict):
     evaluation: EvaluationConfig = EvaluationConfig()
     explain: ExplainConfig = ExplainConfig()
     audit: AuditConfig = AuditConfig()
-
-    @model_validator(mode="after")
-    def _findings_share_a_class(self) -> RunConfig:
-        if self.training.finding_multipliers and self.task != "binary":
-            raise ValueError(
-                f"finding_multipliers with task '{self.task}', where each finding is a class of "
-                "its own; expected class_multipliers"
-            )
-        return self
