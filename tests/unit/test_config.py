@@ -104,3 +104,22 @@ def test_a_file_that_is_no_config(tmp_path: Path) -> None:
     (tmp_path / "code.yaml").write_text("name: !!python/object/apply:os.getcwd []")
     with pytest.raises(ConfigError, match="not YAML"):
         config.load(tmp_path / "code.yaml")
+
+
+@pytest.mark.parametrize(
+    ("settings", "begins"),
+    [
+        (
+            ["training.imbalance=within-sources"],
+            "settings: 'training.imbalance' is 'within-sources': sources are no longer weighed; ",
+        ),
+        (
+            ["training.method=linear", "training.imbalance=focal"],
+            "settings: 'training': imbalance 'focal' with method 'linear', expected ",
+        ),
+    ],
+)
+def test_a_rule_of_ours_is_told_in_our_own_words(settings: list[str], begins: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.load(None, settings)
+    assert str(caught.value).startswith(begins)

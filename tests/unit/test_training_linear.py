@@ -19,15 +19,15 @@ from covid_cxr.training.datamodule import Part
 from covid_cxr.training.films import augmentation, compressed
 from covid_cxr.training.linear import crossed, fit_linear, frozen_features, ridge
 from covid_cxr.training.run import _crossed, part_of
-from covid_cxr.training.weighting import among_like, where_both
+from covid_cxr.training.weighting import where_both, within_class
 
 
 def test_multipliers_move_weight_within_a_class_only_by_hand() -> None:
     # Class 0 holds factors 0.1, 1, 1: 3 / 2.1 of each; class 1 holds 5, 5: 1 each.
     labels, factors = np.array([0, 1, 0, 1, 0]), np.array([0.1, 5, 1, 5, 1])
     expected = [0.3 / 2.1, 1, 3 / 2.1, 1, 3 / 2.1]
-    np.testing.assert_allclose(among_like(labels, factors), expected)
-    alone = among_like(np.array([0, 0, 1, 2]), np.array([0.1, 0.1, 1, 1]))  # classes of their own
+    np.testing.assert_allclose(within_class(labels, factors), expected)
+    alone = within_class(np.array([0, 0, 1, 2]), np.array([0.1, 0.1, 1, 1]))  # classes of their own
     np.testing.assert_allclose(alone, 1)
 
 

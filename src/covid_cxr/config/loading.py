@@ -75,6 +75,7 @@ def _first_problem(error: ValidationError) -> str:
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":
         return f"unknown key '{where}'; remove or rename it{more}"
+    said = problem["msg"].removeprefix("Value error, ")  # pydantic's word for a rule of ours
     if isinstance(problem["input"], dict):  # a rule on several keys: its message names them
-        return f"'{where}': {problem['msg']}{more}"
-    return f"'{where}' is {problem['input']!r}: {problem['msg']}{more}"
+        return f"'{where}': {said}{more}"
+    return f"'{where}' is {problem['input']!r}: {said}{more}"

@@ -27,7 +27,7 @@ class Part:
     train: NDArray[np.int64]
     val: NDArray[np.int64]
     sources: NDArray[np.str_] | None = None  # (N,); None: all from one
-    multipliers: NDArray[np.float64] | None = None  # (N,) on weights among their like; None: 1
+    multipliers: NDArray[np.float64] | None = None  # (N,) on weights within their class; None: 1
     features: FloatArray | None = None  # (V, N, F), see `frozen_features`; None: not computed yet
 
 

@@ -26,7 +26,7 @@ from covid_cxr.training.experiment import Trained, need_all_classes
 from covid_cxr.training.films import QUALITY, compressed
 from covid_cxr.training.frozen import Films, FrozenNetwork
 from covid_cxr.training.module import class_weights
-from covid_cxr.training.weighting import among_like
+from covid_cxr.training.weighting import within_class
 from covid_cxr.types import CLASSES, FloatArray
 
 _TINY = 1e-6
@@ -181,7 +181,7 @@ def _weights(config: RunConfig, part: Part) -> Array:
     weights: Array = class_weights(labels, CLASSES[config.task], config.training)[labels]
     if part.multipliers is None:
         return weights
-    return weights * among_like(labels, part.multipliers[part.train])
+    return weights * within_class(labels, part.multipliers[part.train])
 
 
 def _loss(logits: Array, labels: NDArray[np.int64]) -> float:

@@ -166,7 +166,7 @@ def part_of(
 
 
 def multipliers_of(config: RunConfig, rows: pd.DataFrame) -> NDArray[np.float64]:
-    """Return how much each of `rows` (N,) weighs among its like."""
+    """Return the factor (N,) on the weight of each of `rows` within its class."""
     factors = config.training.finding_multipliers
     return np.array([factors.get(finding, 1.0) for finding in rows["finding"]])
 

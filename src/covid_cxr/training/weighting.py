@@ -1,4 +1,4 @@
-"""How much each film counts: among its like in training, and in what says how sure to be."""
+"""How much each film counts: within its class in training, and in the fit of the temperature."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 Weights = NDArray[np.float64]
 
 
-def among_like(labels: NDArray[np.int64], multipliers: Weights) -> Weights:
+def within_class(labels: NDArray[np.int64], multipliers: Weights) -> Weights:
     """Return multipliers (N,) brought to a mean of 1 in each class, so that classes keep theirs.
 
-    >>> among_like(np.array([0, 0, 1]), np.array([0.5, 1.5, 3.0])).tolist()
+    >>> within_class(np.array([0, 0, 1]), np.array([0.5, 1.5, 3.0])).tolist()
     [0.5, 1.5, 1.0]
     """
     held = np.bincount(labels, weights=multipliers)
