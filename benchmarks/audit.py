@@ -26,9 +26,9 @@ from covid_cxr import default_bundle
 from covid_cxr.audit import CHECKS, run_audit
 from covid_cxr.cohort import build
 from covid_cxr.config import AuditConfig, CohortConfig, DatasetConfig, PreprocessSpec, RunConfig
-from covid_cxr.images.phantom import cohort as phantoms
 from covid_cxr.metrics import clopper_pearson
-from covid_cxr.training.frozen import FrozenNetwork
+from covid_cxr.phantoms import cohort as phantoms
+from covid_cxr.training.feature_extractor import FrozenNetwork
 
 TIES = ("none", "marker", "border", "resolution")
 # What should notice a tie, whichever it is; one of them is enough.

@@ -2,7 +2,7 @@
 
     python benchmarks/duplicates.py --films 300 --generated 1000 10000 100000
 
-Films are phantoms, disguised in every way that `covid_cxr.images.phantom.disguise` knows.
+Films are phantoms, disguised in every way that `covid_cxr.phantoms.near_duplicates` knows.
 Generated are fingerprints alone: the mean and the variation of phantoms' fingerprints with a
 texture of their own; one in twenty has a copy, cropped and noisy. Each size runs in a process of
 its own, so that its peak of memory is its own. Prints a line of JSON each.
@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
-from covid_cxr.cohort.duplicates import group
-from covid_cxr.images.fingerprint import EDGE, Fingerprint, fingerprint
-from covid_cxr.images.phantom import HOSPITALS, draw
-from covid_cxr.images.phantom.disguise import DISGUISES, disguise
+from covid_cxr.cohort.dedup.fingerprint import EDGE, Fingerprint, fingerprint
+from covid_cxr.cohort.dedup.resolution import group
+from covid_cxr.phantoms import HOSPITALS, draw
+from covid_cxr.phantoms.near_duplicates import DISGUISES, disguise
 from covid_cxr.types import FINDINGS, FloatArray
 
 CHUNK = 2000

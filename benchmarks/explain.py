@@ -28,16 +28,16 @@ import torch
 from lime import lime_image
 from scipy.stats import spearmanr
 
-from covid_cxr import default_bundle, images
+from covid_cxr import default_bundle, imaging
 from covid_cxr.explain import RECOMMENDED, Options
-from covid_cxr.explain import lime as ours
+from covid_cxr.explain.methods import lime as ours
 from covid_cxr.explain.sampling import sample_masks
 from covid_cxr.explain.superpixels import superpixels
-from covid_cxr.images.field import cut_lungs
-from covid_cxr.images.phantom import draw
-from covid_cxr.inference.preparing import Preparer
+from covid_cxr.imaging.crop import cut_lungs
+from covid_cxr.inference.inputs import Preparer
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.models import bundle, zoo
+from covid_cxr.phantoms import draw
 from covid_cxr.types import FloatArray
 
 ORIGINAL = Options()
@@ -66,7 +66,7 @@ def read(folder: Path | None, count: int) -> list[FloatArray]:
         return [draw(names[n % 3], n).pixels for n in range(count)]
     paths = sorted(path for path in folder.iterdir() if path.is_file())
     chosen = np.random.default_rng(0).permutation(len(paths))[:count]
-    return [images.read(paths[i]).pixels for i in chosen]
+    return [imaging.read(paths[i]).pixels for i in chosen]
 
 
 def prepare(made: bundle.Bundle) -> Preparer:
@@ -232,7 +232,7 @@ def growth(pixels: FloatArray, folder: Path) -> dict[str, Any]:
 
     def lime(samples: int, regions: int, size: int = 224) -> float:
         made = bundle.load(untrained(folder / f"{size}", size))
-        film, model = images.preprocess(pixels, made.manifest.preprocess)[0], Runtime(made)
+        film, model = imaging.preprocess(pixels, made.manifest.preprocess)[0], Runtime(made)
         options = Options(samples=samples, superpixels="grid", regions=regions)
         superpixels(film, options)
         ours.lime(film[None], model.probabilities, replace(options, samples=64))

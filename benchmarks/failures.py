@@ -19,10 +19,10 @@ import numpy as np
 from PIL import Image
 
 from covid_cxr import default_bundle
-from covid_cxr.explain.layout import Facts
-from covid_cxr.explain.sheet import SheetWriter, Tile
-from covid_cxr.images.phantom import draw
+from covid_cxr.explain.rendering.montage import SheetWriter, Tile
+from covid_cxr.explain.rendering.page import Facts
 from covid_cxr.inference import Predictor
+from covid_cxr.phantoms import draw
 from covid_cxr.types import COVID, FloatArray, Radiograph
 
 SEEDS = range(100, 120)  # drawn once, none left out

@@ -1,8 +1,8 @@
-"""Damaged files by the thousand: what `covid_cxr.images.read` makes of them, how fast, how large.
+"""Damaged files by the thousand: what `covid_cxr.imaging.read` makes of them, how fast, how large.
 
     python benchmarks/fuzz_read.py --mutants 20000 --seed 0
 
-Each mutant is a valid file of some container (`tests/unit/mutants.py`) with its bytes damaged.
+Each mutant is a valid file of some container (`tests/support/mutants.py`) with its bytes damaged.
 It must become a picture or an error of ours. They are read in a process of their own: where a
 decoder ends it, or hangs, the mutant is counted as a crash, and the next process goes on behind.
 Every escape and crash has a line of JSON, the sums the last; exit 1 where there was one, or where
@@ -25,9 +25,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from mutants import PICTURE, REFUSAL, header_outcome, mutant, outcome, seeds
+from support.mutants import PICTURE, REFUSAL, header_outcome, mutant, outcome, seeds
 
 ESCAPE, CRASH = "escape", "crash"
 HANG_SECONDS = 60.0

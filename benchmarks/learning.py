@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from covid_cxr import config as configuration
 from covid_cxr.cohort import schema
-from covid_cxr.cohort.leave_out import tasks
-from covid_cxr.cohort.split import components
+from covid_cxr.cohort.splits.grouped import components
+from covid_cxr.cohort.splits.hold_out import tasks
 from covid_cxr.errors import ConfigError
 from covid_cxr.training.datamodule import Part
-from covid_cxr.training.generalise import measured, scores_of
-from covid_cxr.training.linear import fit_linear
+from covid_cxr.training.hold_out_validation import measured, scores_of
+from covid_cxr.training.linear_probe import fit_linear
 from covid_cxr.training.run import films_of, part_of, score
 
 SHARES = (0.25, 0.5, 0.75, 1.0)

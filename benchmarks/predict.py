@@ -28,12 +28,12 @@ import numpy as np
 from PIL import Image
 
 import covid_cxr
-from covid_cxr import images
+from covid_cxr import imaging
 from covid_cxr.config import PreprocessSpec
-from covid_cxr.images.phantom import HOSPITALS, draw
 from covid_cxr.inference.batch import BATCH, predict_to
 from covid_cxr.inference.lungs import LungFinder
 from covid_cxr.inference.predictor import Predictor
+from covid_cxr.phantoms import HOSPITALS, draw
 from covid_cxr.types import FINDINGS, FloatArray
 
 AT_A_TIME = 2
@@ -84,8 +84,8 @@ class Forward:
         self.finder = self.networks[0].finder
         self.films = list(zip(films, self.finder.find(films), strict=True))
         looked_at = self.finder.manifest.preprocess
-        self.looks = batches([images.preprocess(film, looked_at) for film in films])
-        self.inputs = batches([images.preprocess(film, spec, lungs) for film, lungs in self.films])
+        self.looks = batches([imaging.preprocess(film, looked_at) for film in films])
+        self.inputs = batches([imaging.preprocess(film, spec, lungs) for film, lungs in self.films])
 
     def in_order(self) -> None:
         for inputs in zip(self.looks, self.inputs, strict=True):
@@ -116,7 +116,7 @@ def stages(model: Path | None, paths: Sequence[Path]) -> dict[str, float]:
     def prepare(spec: PreprocessSpec) -> float:
         def work() -> None:
             for film, lungs in forward.films:
-                images.preprocess(film, spec, lungs)
+                imaging.preprocess(film, spec, lungs)
 
         return processor_time(work)
 

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.grid import mask_on_grid
-from covid_cxr.images.field import spans
+from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.explanation_benchmark.cases import parts
+from covid_cxr.imaging.crop import spans
 from covid_cxr.inference import Predictor
 from covid_cxr.metrics import Interval, bootstrap
-from covid_cxr.pipeline.explain_eval.cases import parts
-from covid_cxr.pipeline.folder import RunFolder
+from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.types import COVID, BoolArray
 
 GROWN = (0.0, 0.05, 0.08)  # shares of the map's edge

@@ -30,7 +30,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small phantom cohort on disk, with its masks and manifest."""
-    from covid_cxr.images.phantom import write_cohort
+    from covid_cxr.phantoms import write_cohort
 
     root = tmp_path_factory.mktemp("phantoms")
     write_cohort(root, patients=40, seed=1, duplicates=4)

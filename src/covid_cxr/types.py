@@ -108,7 +108,7 @@ class Evidence:
 
     Attributes:
         inside_lungs: share inside both lungs.
-        zones: zone -> share, in the order of `covid_cxr.explain.evidence.ZONES`.
+        zones: zone -> share, in the order of `covid_cxr.explain.rendering.zones.ZONES`.
         sentence: the same in one plain sentence, made from these numbers alone.
     """
 

@@ -7,8 +7,8 @@ from PIL import Image
 from pydicom import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from covid_cxr.cohort.contract import DatasetContract
 from covid_cxr.config import DatasetConfig
+from covid_cxr.testing.datasets import DatasetContract
 
 MILA_HEADER = (
     "patientid,offset,sex,age,finding,view,modality,folder,filename,doi,url,license,other_notes,"

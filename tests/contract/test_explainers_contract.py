@@ -10,15 +10,16 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from covid_cxr.explain import EXPLAINERS, agreement, cam, gradients, lime, occlusion
-from covid_cxr.explain.contract import (
+from covid_cxr.explain import EXPLAINERS
+from covid_cxr.explain.methods import agreement, cam, gradients, lime, occlusion
+from covid_cxr.explain.superpixels import region_means
+from covid_cxr.testing.explainers import (
     SPACING,
     ExplainerContract,
     OpposedModel,
     QuadrantModel,
     dotted_film,
 )
-from covid_cxr.explain.superpixels import region_means
 from covid_cxr.types import Explanation
 
 TOYS = {"quadrant": QuadrantModel(), "opposed": OpposedModel()}

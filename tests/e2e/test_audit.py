@@ -12,7 +12,7 @@ from covid_cxr.audit import CHECKS
 from covid_cxr.cli.main import run as command
 from covid_cxr.cohort import build, schema
 from covid_cxr.config import AuditConfig, RunConfig, dump
-from covid_cxr.images.phantom import write_cohort
+from covid_cxr.phantoms import write_cohort
 from covid_cxr.pipeline.audit import audit_unless_done, read
 
 SMALL = AuditConfig(size=64, draws=100, permutations=100, seeds=2, perturbed=8, explained=6)

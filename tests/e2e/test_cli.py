@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.absent import BLOCK_TORCH
 
 from covid_cxr import cli
 from covid_cxr.cohort import schema
 from covid_cxr.explain import EXPLAINERS
+from support.without_torch import BLOCK_TORCH
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

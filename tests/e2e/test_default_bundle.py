@@ -7,7 +7,7 @@ import pytest
 
 import covid_cxr
 from covid_cxr import cli
-from covid_cxr.images.phantom import draw
+from covid_cxr.phantoms import draw
 from covid_cxr.types import Radiograph
 
 SOURCES = {"mila", "figure1", "nih", "covid-cxnet"}

@@ -17,9 +17,9 @@ from covid_cxr.config import RunConfig
 from covid_cxr.errors import CohortError, InputError, LeakError, UnknownName
 from covid_cxr.explain import Options
 from covid_cxr.explain.base import Model
-from covid_cxr.pipeline.explain_eval import Settings, explain_eval, parse, settings
-from covid_cxr.pipeline.explain_eval.cases import Case, cases, parts
-from covid_cxr.pipeline.explain_eval.summary import means, summarise
+from covid_cxr.explanation_benchmark import Settings, explain_eval, parse, settings
+from covid_cxr.explanation_benchmark.cases import Case, cases, parts
+from covid_cxr.explanation_benchmark.summary import means, summarise
 from covid_cxr.types import Explanation, FloatArray
 
 METHODS = "cam,gradcam,lime:grid,dark"
@@ -223,7 +223,7 @@ def test_a_perfect_explainer_beats_every_baseline(
     folds: Path, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Phantoms know their truth: a map that is it scores 1 wherever 1 can be reached."""
-    from covid_cxr.explain.grid import mask_on_grid
+    from covid_cxr.explain.rendering.grid import mask_on_grid
     from covid_cxr.inference import Predictor
 
     folder = pipeline.RunFolder.open(folds)
@@ -339,12 +339,12 @@ def test_label_randomisation(
     counting: _Counting,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from covid_cxr.pipeline.explain_eval import labels
+    from covid_cxr.explanation_benchmark import label_randomisation
 
     for name, value in {"_EDGE": 64, "_FILMS": 8, "_EPOCHS": 2, "_EXPLAINED": 3}.items():
-        monkeypatch.setattr(labels, name, value)
+        monkeypatch.setattr(label_randomisation, name, value)
     folder = pipeline.RunFolder.open(folds)
-    rows = labels.draw(folder.cohort(), seed=0)
+    rows = label_randomisation.draw(folder.cohort(), seed=0)
     assert (rows["finding"] == "covid-19").tolist() == [True] * 4 + [False] * 4
     assert set(rows["split"]) <= {"train", "val"}
     chosen = few("cam,lime:grid", films=1, faithful=0, robust=0, repeated=0, sane=0, labels=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from covid_cxr import cli
-from covid_cxr.cohort.catalogue import CATALOGUE
+from covid_cxr.cohort.download.catalogue import CATALOGUE
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

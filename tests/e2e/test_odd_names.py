@@ -12,7 +12,7 @@ from PIL import Image
 
 from covid_cxr import cli
 from covid_cxr.cohort import schema
-from covid_cxr.images.phantom import draw
+from covid_cxr.phantoms import draw
 
 NAMES = (
     "plain.png",

@@ -12,7 +12,8 @@ from PIL import Image
 
 from covid_cxr.cohort.schema import COLUMNS
 from covid_cxr.config import EvaluationConfig, RunConfig
-from covid_cxr.evaluation import Place, conformal, evaluate, join, write_report
+from covid_cxr.evaluation import Place, conformal_coverage, evaluate, join
+from covid_cxr.report.html import write_report
 from covid_cxr.types import CLASSES, class_of
 
 CHROMIUM = next(
@@ -134,7 +135,7 @@ def make_run(run: Path, task):
     train = people[people["split"] == "train"]
     folds = join(predictions(rng, train, task), train)
     fold = evaluate(folds, **options) | {"folds": 5}
-    fold["conformal"] = conformal(folds, people, task, parts=5, draws=200, seed=1)
+    fold["conformal"] = conformal_coverage(folds, people, task, parts=5, draws=200, seed=1)
     metrics = {"task": task, "classes": CLASSES[task], "model": "resnet18", "bundle": "ab" * 32}
     metrics |= {
         "threshold": 0.5,

@@ -31,7 +31,7 @@ is a function from a `Material` to its findings.
 
 from __future__ import annotations
 
-from covid_cxr.audit.base import CHECKS, AuditReport, Check, Finding, judge
 from covid_cxr.audit.run import AUDIT, run_audit
+from covid_cxr.audit.verdicts import CHECKS, AuditReport, Check, Finding, judge
 
 __all__ = ["AUDIT", "CHECKS", "AuditReport", "Check", "Finding", "judge", "run_audit"]

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from covid_cxr.images.markers import remove_markers
+from covid_cxr.imaging.markers import remove_markers
 from covid_cxr.types import BoolArray, FloatArray
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from covid_cxr.audit.material import Material
-from covid_cxr.evaluation.tables import read_predictions
+from covid_cxr.audit.context import Material
+from covid_cxr.evaluation.predictions import read_predictions
 from covid_cxr.metrics.scores import Array
 from covid_cxr.types import COVID
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from covid_cxr import images
+from covid_cxr import imaging
 from covid_cxr.config import PreprocessSpec
-from covid_cxr.explain.grid import mask_on_grid
-from covid_cxr.images.field import cut, field_of
+from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.imaging.crop import cut, field_of
 from covid_cxr.types import BoolArray, FloatArray, Lungs
 
 _MARGIN = 0.05  # share of the edge by which lungs are made wider
@@ -103,7 +103,7 @@ def shown(name: str, views: Views, spec: PreprocessSpec) -> FloatArray:
     """Return model input (n, 1, S, S) of one of `VIEWS`, standardised as `spec` says."""
     size = views.films.shape[-1]
     made = spec.model_copy(update={"size": size, "remove_markers": False, "lung_margin": None})
-    return np.stack([images.preprocess(film, made) for film in VIEWS[name](views)])
+    return np.stack([imaging.preprocess(film, made) for film in VIEWS[name](views)])
 
 
 def cut_to_lungs(
@@ -118,7 +118,7 @@ def cut_to_lungs(
     for place, lung in enumerate(lungs):
         box = field_of(spec, Lungs(lung, empty))
         part = cut(films[place].astype(np.float32), box)
-        cut_films[place] = images.preprocess(part, resize)[0]
+        cut_films[place] = imaging.preprocess(part, resize)[0]
         cut_lungs[place] = mask_on_grid(cut(lung, box), empty.shape)
     return cut_films, cut_lungs
 

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from covid_cxr import images
-from covid_cxr.audit.material import Material
-from covid_cxr.cohort.split import components, grouped_folds
+from covid_cxr import imaging
+from covid_cxr.audit.context import Material
+from covid_cxr.cohort.splits.grouped import components, grouped_folds
 from covid_cxr.config import AuditConfig, PreprocessSpec, RunConfig
 from covid_cxr.files import atomic_write, sha256_of
 from covid_cxr.metrics.scores import Array
@@ -119,5 +119,5 @@ def _films(
     for start in range(0, len(rows), _BATCH):
         shown = material.view(view, rows[start : start + _BATCH])
         for place, film in enumerate(shown, start=start):
-            films[place] = images.preprocess(film[0], smaller)
+            films[place] = imaging.preprocess(film[0], smaller)
     return films

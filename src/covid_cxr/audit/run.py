@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covid_cxr.audit.base import CHECKS, AuditReport, Check, Finding
-from covid_cxr.audit.material import Material
+from covid_cxr.audit.context import Material
+from covid_cxr.audit.verdicts import CHECKS, AuditReport, Check, Finding
 from covid_cxr.cohort import schema
 from covid_cxr.config import RunConfig
 from covid_cxr.config.audit import Budget
@@ -22,7 +22,7 @@ from covid_cxr.models.bundle import Bundle
 from covid_cxr.types import Progress
 
 if TYPE_CHECKING:
-    from covid_cxr.training.frozen import FrozenNetwork
+    from covid_cxr.training.feature_extractor import FrozenNetwork
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from covid_cxr.audit.base import Finding
-from covid_cxr.audit.material import Material
+from covid_cxr.audit.context import Material
 from covid_cxr.audit.probe import Probe
+from covid_cxr.audit.verdicts import Finding
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics.scores import Array
 

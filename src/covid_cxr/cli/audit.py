@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from covid_cxr.cli import show
+from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson
 from covid_cxr.types import DISCLAIMER
 
@@ -53,16 +53,16 @@ def audit(
     """
     from covid_cxr import pipeline
 
-    with show.progress(context) as progress:
+    with output.progress(context) as progress:
         found = pipeline.audit(
             pipeline.RunFolder.open(run), budget=budget, only=only or (), progress=progress
         )
     if json:
-        show.as_json(found)
+        output.as_json(found)
     else:
         summarise(found)
-        show.out.print(f"Audit: {run / 'audit.json'}", soft_wrap=True)
-        show.out.print(DISCLAIMER, style="dim")
+        output.out.print(f"Audit: {run / 'audit.json'}", soft_wrap=True)
+        output.out.print(DISCLAIMER, style="dim")
     if found["verdict"] == "fail":
         raise typer.Exit(_FAILED)
 
@@ -79,5 +79,5 @@ def summarise(found: dict[str, Any]) -> None:
     for check in found["checks"]:
         verdict = check["verdict"]
         table.add_row(f"[{STYLES[verdict]}]{verdict}", check["title"], check["sentence"])
-    show.out.print(table)
-    show.out.print(found["summary"], style=STYLES[found["verdict"]])
+    output.out.print(table)
+    output.out.print(found["summary"], style=STYLES[found["verdict"]])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from covid_cxr.cli import audit, show
+from covid_cxr.cli import audit, output
 from covid_cxr.cli.options import (
     AsJson,
     Config,
@@ -51,7 +51,7 @@ def demo(
     from covid_cxr import pipeline
 
     words = ["demo", *(["--rigged"] if rigged else []), "--seed", str(seed)]
-    with show.progress(context) as progress:
+    with output.progress(context) as progress:
         folder = pipeline.demo(
             out, command=command(*words), rigged=rigged, seed=seed, progress=progress
         )
@@ -82,7 +82,7 @@ def run(
     chosen = configuration.load(config, settings)
     out = out or Path("runs") / chosen.name
     words = ["run", str(config), "--data", "DATA", *repeated(settings)]
-    with show.progress(context) as progress:
+    with output.progress(context) as progress:
         folder = pipeline.run(
             chosen,
             data_root(data, chosen.data_root),
@@ -101,13 +101,13 @@ def _finish(folder: RunFolder, json: bool) -> None:
     found = read(folder)
     verdict = {key: found[key] for key in ("verdict", "summary")} if found else None
     if json:
-        show.as_json(folder.metrics() | {"audit": verdict})
+        output.as_json(folder.metrics() | {"audit": verdict})
         return
-    show.summarise(folder.metrics(), folder.path, json)
+    output.summarise(folder.metrics(), folder.path, json)
     if verdict:
         style = audit.STYLES[verdict["verdict"]]
-        show.out.print(f"Shortcut audit: {verdict['summary']}", style=style)
-        show.out.print(f"Each check: covid-cxr audit {folder.path}", soft_wrap=True)
+        output.out.print(f"Shortcut audit: {verdict['summary']}", style=style)
+        output.out.print(f"Each check: covid-cxr audit {folder.path}", soft_wrap=True)
 
 
 def train(
@@ -155,17 +155,17 @@ def train(
     table = schema.load(cohort)
     folder = pipeline.RunFolder.create(out, chosen, root, command(*words))
     folder.put_cohort(table)
-    with show.progress(context) as progress:
+    with output.progress(context) as progress:
         if protocol:
-            show.generalised(pipeline.generalise(folder, seeds, progress=progress), json)
+            output.generalised(pipeline.generalise(folder, seeds, progress=progress), json)
             return
         if folds:
             pipeline.train_folds(folder, folds, progress=progress)
-            show.summarise(folder.metrics(), out, json)
+            output.summarise(folder.metrics(), out, json)
             return
         made = pipeline.train_only(folder, progress=progress)
-    show.out.print(f"Bundle {made.id}: {made.folder}", soft_wrap=True)
-    show.out.print(f"Next: covid-cxr evaluate {out}", soft_wrap=True)
+    output.out.print(f"Bundle {made.id}: {made.folder}", soft_wrap=True)
+    output.out.print(f"Next: covid-cxr evaluate {out}", soft_wrap=True)
 
 
 def lungs(
@@ -185,13 +185,13 @@ def lungs(
     Example: `covid-cxr lungs --cohort cohort/cohort.csv --data DATA --out lungs`
     """
     from covid_cxr.cohort import schema
-    from covid_cxr.training import lungs as network
+    from research import lung_segmentation as network
 
     table = schema.load(cohort)
     settings = network.Settings(epochs=epochs, folds=folds, seed=seed)
     words = ["lungs", "--cohort", cohort.name, "--data", "DATA", "--folds", str(folds)]
     words += ["--epochs", str(epochs), "--seed", str(seed)]
-    with show.progress(context) as progress:
+    with output.progress(context) as progress:
         metrics = network.train_lungs(
             table,
             data_root(data, None),
@@ -201,14 +201,14 @@ def lungs(
             progress=progress,
         )
     if json:
-        show.as_json(metrics)
+        output.as_json(metrics)
         return
     low, high = metrics["dice_interval"]
-    show.out.print(
+    output.out.print(
         f"Dice of {metrics['films']} films out of fold: {metrics['dice']:.3f} "
         f"({low:.3f}-{high:.3f}), 5th percentile {metrics['dice_5th_percentile']:.3f}"
     )
-    show.out.print(f"Lung network: {out}", soft_wrap=True)
+    output.out.print(f"Lung network: {out}", soft_wrap=True)
 
 
 def export(
@@ -225,7 +225,7 @@ def export(
 
     made = pipeline.RunFolder.open(run).bundle()
     copied = bundle.copy(made, out, weights=weights)
-    show.out.print(f"Bundle {copied.id}: {out}", soft_wrap=True)
+    output.out.print(f"Bundle {copied.id}: {out}", soft_wrap=True)
 
 
 def models(json: AsJson = False) -> None:
@@ -240,11 +240,11 @@ def models(json: AsJson = False) -> None:
     architectures = sorted(registry.names(zoo.ARCHITECTURES, zoo.GROUP))
     if json:
         manifest = shipped.manifest.model_dump(mode="json")
-        show.as_json({"architectures": architectures, "default_bundle": manifest})
+        output.as_json({"architectures": architectures, "default_bundle": manifest})
         return
-    show.out.print("Architectures: " + ", ".join(architectures))
+    output.out.print("Architectures: " + ", ".join(architectures))
     manifest_ = shipped.manifest
-    show.out.print(
+    output.out.print(
         f"Default bundle: {manifest_.name} {manifest_.id} ({manifest_.architecture}, "
         f"{manifest_.task}), card in {shipped.folder}",
         soft_wrap=True,

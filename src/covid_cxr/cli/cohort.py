@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from covid_cxr.cli import show
-from covid_cxr.cli.account import show_cohort
+from covid_cxr.cli import output
+from covid_cxr.cli.cohort_show import show_cohort
 from covid_cxr.cli.fetch import fetch
 from covid_cxr.cli.options import AsJson, Settings, data_root
 from covid_cxr.errors import ConfigError
@@ -64,7 +64,7 @@ def build_cohort(
         named = _named_paths(dataset)
         sets = {name: DatasetConfig(adapter=name, path=path) for name, path in named.items()}
         wanted = wanted.model_copy(update={"datasets": sets})
-    with show.progress(context) as progress:
+    with output.progress(context) as progress:
         found = build.build(
             data_root(data, None),
             wanted,
@@ -77,12 +77,12 @@ def build_cohort(
     build.write(found, out)
     summary = build.summary(found.cohort)
     if json:
-        show.as_json(summary.to_dict("records"))
+        output.as_json(summary.to_dict("records"))
         return
-    show.out.print(summary.to_string(index=False))
+    output.out.print(summary.to_string(index=False))
     for line in build.remarks(found):
-        show.out.print(line, soft_wrap=True, markup=False, highlight=False)
-    show.out.print(f"Cohort: {out / 'cohort.csv'}; accounts of it lie beside it", soft_wrap=True)
+        output.out.print(line, soft_wrap=True, markup=False, highlight=False)
+    output.out.print(f"Cohort: {out / 'cohort.csv'}; accounts of it lie beside it", soft_wrap=True)
 
 
 def check_cohort(
@@ -92,14 +92,15 @@ def check_cohort(
 
     Example: `covid-cxr cohort check runs/default/cohort.csv`
     """
-    from covid_cxr.cohort import check, schema
+    from covid_cxr.cohort import schema
+    from covid_cxr.cohort.splits import leakage
 
-    problems = check.check(schema.read(file))
+    problems = leakage.check(schema.read(file))
     for problem in problems:
-        show.out.print(problem, soft_wrap=True, markup=False)
+        output.out.print(problem, soft_wrap=True, markup=False)
     if problems:
         raise typer.Exit(3)
-    show.out.print(f"No leak in {file}", soft_wrap=True)
+    output.out.print(f"No leak in {file}", soft_wrap=True)
 
 
 def _named_paths(texts: list[str]) -> dict[str, str]:

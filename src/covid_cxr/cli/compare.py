@@ -10,12 +10,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from covid_cxr.cli import show
+from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson
 from covid_cxr.types import DISCLAIMER
 
 if TYPE_CHECKING:
-    from covid_cxr.evaluation.contenders import Split
+    from covid_cxr.evaluation.paired_runs import Split
 else:
     from typing import Literal
 
@@ -58,16 +58,16 @@ def compare(
     found = comparing.compare(runs, split, seed=seed)
     page = comparing.write_comparison(found, out) if out else None
     if json:
-        show.as_json(found)
+        output.as_json(found)
         return
-    show.out.print(f"Images of split {found['split']} that all answered, 95 % intervals")
+    output.out.print(f"Images of split {found['split']} that all answered, 95 % intervals")
     for group, block in found["groups"].items():
-        show.out.print(_table(group, block))
+        output.out.print(_table(group, block))
     for sentence in comparing.sentences(found):
-        show.out.print(sentence, markup=False, highlight=False)
+        output.out.print(sentence, markup=False, highlight=False)
     if page:
-        show.out.print(f"Page: {page}", soft_wrap=True, markup=False)
-    show.out.print(DISCLAIMER, style="dim")
+        output.out.print(f"Page: {page}", soft_wrap=True, markup=False)
+    output.out.print(DISCLAIMER, style="dim")
 
 
 def _table(group: str, block: Mapping[str, Any]) -> Table:

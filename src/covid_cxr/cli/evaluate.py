@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from covid_cxr.cli import show
+from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson, Data, Settings, command, data_root, repeated
 from covid_cxr.errors import ConfigError, InputError
 
@@ -76,7 +76,7 @@ def evaluate(
         context, model, cohort, data, out, settings or [], recalibrate, share, prevalence
     )
     if json:
-        show.as_json(accepted.folder.metrics())
+        output.as_json(accepted.folder.metrics())
     else:
         _tell(accepted, out)
     if accepted.refusal:
@@ -86,11 +86,11 @@ def evaluate(
 def _evaluate_run(context: typer.Context, run: Path, prevalence: float | None, json: bool) -> None:
     from covid_cxr import pipeline
 
-    with show.progress(context) as progress:
+    with output.progress(context) as progress:
         folder = pipeline.evaluate(
             pipeline.RunFolder.open(run), prevalence=prevalence, progress=progress
         )
-    show.summarise(folder.metrics(), run, json)
+    output.summarise(folder.metrics(), run, json)
 
 
 def _accept(
@@ -111,7 +111,7 @@ def _accept(
     words = ["evaluate", "--model", str(model), "--cohort", str(cohort), "--data", "DATA"]
     words += ["--out", str(out), *(["--recalibrate", "--share", f"{share:g}"] * recalibrate)]
     words += [] if prevalence is None else ["--prevalence", f"{prevalence:g}"]
-    with show.progress(context) as progress:
+    with output.progress(context) as progress:
         return pipeline.accept(
             bundle.load(model),
             cohort,
@@ -136,10 +136,10 @@ def _refuse_both(given: Sequence[str]) -> None:
 
 def _tell(accepted: Accepted, out: Path) -> None:
     metrics = accepted.folder.metrics()
-    show.summarise(metrics, out, machine=False)
+    output.summarise(metrics, out, machine=False)
     acceptance = metrics["acceptance"]
     if acceptance["known"]:
-        show.out.print(
+        output.out.print(
             f"Left out: {acceptance['known']} films that the bundle was trained on, or whose "
             "patients it was trained on."
         )
@@ -149,10 +149,10 @@ def _tell(accepted: Accepted, out: Path) -> None:
 
 
 def _tell_recalibration(found: Mapping[str, Any], identity: str, out: Path) -> None:
-    from covid_cxr.evaluation.wording import interval
+    from covid_cxr.report.formatting import interval
 
     fit, after = found["fit"], found["after"]
-    show.out.print(
+    output.out.print(
         f"Recalibrated on {fit['n']} films of {fit['patients']} patients, measured on the other "
         f"{after['n']} of {after['patients']}; before -> after:"
     )
@@ -160,5 +160,5 @@ def _tell_recalibration(found: Mapping[str, Any], identity: str, out: Path) -> N
         if name in after:
             label = {"ece": "calibration error", "brier": "Brier score"}.get(name, name)
             was, is_now = interval(found["before"][name]), interval(after[name])
-            show.out.print(f"  {label}: {was} -> {is_now}", highlight=False)
-    show.out.print(f"New bundle {identity}: {out / 'bundle'}", soft_wrap=True, highlight=False)
+            output.out.print(f"  {label}: {was} -> {is_now}", highlight=False)
+    output.out.print(f"New bundle {identity}: {out / 'bundle'}", soft_wrap=True, highlight=False)

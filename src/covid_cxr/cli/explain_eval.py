@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from covid_cxr.cli import show
+from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson, Data, command, data_root
 from covid_cxr.types import DISCLAIMER
 
 if TYPE_CHECKING:
-    from covid_cxr.pipeline.explain_eval import Budget
+    from covid_cxr.explanation_benchmark import Budget
 else:
     from typing import Literal
 
@@ -69,9 +69,9 @@ def explain_eval(
 
     `covid-cxr explain-eval runs/demo --methods cam,lime,lime:lungs,dark,occlusion`
     """
-    from covid_cxr.evaluation import write_report
+    from covid_cxr import explanation_benchmark as evaluation
     from covid_cxr.pipeline import RunFolder
-    from covid_cxr.pipeline import explain_eval as evaluation
+    from covid_cxr.report.html import write_report
 
     chosen = (
         evaluation.parse(methods)
@@ -84,7 +84,7 @@ def explain_eval(
     words += ["--methods", ",".join(each.name for each in chosen)]
     words += ["--samples", str(settings.samples), *(["--films", str(films)] if films else [])]
     target = out or run / "explain-eval"
-    with show.progress(context) as progress:
+    with output.progress(context) as progress:
         found = evaluation.explain_eval(
             folder,
             data_root(data, folder.config.data_root),
@@ -97,7 +97,7 @@ def explain_eval(
     if (run / "report.html").exists():
         write_report(run)
     if json:
-        show.as_json(found)
+        output.as_json(found)
         return
     _tell(found, target)
 
@@ -115,11 +115,11 @@ def _tell(found: Mapping[str, Any], out: Path) -> None:
         seconds = found["seconds"].get(name)
         time = "" if seconds is None else f"{seconds:.2f}"
         table.add_row(name, *cells, time, style="dim" if name in baselines else None)
-    show.out.print(table)
+    output.out.print(table)
     for name, why in found["refused"].items():
-        show.out.print(f"{name} left out: {why}", soft_wrap=True, markup=False)
-    show.out.print(f"Intervals and all else: {out / 'explain-eval.md'}", soft_wrap=True)
-    show.out.print(DISCLAIMER, style="dim")
+        output.out.print(f"{name} left out: {why}", soft_wrap=True, markup=False)
+    output.out.print(f"Intervals and all else: {out / 'explain-eval.md'}", soft_wrap=True)
+    output.out.print(DISCLAIMER, style="dim")
 
 
 def _value(score: Mapping[str, Any] | None) -> str:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from covid_cxr.cli import show
+from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson
 from covid_cxr.errors import ConfigError
 
 if TYPE_CHECKING:
-    from covid_cxr.cohort.catalogue import DataSet
+    from covid_cxr.cohort.download.catalogue import DataSet
 
 
 def fetch(
@@ -38,9 +38,9 @@ def fetch(
     Examples: `covid-cxr cohort fetch`, `covid-cxr cohort fetch mila --out DATA`,
     `covid-cxr cohort fetch https://hospital.example/set.zip --sha256 HEX --out DATA`
     """
-    from covid_cxr.cohort.catalogue import CATALOGUE
-    from covid_cxr.cohort.fetch import choose
-    from covid_cxr.cohort.fetch import fetch as bring
+    from covid_cxr.cohort.download.catalogue import CATALOGUE
+    from covid_cxr.cohort.download.fetch import choose
+    from covid_cxr.cohort.download.fetch import fetch as bring
 
     if name is None or listed:
         _list(CATALOGUE, json)
@@ -51,12 +51,12 @@ def fetch(
         return
     if out is None:
         raise ConfigError(f"where to put '{name}'? give the data root, --out DATA")
-    with show.progress(context) as progress:
+    with output.progress(context) as progress:
         found = bring(chosen, out, sha256, progress)
     said = "sha256" if chosen.how == "https" else "commit"
     if json:
         lines = _entry(chosen) | {"folder": str(found.folder), said: found.version}
-        show.as_json(lines | {"new": found.new})
+        output.as_json(lines | {"new": found.new})
         return
     _say(f"{'Fetched' if found.new else 'Already there'}: {found.folder}, {said} {found.version}")
     _terms(chosen)
@@ -65,7 +65,7 @@ def fetch(
 
 def _list(catalogue: dict[str, DataSet], machine: bool) -> None:
     if machine:
-        show.as_json([{"name": name} | _entry(chosen) for name, chosen in catalogue.items()])
+        output.as_json([{"name": name} | _entry(chosen) for name, chosen in catalogue.items()])
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     for column in ("name", "GB", "how", "licence"):
@@ -73,7 +73,7 @@ def _list(catalogue: dict[str, DataSet], machine: bool) -> None:
     for name, chosen in catalogue.items():
         how = "steps to follow" if chosen.how == "steps" else chosen.how
         table.add_row(name, f"{chosen.gigabytes:g}", how, chosen.license)
-    show.out.print(table)
+    output.out.print(table)
     _say("Sizes are rough. To fetch one, or see its steps: covid-cxr cohort fetch NAME --out DATA")
 
 
@@ -81,7 +81,7 @@ def _explain(name: str, chosen: DataSet, out: Path | None, machine: bool) -> Non
     root = shlex.quote(str(out)) if out else "DATA"
     steps = [step.replace("{data}", root) for step in chosen.steps]
     if machine:
-        show.as_json({"name": name} | _entry(chosen) | {"steps": steps})
+        output.as_json({"name": name} | _entry(chosen) | {"steps": steps})
         return
     _say(f"'{name}' wants a browser or an account. The steps, with {root} as your data root:")
     for number, step in enumerate(steps, 1):
@@ -96,7 +96,7 @@ def _terms(chosen: DataSet) -> None:
 
 
 def _entry(chosen: DataSet) -> dict[str, Any]:
-    from covid_cxr.cohort.download import address
+    from covid_cxr.cohort.download.downloading import address
 
     where = address(chosen.where) if chosen.how == "https" else chosen.where
     fields = ("how", "gigabytes", "license", "cite", "note")
@@ -104,4 +104,4 @@ def _entry(chosen: DataSet) -> dict[str, Any]:
 
 
 def _say(text: str) -> None:
-    show.out.print(text, soft_wrap=True, markup=False, highlight=False)
+    output.out.print(text, soft_wrap=True, markup=False, highlight=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from covid_cxr.cli import show
+from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson, Data, command, data_root
 
 if TYPE_CHECKING:
@@ -44,14 +44,14 @@ def gate(
     Example: `covid-cxr gate --cohort cohort/cohort.csv --data DATA --out gate`
     """
     from covid_cxr.cohort import schema
-    from covid_cxr.training import gate as fitting
+    from research import input_check as fitting
 
     table = schema.load(cohort)
     settings = fitting.Settings(phantoms=phantoms, pictures=pictures, seed=seed)
     words = ["gate", "--cohort", cohort.name, "--data", "DATA", "--pictures", str(pictures)]
     words += ["--phantoms", str(phantoms), "--seed", str(seed)]
     words += ["--others", others.name] if others else []
-    with show.progress(context) as progress:
+    with output.progress(context) as progress:
         figures = fitting.fit_gate(
             table,
             data_root(data, None),
@@ -63,7 +63,7 @@ def gate(
             progress=progress,
         )
     if json:
-        show.as_json(figures)
+        output.as_json(figures)
         return
     _tell(figures, out)
 
@@ -71,9 +71,9 @@ def gate(
 def _tell(figures: Mapping[str, Any], out: Path) -> None:
     for each in figures["measured"]:
         low, high = (100 * end for end in each["interval"])
-        show.out.print(
+        output.out.print(
             f"{each['left_out']}, {each['part']}: {each['wanted']} {each['right']} of "
             f"{each['images']}, {100 * each['share']:.1f} % ({low:.1f}-{high:.1f})",
             soft_wrap=True,
         )
-    show.out.print(f"Gate and its card: {out}", soft_wrap=True)
+    output.out.print(f"Gate and its card: {out}", soft_wrap=True)

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from covid_cxr.cli import audit, build, cohort, compare, evaluate, explain_eval, gate, use
+from covid_cxr.cli import audit, build, cohort, compare, evaluate, explain_eval, gate, predict
 from covid_cxr.errors import CovidCxrError
 from covid_cxr.types import DISCLAIMER
 
@@ -31,7 +31,7 @@ _UsageError: Any = typer.BadParameter.__base__
 build.add_to(app)
 gate.add_to(app)
 cohort.add_to(app)
-use.add_to(app)
+predict.add_to(app)
 explain_eval.add_to(app)
 evaluate.add_to(app)
 compare.add_to(app)

@@ -12,16 +12,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from covid_cxr.cohort import datasets, duplicates, rules, schema, strategies
-from covid_cxr.cohort.check import assert_no_leak
-from covid_cxr.cohort.doubts import doubts
+from covid_cxr.cohort import datasets, exclusions, schema
+from covid_cxr.cohort.dedup import resolution
 from covid_cxr.cohort.inventory import File, Inventory, fingerprints
 from covid_cxr.cohort.records import view_of
 from covid_cxr.cohort.sources import Source, locate
+from covid_cxr.cohort.splits import strategies
+from covid_cxr.cohort.splits.leakage import assert_no_leak
+from covid_cxr.cohort.splits.warnings import doubts
 from covid_cxr.config import CohortConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
-from covid_cxr.images.raster import MAX_PIXELS
+from covid_cxr.imaging.raster import MAX_PIXELS
 
 Progress = Callable[[str, int, int], None]
 _MISTAKES = ("modality", "label", "file")
@@ -88,23 +90,23 @@ def build(
     _refuse_unknown_external(config, sources)
     table = _described(sources, data_root)
     own = {name: source.options.labels for name, source in sources.items()}
-    rules.by_description(table, own, config.filters)
+    exclusions.by_description(table, own, config.filters)
     with closing(Inventory(files, max_pixels=max_pixels)) as inventory:
         paths = [data_root / path for path in table["path"]]
         steps = partial(progress, "reading films") if progress else None
         found = inventory.take(paths, processes=processes, progress=steps)
     _add_files(table, found, config)
     copies = _add_groups(table, found, progress)
-    rules.by_copies(table, config)
+    exclusions.by_copies(table, config)
     _refuse_emptied(table)
     dealt = strategies.assign(table, config, seed, data_root)
-    rules.exclude(table, "split", dealt["reason"])
+    exclusions.exclude(table, "split", dealt["reason"])
     table["split"] = dealt["split"]
     cohort = table[list(schema.COLUMNS)]
     schema.validate(cohort)
     assert_no_leak(cohort)
-    repeated = duplicates.table(cohort)
-    return CohortResult(cohort, rules.attrition(table), repeated, copies, _boxes(table))
+    repeated = resolution.table(cohort)
+    return CohortResult(cohort, exclusions.attrition(table), repeated, copies, _boxes(table))
 
 
 def write(result: CohortResult, out_dir: Path | str) -> None:
@@ -116,7 +118,7 @@ def write(result: CohortResult, out_dir: Path | str) -> None:
     accounts = {
         "attrition": result.attrition,
         "duplicates": result.duplicates,
-        "overlap": duplicates.overlap(result.duplicates),
+        "overlap": resolution.overlap(result.duplicates),
         "copies": result.copies,
         **({"boxes": result.boxes} if len(result.boxes) else {}),
     }
@@ -144,7 +146,7 @@ def remarks(result: CohortResult) -> list[str]:
     removed = result.attrition.groupby("rule", sort=False)["removed"].sum()
     reasons = ", ".join(f"{rule} {count}" for rule, count in removed[removed > 0].items())
     lines = [f"{removed.sum()} rows excluded: {reasons}"] if reasons else ["no row excluded"]
-    shared = duplicates.overlap(result.duplicates)
+    shared = resolution.overlap(result.duplicates)
     shared = shared[shared["source"] != shared["other"]]
     lines += [
         f"{row.images} images of {row.source} and {row.images_of_other} of {row.other} are copies"
@@ -206,11 +208,11 @@ def _add_files(table: pd.DataFrame, found: Sequence[File], config: CohortConfig)
         table[column] = [getattr(file, column) for file in found]
     reasons = pd.Series([file.reason for file in found], index=table.index)
     reasons = reasons.mask(table["misnamed"], "unreadable: its name is no Unicode, rename it")
-    rules.exclude(table, "file", reasons)
+    exclusions.exclude(table, "file", reasons)
     for column, read in (("view", view_of), ("modality", str)):
         stated = pd.Series([read(getattr(file, column)) for file in found], index=table.index)
         table[column] = table[column].where(table[column] != "", stated)
-    rules.by_modality_and_view(table, config.filters)
+    exclusions.by_modality_and_view(table, config.filters)
 
 
 def _add_groups(
@@ -221,7 +223,7 @@ def _add_groups(
     usable = [file for file in found if file.fingerprint]
     hashes = table["sha256"].where(table["width"] > 0, "")
     steps = partial(progress, "comparing films") if progress else None
-    table["duplicate_group"], copies = duplicates.group(hashes, fingerprints(usable), steps)
+    table["duplicate_group"], copies = resolution.group(hashes, fingerprints(usable), steps)
     return copies
 
 

@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covid_cxr import images
+from covid_cxr import imaging
+from covid_cxr.cohort.dedup.fingerprint import Fingerprint, fingerprint
 from covid_cxr.errors import CohortError, UnreadableImage
-from covid_cxr.images.fingerprint import Fingerprint, fingerprint
-from covid_cxr.images.raster import MAX_PIXELS
+from covid_cxr.imaging.raster import MAX_PIXELS
 
 NAME = "files.sqlite"
 CRASHED = "unreadable: decoding it crashed the decoder"
@@ -65,7 +65,7 @@ def examine(path: Path, max_pixels: int = MAX_PIXELS) -> File:
         return File("", 0, 0, f"unreadable: {getattr(error, 'strerror', error)}")
     digest = hashlib.sha256(data).hexdigest()
     try:
-        film = images.read(data, max_pixels=max_pixels)
+        film = imaging.read(data, max_pixels=max_pixels)
     except UnreadableImage as error:
         reason = str(error).removeprefix("'<bytes>' ")
         return File(digest, 0, 0, f"unreadable: {reason}")

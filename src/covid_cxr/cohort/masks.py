@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from covid_cxr import images
+from covid_cxr import imaging
 from covid_cxr.errors import CohortError
 from covid_cxr.types import BoolArray
 
@@ -48,7 +48,7 @@ def mask(folder: Path, *structures: str) -> BoolArray | None:
         UnreadableImage: a mask that is no picture.
         CohortError: masks of different sizes.
     """
-    drawn = [images.read(path).pixels > 0.5 for path in _files(folder, structures)]
+    drawn = [imaging.read(path).pixels > 0.5 for path in _files(folder, structures)]
     if len({each.shape for each in drawn}) > 1:
         raise CohortError(f"masks in '{folder}' differ in size; expected the image's own")
     return np.logical_or.reduce(drawn) if drawn else None

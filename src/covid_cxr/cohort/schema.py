@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
-from covid_cxr.cohort.check import assert_no_leak
 from covid_cxr.cohort.records import read_table
+from covid_cxr.cohort.splits.leakage import assert_no_leak
 from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
 from covid_cxr.types import FINDINGS

@@ -16,7 +16,7 @@ Budget = Literal["quick", "full"]
 
 
 class Bounds(Strict):
-    """What each check is held to; one rule, `covid_cxr.audit.base.judge`, decides for all."""
+    """What each check is held to; one rule, `covid_cxr.audit.verdicts.judge`, decides for all."""
 
     metadata: float = Field(
         0.65,

@@ -14,9 +14,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from covid_cxr.evaluation import contenders, wording
-from covid_cxr.evaluation.compare_figure import forest
-from covid_cxr.evaluation.contenders import Contender, Split
+from covid_cxr.evaluation import paired_runs
+from covid_cxr.evaluation.paired_runs import Contender, Split
 from covid_cxr.files import atomic_write
 from covid_cxr.metrics import (
     Interval,
@@ -28,6 +27,8 @@ from covid_cxr.metrics import (
     paired_bootstrap,
 )
 from covid_cxr.metrics.scores import Array, Scores
+from covid_cxr.report import formatting
+from covid_cxr.report.figures.comparison import forest
 from covid_cxr.types import COVID, DISCLAIMER
 
 SCORES = ("auroc", "sensitivity", "specificity", "brier")
@@ -63,7 +64,7 @@ def compare(
     Raises:
         InputError: they cannot be compared; see `contenders.read`.
     """
-    found = contenders.read(runs, split)
+    found = paired_runs.read(runs, split)
     draws, seed = draws or found[0].draws, found[0].seed if seed is None else seed
     sources = found[0].table["source"].to_numpy()
     groups = {"pooled": np.full(sources.size, True)}
@@ -88,7 +89,7 @@ def write_comparison(comparison: Mapping[str, Any], out: Path) -> Path:
     if svg:
         atomic_write(out / "compare.svg", svg)
     page = out / "compare.html"
-    template = wording.templates().get_template("compare.html.j2")
+    template = formatting.templates().get_template("compare.html.j2")
     text = template.render(
         comparison=comparison,
         figure=Markup(svg),

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from covid_cxr.config import EvaluationConfig
-from covid_cxr.evaluation import groups, operating
-from covid_cxr.evaluation.place import Place, at_place
-from covid_cxr.evaluation.tables import Cases, cases
+from covid_cxr.evaluation import operating_points, subgroups
+from covid_cxr.evaluation.predictions import Cases, cases
+from covid_cxr.evaluation.target_prevalence import Place, at_place
 from covid_cxr.evaluation.views import by_view
 from covid_cxr.metrics import (
     binary_scores,
@@ -61,17 +61,18 @@ def evaluate(
         its own `constant_prior`; `pooled` and each source hold `views` (`views.by_view`). `within`
         is the AUROC over pairs of one source, of one site and of one view, where there are
         several; for it, `calibration`, `calibration_by_source`, `thresholds` and `decision` see
-        `covid_cxr.evaluation.operating`, for `at_prevalence` (given a place) `place.at_place`.
+        `covid_cxr.evaluation.operating_points`, for `at_prevalence` (given a place)
+        `target_prevalence.at_place`.
     """
     share = np.array([prevalence[name] for name in CLASSES[task]])
     measure = _Measure(task, threshold, share, config.bootstrap, seed)
     whole = pooled, prior = measure.both(table)
-    answered, told = cases(table, task), groups.levels(table)
+    answered, told = cases(table, task), subgroups.levels(table)
     ok = (table["status"] == "ok").to_numpy()
     chance = {"draws": config.bootstrap, "seed": seed}
     views = measure.views(table)
     within: dict[str, Any] = {
-        key: operating.within(answered, told[key][ok].astype(str).to_numpy(), **chance)
+        key: operating_points.within(answered, told[key][ok].astype(str).to_numpy(), **chance)
         for key in ("per_source", "per_site")
         if key in told
     }
@@ -84,21 +85,21 @@ def evaluate(
         "constant_prior": prior,
         **{
             key: measure.by(key, table, told[key], whole) if key in told else {}
-            for key in groups.GROUPS
+            for key in subgroups.GROUPS
         },
         "within": {key: found for key, found in within.items() if found},
-        "calibration": operating.calibration(answered, **chance),
-        "calibration_by_source": operating.calibration_by_source(answered, **chance),
-        "thresholds": operating.thresholds(
+        "calibration": operating_points.calibration(answered, **chance),
+        "calibration_by_source": operating_points.calibration_by_source(answered, **chance),
+        "thresholds": operating_points.thresholds(
             answered, threshold, prevalences=_prevalences(place), **chance
         ),
-        "decision": operating.decision(answered, **chance),
+        "decision": operating_points.decision(answered, **chance),
         **({"at_prevalence": at_place(answered, threshold, place, **chance)} if place else {}),
     }
 
 
 def _prevalences(place: Place | None) -> list[float]:
-    return sorted({*operating.PREVALENCES, *([place.prevalence] if place else [])})
+    return sorted({*operating_points.PREVALENCES, *([place.prevalence] if place else [])})
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class _Measure:
         blocks = {}
         for name, rows in table.groupby(names, observed=True):
             block, constant = whole if len(rows) == len(table) else self.both(rows)
-            more: Block = {"small": groups.small(block), "constant_prior": constant}
+            more: Block = {"small": subgroups.small(block), "constant_prior": constant}
             if key == "per_source":
                 more["views"] = self.views(rows)
             blocks[str(name)] = block | _unanswered(rows) | more
@@ -165,7 +166,7 @@ def _block(chosen: Cases, threshold: float, draws: int, seed: int, *, constant: 
         "n": int(events.size),
         "events": int(events.sum()),
         "patients": int(np.unique(chosen.patients).size),
-        **{name: operating.as_json(interval) for name, interval in intervals.items()},
+        **{name: operating_points.as_json(interval) for name, interval in intervals.items()},
         "confusion": _confusion(chosen, threshold).tolist(),
     }
     if not chosen.both_classes:

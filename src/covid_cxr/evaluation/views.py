@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from covid_cxr.evaluation import operating
-from covid_cxr.evaluation.tables import Cases, cases
+from covid_cxr.evaluation import operating_points
+from covid_cxr.evaluation.predictions import Cases, cases
 from covid_cxr.metrics import (
     binary_scores,
     binary_support,
@@ -46,10 +46,10 @@ def by_view(table: pd.DataFrame, task: Task, *, draws: int, seed: int) -> dict[s
         **{"n": int(known.sum()), "events": int(chosen.events.sum())},
         **{"ap": int(ap.sum()), "pa": int(pa.sum())},
         "auroc": _auroc(chosen, draws, seed),
-        "view_alone": operating.as_json(alone),
+        "view_alone": operating_points.as_json(alone),
         "within_ap": _auroc(answered.where(ap), draws, seed),
         "within_pa": _auroc(answered.where(pa), draws, seed),
-        "within": operating.within(
+        "within": operating_points.within(
             chosen, np.where(ap, "AP", "PA")[known].astype(object), draws=draws, seed=seed
         ),
     }
@@ -64,4 +64,4 @@ def _auroc(chosen: Cases, draws: int, seed: int) -> dict[str, float | None]:
     support = binary_support(chosen.events, chosen.scores, 0.5, chosen.patients)
     trials = {"auroc": support["auroc"]}
     found = bootstrap(statistic, chosen.patients, draws=draws, seed=seed, support=trials)
-    return operating.as_json(found["auroc"])
+    return operating_points.as_json(found["auroc"])

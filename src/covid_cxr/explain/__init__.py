@@ -2,7 +2,7 @@
 
 `EXPLAINERS` maps a name to "module:function", so that listing the choices imports nothing
 heavy. An installed package adds its own through the entry point group `covid_cxr.explainers`
-and proves itself with `covid_cxr.explain.contract.ExplainerContract`.
+and proves itself with `covid_cxr.testing.explainers.ExplainerContract`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from covid_cxr.explain.base import RECOMMENDED, Explainer, Model, Options
 __all__ = ["EXPLAINERS", "GROUP", "RECOMMENDED", "Explainer", "Model", "Options", "get"]
 
 EXPLAINERS: dict[str, str] = {
-    "lime": "covid_cxr.explain.lime:explain",
-    "occlusion": "covid_cxr.explain.occlusion:explain",
-    "occlusion-regions": "covid_cxr.explain.occlusion:explain_regions",
-    "agreement": "covid_cxr.explain.agreement:explain",
-    "cam": "covid_cxr.explain.cam:explain",
-    "gradcam": "covid_cxr.explain.gradients:gradcam",
-    "gradcam++": "covid_cxr.explain.gradients:gradcam_plus_plus",
-    "integrated-gradients": "covid_cxr.explain.gradients:integrated_gradients",
+    "lime": "covid_cxr.explain.methods.lime:explain",
+    "occlusion": "covid_cxr.explain.methods.occlusion:explain",
+    "occlusion-regions": "covid_cxr.explain.methods.occlusion:explain_regions",
+    "agreement": "covid_cxr.explain.methods.agreement:explain",
+    "cam": "covid_cxr.explain.methods.cam:explain",
+    "gradcam": "covid_cxr.explain.methods.gradients:gradcam",
+    "gradcam++": "covid_cxr.explain.methods.gradients:gradcam_plus_plus",
+    "integrated-gradients": "covid_cxr.explain.methods.gradients:integrated_gradients",
 }
 GROUP = "covid_cxr.explainers"
 

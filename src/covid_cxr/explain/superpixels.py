@@ -10,7 +10,7 @@ from scipy import ndimage
 from skimage.segmentation import quickshift, slic
 
 from covid_cxr.explain.base import Options
-from covid_cxr.explain.grid import mask_on_grid
+from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.types import BoolArray, FloatArray, IntArray, Lungs
 
 # As the original system set them; the `lime` package's own are others.

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from PIL import Image, ImageDraw
 
 from covid_cxr.errors import UnreadableImage
-from covid_cxr.explain.layout import GROUND, MUTED, TEXT
-from covid_cxr.explain.render import panel
-from covid_cxr.images.lettering import printable, shorten, wrap, write
-from covid_cxr.inference.neighbours import Neighbour
+from covid_cxr.explain.rendering.page import GROUND, MUTED, TEXT
+from covid_cxr.explain.rendering.writing import panel
+from covid_cxr.imaging.text import printable, shorten, wrap, write
+from covid_cxr.inference.similar_cases import Neighbour
 from covid_cxr.types import DISCLAIMER, FloatArray, Radiograph
 
 Known = Callable[[str], Radiograph | None]  # image id -> the film, None where it is not at hand

@@ -20,12 +20,12 @@ import numpy as np
 
 from covid_cxr import explain
 from covid_cxr.errors import InputError, UnreadableImage
-from covid_cxr.explain.render import Facts
-from covid_cxr.explain.sheet import SheetWriter, Tile
+from covid_cxr.explain.rendering.montage import SheetWriter, Tile
+from covid_cxr.explain.rendering.writing import Facts
 from covid_cxr.files import atomic_write
 from covid_cxr.inference.explaining import Answered, How, explained
+from covid_cxr.inference.inputs import Prepared
 from covid_cxr.inference.predictor import Predictor
-from covid_cxr.inference.preparing import Prepared
 from covid_cxr.types import FloatArray, Prediction, Radiograph
 
 Steps = Callable[[int, int], None]

@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain import RECOMMENDED, Options
-from covid_cxr.explain.evidence import with_lungs
-from covid_cxr.explain.flip import flip_set
-from covid_cxr.explain.grid import on_film
-from covid_cxr.explain.render import save
-from covid_cxr.explain.sentence import FAIR
-from covid_cxr.explain.sheet import Tile
-from covid_cxr.explain.tint import PLAIN, Style
+from covid_cxr.explain.methods.counterfactual import flip_set
+from covid_cxr.explain.rendering.grid import on_film
+from covid_cxr.explain.rendering.montage import Tile
+from covid_cxr.explain.rendering.overlay import PLAIN, Style
+from covid_cxr.explain.rendering.sentence import FAIR
+from covid_cxr.explain.rendering.writing import save
+from covid_cxr.explain.rendering.zones import with_lungs
 from covid_cxr.files import atomic_write
-from covid_cxr.images.field import cut_lungs
+from covid_cxr.imaging.crop import cut_lungs
 from covid_cxr.inference.alike import Known, alike
+from covid_cxr.inference.inputs import Prepared
 from covid_cxr.inference.predictor import Predictor, facts, flagged
-from covid_cxr.inference.preparing import Prepared
 from covid_cxr.types import Explanation, FloatArray, Lungs, Prediction, Radiograph
 
 

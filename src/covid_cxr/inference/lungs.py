@@ -11,12 +11,12 @@ import numpy as np
 from pydantic import Field, ValidationError
 from scipy import ndimage
 
-from covid_cxr import images
+from covid_cxr import imaging
 from covid_cxr.config import PreprocessSpec, Strict
 from covid_cxr.errors import BundleError
 from covid_cxr.files import sha256_of
-from covid_cxr.images.regions import bounds
-from covid_cxr.inference.gate import Gate, remarks
+from covid_cxr.imaging.regions import bounds
+from covid_cxr.inference.input_check import Gate, remarks
 from covid_cxr.inference.runtime import open_session
 from covid_cxr.models.bundle import GATE, LUNGS, LUNGS_MANIFEST
 from covid_cxr.types import BoolArray, FloatArray, Lungs
@@ -118,7 +118,7 @@ class LungFinder:
         looks: list[Look] = []
         for start in range(0, len(films), _BATCH):
             chunk = films[start : start + _BATCH]
-            batch = np.stack([images.preprocess(f, self.manifest.preprocess) for f in chunk])
+            batch = np.stack([imaging.preprocess(f, self.manifest.preprocess) for f in chunk])
             if gate is None:
                 looks += [Look(lungs_of(each), None, ()) for each in self.probabilities(batch)]
                 continue

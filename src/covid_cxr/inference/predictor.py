@@ -13,14 +13,14 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from covid_cxr import explain, images
+from covid_cxr import explain, imaging
 from covid_cxr.explain.base import Options
-from covid_cxr.explain.evidence import with_lungs
-from covid_cxr.explain.grid import on_film
-from covid_cxr.explain.render import Facts, overlay
-from covid_cxr.images.field import cut_lungs
-from covid_cxr.inference import neighbours as known
-from covid_cxr.inference.preparing import Gated, Prepared, Preparer
+from covid_cxr.explain.rendering.grid import on_film
+from covid_cxr.explain.rendering.writing import Facts, overlay
+from covid_cxr.explain.rendering.zones import with_lungs
+from covid_cxr.imaging.crop import cut_lungs
+from covid_cxr.inference import similar_cases as known
+from covid_cxr.inference.inputs import Gated, Prepared, Preparer
 from covid_cxr.inference.runtime import Outputs, Runtime, processors
 from covid_cxr.models.bundle import REFERENCE, Bundle
 from covid_cxr.types import COVID, Explanation, FloatArray, Lungs, Precision, Prediction, Radiograph
@@ -140,7 +140,7 @@ class Predictor:
         Raises:
             UnreadableImage: no image that can be decoded.
         """
-        return images.read(source, max_pixels=self.bundle.manifest.preprocess.max_pixels)
+        return imaging.read(source, max_pixels=self.bundle.manifest.preprocess.max_pixels)
 
     def prepare(self, radiograph: Radiograph) -> Prepared:
         """Return what the model is shown of a radiograph, as the bundle's spec says."""

@@ -3,7 +3,6 @@
 Throughout, N is the number of cases, C of classes, D of case weightings (bootstrap draws).
 """
 
-from covid_cxr.metrics.benefit import NetBenefit, net_benefit
 from covid_cxr.metrics.calibration import (
     Reliability,
     expected_calibration_error,
@@ -17,6 +16,7 @@ from covid_cxr.metrics.conformal import (
     prediction_sets,
     set_scores,
 )
+from covid_cxr.metrics.covariate_baseline import projections, view_alone
 from covid_cxr.metrics.curves import (
     Band,
     Curve,
@@ -25,6 +25,7 @@ from covid_cxr.metrics.curves import (
     roc_band,
     roc_curve,
 )
+from covid_cxr.metrics.decision_curve import NetBenefit, net_benefit
 from covid_cxr.metrics.delong import Difference, clustered_auroc, clustered_difference
 from covid_cxr.metrics.intervals import (
     Interval,
@@ -34,7 +35,7 @@ from covid_cxr.metrics.intervals import (
     clopper_pearson,
     paired_bootstrap,
 )
-from covid_cxr.metrics.predictive import PredictiveValues, predictive_values, shift_prevalence
+from covid_cxr.metrics.prevalence import PredictiveValues, predictive_values, shift_prevalence
 from covid_cxr.metrics.recalibration import (
     CalibrationLine,
     Recalibration,
@@ -51,7 +52,6 @@ from covid_cxr.metrics.scores import (
     multiclass_scores,
 )
 from covid_cxr.metrics.threshold import choose_threshold
-from covid_cxr.metrics.views import projections, view_alone
 
 __all__ = [
     "Band",

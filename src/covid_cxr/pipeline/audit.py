@@ -7,10 +7,10 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from covid_cxr import evaluation
 from covid_cxr.audit import AUDIT, run_audit
 from covid_cxr.config.audit import Budget
-from covid_cxr.pipeline.folder import RunFolder
+from covid_cxr.pipeline.run_folder import RunFolder
+from covid_cxr.report import write_report
 from covid_cxr.types import Progress
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def audit(
         progress=progress,
     )
     if (folder.path / "report.html").exists():
-        evaluation.write_report(folder.path)
+        write_report(folder.path)
     return report.as_json()
 
 

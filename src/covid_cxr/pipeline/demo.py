@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from covid_cxr import evaluation
+from covid_cxr import evaluation, phantoms
 from covid_cxr.config import (
     AugmentConfig,
     CohortConfig,
@@ -21,13 +21,13 @@ from covid_cxr.config import (
     RunConfig,
     TrainingConfig,
 )
-from covid_cxr.explain.localisation import hits, inside_lungs
-from covid_cxr.images import phantom
+from covid_cxr.explain.measures.localisation import hits, inside_lungs
 from covid_cxr.inference import Predictor
 from covid_cxr.metrics import bootstrap
 from covid_cxr.pipeline.examples import explain_options
-from covid_cxr.pipeline.folder import RunFolder
 from covid_cxr.pipeline.run import run
+from covid_cxr.pipeline.run_folder import RunFolder
+from covid_cxr.report import write_report
 from covid_cxr.types import COVID, BoolArray, Progress
 
 PATIENTS = 170
@@ -77,7 +77,7 @@ def demo(
     RunFolder.create(out, config, data, command)
     if not (data / "manifest.csv").exists():
         steps = partial(progress, "drawing phantoms") if progress else None
-        phantom.write_cohort(
+        phantoms.write_cohort(
             data,
             patients=PATIENTS,
             seed=seed,
@@ -88,7 +88,7 @@ def demo(
     metrics = folder.metrics()
     metrics["explanations"] = localise(folder, data / "masks", progress=progress)
     folder.write_metrics(metrics)
-    evaluation.write_report(folder.path)
+    write_report(folder.path)
     return folder
 
 

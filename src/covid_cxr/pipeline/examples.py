@@ -9,15 +9,15 @@ from typing import NamedTuple
 import pandas as pd
 
 from covid_cxr import evaluation
-from covid_cxr.cohort.sheet import contact_sheets
+from covid_cxr.cohort.summary.montage import contact_sheets
 from covid_cxr.config import RunConfig
-from covid_cxr.evaluation.errors import most_confident
-from covid_cxr.evaluation.report import SHEETS
+from covid_cxr.evaluation.confident_errors import most_confident
 from covid_cxr.explain import Options
-from covid_cxr.explain.render import Facts, Style, save
+from covid_cxr.explain.rendering.writing import Facts, Style, save
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import picture_stem
-from covid_cxr.pipeline.folder import RunFolder
+from covid_cxr.pipeline.run_folder import RunFolder
+from covid_cxr.report.html import SHEETS
 from covid_cxr.types import COVID, Progress, class_of
 
 _STYLE = Style(longest=768)  # the report holds every picture within itself

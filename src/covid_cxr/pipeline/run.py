@@ -20,10 +20,11 @@ from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import predict_cohort, table
 from covid_cxr.models import zoo
 from covid_cxr.models.bundle import Bundle, training_sources
+from covid_cxr.pipeline.attach_card import sign
 from covid_cxr.pipeline.audit import audit_unless_done
 from covid_cxr.pipeline.examples import explain_examples
-from covid_cxr.pipeline.folder import RunFolder
-from covid_cxr.pipeline.sign import sign
+from covid_cxr.pipeline.run_folder import RunFolder
+from covid_cxr.report import write_report
 from covid_cxr.types import CLASSES, Progress, class_of
 
 log = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ def evaluate(
     folder.write_metrics(metrics)
     sign(folder, made, metrics)
     explain_examples(folder, predictor, cohort, progress)
-    evaluation.write_report(folder.path)
+    write_report(folder.path)
     return folder
 
 
@@ -163,7 +164,7 @@ def train_folds(folder: RunFolder, folds: int, *, progress: Progress | None = No
     threshold = float(evaluation.read_predictions(path)["threshold"].mean())
     measured = _measure(folder, cohort, rows, path, threshold) | {"folds": folds}
     task, model = folder.config.task, folder.config.model
-    measured["conformal"] = evaluation.conformal(
+    measured["conformal"] = evaluation.conformal_coverage(
         evaluation.join(evaluation.read_predictions(path), rows),
         cohort,
         task,
@@ -181,7 +182,7 @@ def train_folds(folder: RunFolder, folds: int, *, progress: Progress | None = No
     metrics = fresh | folder.metrics() | {"out_of_fold": measured}
     folder.write_metrics(metrics)
     if metrics["splits"]:  # without a bundle there is nothing to report on but these numbers
-        evaluation.write_report(folder.path)
+        write_report(folder.path)
     return folder
 
 
@@ -189,7 +190,7 @@ def generalise(
     folder: RunFolder, seeds: int, *, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Score the recipe on sources and sites left out; see `training.generalise`."""
-    from covid_cxr.training.generalise import generalise as protocol
+    from covid_cxr.training.hold_out_validation import generalise as protocol
 
     return protocol(
         folder.config,

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from covid_cxr.config import RunConfig
-from covid_cxr.training.films import Films, augmentation
+from covid_cxr.training.inputs import Films, augmentation
 from covid_cxr.types import FloatArray
 
 Batch = tuple[Tensor, Tensor]

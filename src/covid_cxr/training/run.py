@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from covid_cxr.cohort.split import grouped_folds
+from covid_cxr.cohort.splits.grouped import grouped_folds
 from covid_cxr.config import RunConfig
 from covid_cxr.files import atomic_write
-from covid_cxr.inference import Predictor, neighbours
+from covid_cxr.inference import Predictor, similar_cases
 from covid_cxr.inference.batch import predict_cohort, table
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.models import bundle
@@ -25,9 +25,9 @@ from covid_cxr.models.bundle import Bundle
 from covid_cxr.training.datamodule import Part
 from covid_cxr.training.experiment import Trained, fit_best_of
 from covid_cxr.training.export import Scored, calibrate, check_parity, export, scored
-from covid_cxr.training.films import labels_of, preprocess_all
-from covid_cxr.training.linear import crossed, fit_linear, frozen_features
-from covid_cxr.training.weighting import where_both
+from covid_cxr.training.inputs import labels_of, preprocess_all
+from covid_cxr.training.linear_probe import crossed, fit_linear, frozen_features
+from covid_cxr.training.sample_weights import where_both
 from covid_cxr.types import FloatArray, Progress
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def remember(made: Bundle, films: NDArray[np.float16], rows: pd.DataFrame) -> Bu
         batch = films[start : start + _BATCH].astype(np.float32)
         parts.append(runtime.run(batch).embedding)
     ids, findings = rows["image_id"].tolist(), rows["finding"].tolist()
-    neighbours.write(made.folder / bundle.REFERENCE, np.concatenate(parts), ids, findings)
+    similar_cases.write(made.folder / bundle.REFERENCE, np.concatenate(parts), ids, findings)
     bundle.write_manifest(made.folder, made.manifest)
     return bundle.load(made.folder)
 

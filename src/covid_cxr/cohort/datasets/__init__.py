@@ -1,7 +1,7 @@
 """Adapters: each turns a public or own data set's folder into records, one file an adapter.
 
 An adapter module has `records(root, options) -> list[Record]` and, where its layout is
-unmistakable, `recognise(root) -> bool`. Hold a new one to `covid_cxr.cohort.contract`.
+unmistakable, `recognise(root) -> bool`. Hold a new one to `covid_cxr.testing.datasets`.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from covid_cxr.cohort.headers import described, quiet, read_header
+from covid_cxr.cohort.dicom_headers import described, quiet, read_header
 from covid_cxr.cohort.labels import HEADER_UNREADABLE, NOT_CHOSEN, REPEATED
 from covid_cxr.cohort.records import Record, header_of, offset_of, pictures_below, read_table
 from covid_cxr.config import DatasetConfig

@@ -20,7 +20,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from covid_cxr.cohort.headers import described, quiet, read_header
+from covid_cxr.cohort.dicom_headers import described, quiet, read_header
 from covid_cxr.cohort.records import Box, Record, header_of, read_table
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError

@@ -1,0 +1,1 @@
+"""Research code that is not shipped: training of the helper networks."""

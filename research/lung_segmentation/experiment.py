@@ -1,0 +1,183 @@
+"""The lung network over folds of patients, then on all of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from monai.losses import DiceLoss
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
+from torch import Tensor, nn
+
+from covid_cxr import imaging
+from covid_cxr.cohort import masks as drawings
+from covid_cxr.cohort.splits.grouped import components
+from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.files import atomic_write
+from covid_cxr.inference.lungs import LungFinder
+from covid_cxr.models.lung_unet import LungNetwork
+from covid_cxr.training.numerics import without_denormals
+from covid_cxr.types import BoolArray, FloatArray, Progress
+from research.lung_segmentation import report
+from research.lung_segmentation.augment import augment
+from research.lung_segmentation.export import SPEC, export
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the network is trained; the number of epochs is fixed, none is chosen on a fold."""
+
+    epochs: int = 60
+    batch: int = 8
+    learning_rate: float = 2e-3  # of what starts anew; half of it for what has seen ImageNet
+    weight_decay: float = 1e-4
+    folds: int = 5
+    seed: int = 2020
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Films whose lungs a radiologist drew: films and masks at the network's size and as read."""
+
+    rows: pd.DataFrame
+    films: Tensor  # (N, 1, S, S)
+    masks: Tensor  # (N, 2, S, S)
+    read: list[FloatArray]  # (H, W)
+    drawn: list[tuple[BoolArray, BoolArray]]  # (H, W): right, left
+
+
+def train_lungs(
+    cohort: pd.DataFrame,
+    data_root: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    command: str,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measure the recipe out of fold, train it on all masked films, write network and card.
+
+    Writes `dice.csv` (a row a film, from a network that saw neither it, nor its patient, nor a
+    copy), `lungs.onnx`, `lungs.json` and `LUNGS_CARD.md` to `out`, and returns the figures. Folds
+    that are done are not repeated.
+
+    Raises:
+        CohortError: the cohort's films have no masks.
+    """
+    marked = load(cohort, data_root)
+    folds = GroupKFold(settings.folds, shuffle=True, random_state=settings.seed)
+    groups = marked.rows["component"]
+    scores = []
+    for fold, parts in enumerate(folds.split(groups, groups=groups), start=1):
+        steps = partial(progress, f"fold {fold} of {settings.folds}") if progress else None
+        scores.append(_fold(marked, parts, out / f"fold-{fold}.csv", settings, steps))
+    dice = pd.concat(scores, ignore_index=True)
+    steps = partial(progress, "all films") if progress else None
+    network = fit(marked.films, marked.masks, settings, steps)
+    metrics = report.metrics(dice) | {"settings": asdict(settings)}
+    export(network, out, metrics, command)
+    report.write(dice, metrics, out)
+    return metrics
+
+
+def load(cohort: pd.DataFrame, data_root: Path) -> Marked:
+    """Read the films of `cohort` on which both lungs are drawn.
+
+    Raises:
+        CohortError: there are none.
+    """
+    rows = drawings.annotated(cohort.assign(component=components(cohort)), data_root)
+    kept, read, drawn = [], [], []
+    for row in rows.itertuples():
+        both = [drawings.mask(data_root / str(row.masks), each) for each in drawings.LUNGS]
+        if both[0] is None or both[1] is None:
+            continue
+        kept.append(row.Index)
+        read.append(imaging.read(data_root / str(row.path)).pixels)
+        drawn.append((both[0], both[1]))
+    films = np.stack([imaging.preprocess(each, SPEC) for each in read])
+    shape = (SPEC.size, SPEC.size)
+    masks = np.stack([[mask_on_grid(mask, shape) for mask in both] for both in drawn])
+    grids = torch.from_numpy(films), torch.from_numpy(masks.astype(np.float32))
+    return Marked(rows.loc[kept].reset_index(drop=True), *grids, read, drawn)
+
+
+@without_denormals()
+def fit(
+    films: Tensor,
+    masks: Tensor,
+    settings: Settings,
+    progress: Callable[[int, int], None] | None = None,
+) -> nn.Module:
+    """Return a network trained on films (N, 1, S, S) and masks (N, 2, S, S)."""
+    torch.manual_seed(settings.seed)
+    rng = torch.Generator().manual_seed(settings.seed)
+    network = LungNetwork()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # Not MONAI's DiceCELoss: of two channels it takes a softmax, and a pixel may be no lung at all.
+    dice, cross_entropy = DiceLoss(sigmoid=True, batch=True), nn.BCEWithLogitsLoss()
+    steps = settings.epochs * (len(films) // settings.batch)
+    optimizer, schedule = _optimizer(network, settings, steps)
+    bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    network.train()
+    for epoch in range(settings.epochs):
+        order = torch.randperm(len(films), generator=rng)
+        for at in range(0, len(films) - settings.batch + 1, settings.batch):
+            rows = order[at : at + settings.batch]
+            seen, wanted = augment(films[rows], masks[rows], rng)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                answer = network(seen.to(memory_format=torch.channels_last))
+            optimizer.zero_grad()
+            (dice(answer.float(), wanted) + cross_entropy(answer.float(), wanted)).backward()
+            optimizer.step()
+            schedule.step()
+        if progress:
+            progress(epoch + 1, settings.epochs)
+    return network.eval()
+
+
+def _optimizer(
+    network: LungNetwork, settings: Settings, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    rate = settings.learning_rate
+    rates = {network.encoder: rate / 2, network.decoder: rate, network.head: rate}
+    groups = [{"params": [*part.parameters()]} for part in rates]
+    optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=settings.weight_decay)
+    highest = list(rates.values())
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, highest, total_steps=steps)
+
+
+def _fold(
+    marked: Marked,
+    parts: tuple[NDArray[np.int64], NDArray[np.int64]],
+    done: Path,
+    settings: Settings,
+    progress: Callable[[int, int], None] | None,
+) -> pd.DataFrame:
+    """Return the Dice of the films left out, as the exported network gives it at full size."""
+    if done.exists():
+        return pd.read_csv(done)
+    train, left_out = parts
+    network = fit(marked.films[train], marked.masks[train], settings, progress)
+    with TemporaryDirectory() as folder:
+        finder = LungFinder(export(network, Path(folder), {}, ""))
+        found = finder.find([marked.read[i] for i in left_out])
+    rows = [
+        report.row(marked.rows.iloc[i], lungs, marked.drawn[i])
+        for i, lungs in zip(left_out, found, strict=True)
+    ]
+    scores = pd.DataFrame(rows)
+    log.info("%s: Dice %.3f", done.stem, scores["dice"].mean())
+    atomic_write(done, scores.to_csv(index=False, lineterminator="\n"))
+    return scores

@@ -1,0 +1,239 @@
+"""Commands that use a model: predict, explain."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from covid_cxr.cli import output
+from covid_cxr.cli.options import AsJson, Data, data_root
+from covid_cxr.explain import EXPLAINERS
+from covid_cxr.explain.base import RECOMMENDED, Hidden, Options, Sampling, Superpixels
+from covid_cxr.explain.rendering.sentence import FAIR
+from covid_cxr.types import DISCLAIMER, Precision, Prediction
+
+if TYPE_CHECKING:
+    from covid_cxr.inference.alike import Known
+    from covid_cxr.inference.explaining import How
+
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, DICOM, folders.")]
+Out = Annotated[Path, typer.Option(help="Folder for predictions.csv and explanations/.")]
+Model = Annotated[
+    Path | None, typer.Option(help="Bundle, folder or zip; default: the one that ships.")
+]
+Method = Annotated[str, typer.Option(help=f"One of: {', '.join(EXPLAINERS)}.")]
+Samples = Annotated[int, typer.Option(min=10, help="Perturbations a film at most, for LIME.")]
+Regions = Annotated[
+    Superpixels,
+    typer.Option("--superpixels", help="Regions that are hidden; the original: quickshift."),
+]
+Count = Annotated[
+    int, typer.Option("--regions", min=2, help="Regions wanted; quickshift finds its own number.")
+]
+Hide = Annotated[
+    Hidden, typer.Option("--hidden", help="What a hidden region becomes; the original: mean.")
+]
+Draw = Annotated[
+    Sampling, typer.Option("--sampling", help="How LIME draws samples; the original: coins.")
+]
+Stable = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01, max=0.99, help="Stop LIME once its ranking is so reliable; 0.99 rarely stops."
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of every random draw.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")]
+Exact = Annotated[
+    Precision, typer.Option(help="bfloat16 is faster and moves probabilities, by 0.1 at most.")
+]
+Palette = Annotated[str, typer.Option(help="green-red, or blue-orange for colour-blind readers.")]
+Opacity = Annotated[float, typer.Option(min=0.05, max=1, help="Of the strongest colour.")]
+Fidelity = Annotated[
+    float,
+    typer.Option("--min-fidelity", help="A map of less is not drawn; 0 draws every one."),
+]
+Sheet = Annotated[bool, typer.Option("--sheet", help="Also draw contact sheets, 24 films a page.")]
+Flip = Annotated[
+    bool,
+    typer.Option("--flip", help="Also find the fewest regions without which the call would flip."),
+]
+
+SOME_WITH_ERRORS = 4
+NO_PICTURE = "no explanation"
+METHOD = "lime"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(predict)
+    app.command()(explain)
+
+
+def predict(
+    context: typer.Context,
+    paths: Paths,
+    out: Out,
+    model: Model = None,
+    explain: Annotated[
+        str | None, typer.Option(metavar="METHOD", help=f"Also explain: {', '.join(EXPLAINERS)}.")
+    ] = None,
+    samples: Samples = RECOMMENDED.samples,
+    superpixels: Regions = RECOMMENDED.superpixels,
+    regions: Count = RECOMMENDED.regions,
+    hidden: Hide = RECOMMENDED.hidden,
+    sampling: Draw = RECOMMENDED.sampling,
+    stable: Stable = RECOMMENDED.stable,
+    seed: Seed = 0,
+    min_fidelity: Fidelity = FAIR,
+    sheet: Sheet = False,
+    threads: Threads = None,
+    precision: Exact = "float32",
+    json: AsJson = False,
+) -> None:
+    """Predict pictures and folders; every file gets one row, readable or not.
+
+    Exit status 4 if some file could not be read.
+
+    Examples:
+
+    `covid-cxr predict film.png --out out`
+
+    `covid-cxr predict films/ --explain lime --sheet --out out`
+    """
+    options = Options(
+        samples=samples,
+        superpixels=superpixels,
+        regions=regions,
+        hidden=hidden,
+        sampling=sampling,
+        stable=stable,
+        seed=seed,
+    )
+    from covid_cxr.inference.explaining import How
+
+    how = How(explain, options, least_fidelity=min_fidelity, sheet=sheet) if explain else None
+    answer = _Answering(context, paths, out, how, json)
+    answer.by(model, threads, precision)
+
+
+def explain(
+    context: typer.Context,
+    paths: Paths,
+    out: Out,
+    method: Method = METHOD,
+    model: Model = None,
+    samples: Samples = RECOMMENDED.samples,
+    superpixels: Regions = RECOMMENDED.superpixels,
+    regions: Count = RECOMMENDED.regions,
+    hidden: Hide = RECOMMENDED.hidden,
+    sampling: Draw = RECOMMENDED.sampling,
+    stable: Stable = RECOMMENDED.stable,
+    seed: Seed = 0,
+    min_fidelity: Fidelity = FAIR,
+    palette: Palette = "green-red",
+    opacity: Opacity = 0.6,
+    sheet: Sheet = False,
+    flip: Flip = False,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(help="cohort.csv of the bundle's training: draws the films that look alike."),
+    ] = None,
+    data: Data = None,
+    threads: Threads = None,
+    precision: Exact = "float32",
+    json: AsJson = False,
+) -> None:
+    """Predict, and draw why: green regions speak for the shown class, red ones against it.
+
+    Beside the film stands where the evidence lies, in numbers and a sentence; the JSON has the
+    weight of every region and the films of the training that look like this one.
+
+    Examples:
+
+    `covid-cxr explain film.png --method cam --out out`
+
+    `covid-cxr explain films/ --superpixels lungs --hidden blur --palette blue-orange --out out`
+    """
+    from covid_cxr.explain.rendering.overlay import Style
+    from covid_cxr.inference.explaining import How
+
+    how = How(
+        method,
+        Options(
+            samples=samples,
+            superpixels=superpixels,
+            regions=regions,
+            hidden=hidden,
+            sampling=sampling,
+            stable=stable,
+            seed=seed,
+        ),
+        Style(palette=palette, opacity=opacity),
+        least_fidelity=min_fidelity,
+        sheet=sheet,
+        flip=flip,
+        known=_known(cohort, data),
+    )
+    answer = _Answering(context, paths, out, how, json)
+    answer.by(model, threads, precision)
+
+
+class _Answering(NamedTuple):
+    """What both commands do: answer every path by a bundle, and tell."""
+
+    context: typer.Context
+    paths: Sequence[Path]
+    out: Path
+    how: How | None
+    json: bool
+
+    def by(self, model: Path | None, threads: int | None, precision: Precision) -> None:
+        import covid_cxr
+        from covid_cxr.inference.batch import predict_to
+
+        predictor = covid_cxr.load(model, threads, precision)
+        with output.progress(self.context) as progress:
+            steps = partial(progress, "predicting") if progress else None
+            predictions = predict_to(self.out, predictor, self.paths, how=self.how, progress=steps)
+        if self.json:
+            output.as_json([asdict(each) for each in predictions])
+        else:
+            _tell(predictions, self.out)
+        if any(each.status == "error" for each in predictions):
+            raise typer.Exit(SOME_WITH_ERRORS)
+
+
+def _known(cohort: Path | None, data: Path | None) -> Known | None:
+    """Return how a film of the training is found by its id; None without a cohort."""
+    from covid_cxr import imaging
+    from covid_cxr.cohort import schema
+
+    if cohort is None:
+        return None
+
+    root = data_root(data, None)
+    paths = schema.load(cohort).set_index("image_id")["path"].to_dict()
+    return lambda image_id: imaging.read(root / paths[image_id]) if image_id in paths else None
+
+
+def _tell(predictions: Sequence[Prediction], out: Path) -> None:
+    counts = Counter(each.predicted_class or each.status for each in predictions)
+    told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    output.out.print(f"{len(predictions)} files: {told or 'none'}", soft_wrap=True)
+    for each in [each for each in predictions if each.status == "error"][:5]:
+        output.out.print(each.message, soft_wrap=True, markup=False)
+    output.out.print(f"Predictions: {out / 'predictions.csv'}", soft_wrap=True)
+    missing = [flag for each in predictions for flag in each.flags if flag.startswith(NO_PICTURE)]
+    if missing:
+        output.out.print(f"{len(missing)} without a picture: {missing[0]}", soft_wrap=True)
+    pictures = sum(bool(each.explanation) for each in predictions)
+    if pictures:
+        output.out.print(f"Explanations: {pictures} in {out / 'explanations'}", soft_wrap=True)
+    output.out.print(DISCLAIMER, style="dim")

@@ -1,0 +1,171 @@
+"""The rules that leave an image out, and the count of what each one left out.
+
+A table on its way to a cohort has the cohort's columns and `modality`, `offset`, `taken`,
+`paediatric` and `rule`; `exclude` notes the first rule that a row falls to and why.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import pandas as pd
+
+from covid_cxr.cohort import labels
+from covid_cxr.cohort.dedup import resolution
+from covid_cxr.cohort.records import view_of
+from covid_cxr.cohort.splits.grouped import components
+from covid_cxr.cohort.splits.strategies import HELD_OUT
+from covid_cxr.config import CohortConfig, FilterConfig
+
+RULES = (
+    "modality",
+    "view",
+    "label",
+    "children",
+    "time",
+    "file",
+    "duplicates",
+    "one per patient",
+    "external",
+    "split",
+)
+_RADIOGRAPHY = ("", "x-ray", "xr", "cr", "dx", "dr", "rg")
+# What DICOM calls a converted film of which the converter did not say more (PS3.3 C.7.3.1.1.1).
+_CONVERTED = ("ot", "sc")
+_WITHOUT_DATES = {
+    "offset": "all its films in",
+    "one_per_patient": "the first of each patient by id",
+}
+logger = logging.getLogger(__name__)
+
+
+def exclude(table: pd.DataFrame, rule: str, reasons: pd.Series) -> None:
+    """Note `rule` and reason, in place, on rows with a reason that no earlier rule left out."""
+    new = (table["exclusion"] == "") & (reasons != "")
+    table.loc[new, "rule"] = rule
+    table.loc[new, "exclusion"] = reasons[new]
+
+
+def by_description(
+    table: pd.DataFrame, own: Mapping[str, Mapping[str, str]], filters: FilterConfig
+) -> None:
+    """Apply, in place, the rules that need no file and set `finding`.
+
+    Args:
+        table: rows of all sources.
+        own: source -> its own table of labels.
+        filters: what enters.
+
+    Raises:
+        CohortError: labels in no table.
+    """
+    by_modality_and_view(table, filters)
+    for source, rows in table[table["exclusion"] == ""].groupby("source"):
+        answers = labels.resolve(rows["raw_finding"], own[str(source)], str(source))
+        answer = rows["raw_finding"].map(answers)
+        excluded = answer.str.startswith(labels.EXCLUDED)
+        table.loc[rows.index, "finding"] = answer.mask(excluded, "")
+        why = answer.str.removeprefix(labels.EXCLUDED).where(excluded, "")
+        exclude(table, "label", why.reindex(table.index, fill_value=""))
+    exclude(table, "children", _children(table, filters))
+    if filters.offset:
+        _warn_of_undated(table, "offset", table["offset"].isna())
+        outside = table["offset"].notna() & ~table["offset"].between(*filters.offset)
+        days = "taken on day " + table["offset"].map("{:g}".format) + ", outside the time window"
+        exclude(table, "time", days.where(outside, ""))
+
+
+def by_modality_and_view(table: pd.DataFrame, filters: FilterConfig) -> None:
+    """Leave out, in place, what is stated to be no radiograph or not of a wanted view."""
+    modality = table["modality"]
+    radiograph = modality.str.casefold().isin((*_RADIOGRAPHY, *_CONVERTED))
+    exclude(table, "modality", ("modality " + modality).where(~radiograph, ""))
+    lateral = table["view"] == "L"
+    named = "view " + table["view"].mask(table["view"] == "", "not stated")
+    unwanted = ~table["view"].isin([view_of(view) for view in filters.views])
+    exclude(table, "view", named.mask(lateral, "lateral view").where(unwanted, ""))
+
+
+def by_copies(table: pd.DataFrame, config: CohortConfig) -> None:
+    """Apply, in place, the rules that compare images with each other.
+
+    `duplicate_group` must be filled in.
+    """
+    exclude(table, "duplicates", resolution.exclusions(table, _preferred(table, config)))
+    exclude(table, "one per patient", _further(table, config.filters))
+    outside = table["source"].isin(config.external)
+    linked = components(table)
+    inside = set(linked[(table["exclusion"] == "") & ~outside])
+    shared = outside & linked.isin(inside)
+    reason = "patient or copy also in a source that is trained on"
+    exclude(table, "external", pd.Series(reason, index=table.index).where(shared, ""))
+
+
+def attrition(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `source, rule, removed, remaining`: per source the table's rows, then each rule."""
+    lines = []
+    for source, rows in table.groupby("source", sort=False):
+        remaining = len(rows)
+        lines.append((source, "rows in the source", 0, remaining))
+        counts = rows["rule"].value_counts()
+        for rule in RULES:
+            removed = int(counts.get(rule, 0))
+            remaining -= removed
+            lines.append((source, rule, removed, remaining))
+    return pd.DataFrame(lines, columns=["source", "rule", "removed", "remaining"])
+
+
+def _children(table: pd.DataFrame, filters: FilterConfig) -> pd.Series:
+    young = table["age"] < filters.min_age
+    reasons = pd.Series(f"younger than {filters.min_age:g} years", index=table.index)
+    reasons = reasons.where(young, "")
+    if filters.paediatric_sources:
+        return reasons
+    return reasons.mask(table["paediatric"] & ~young, "source suspected to hold children")
+
+
+def _preferred(table: pd.DataFrame, config: CohortConfig) -> pd.Series:
+    """Rank copies: 2 of a held-out source or site, 1 of one that is trained on, 0 external.
+
+    An external copy of a film would go in the end, because its patient is trained on: kept in the
+    other's place, it would take both along.
+    """
+    inside = ~table["source"].isin(config.external)
+    rank = inside.astype("int64")
+    if config.strategy in HELD_OUT:
+        rank += inside & (table[HELD_OUT[config.strategy]] == config.held_out)
+    return rank
+
+
+def _further(table: pd.DataFrame, filters: FilterConfig) -> pd.Series:
+    """Say why of a person's images all but one are left out; undated ones come last.
+
+    A person who is in two sources is known by a copy in both, so persons are components. Days
+    since symptoms go before dates.
+    """
+    reasons = pd.Series("", index=table.index, dtype="str")
+    if filters.one_per_patient is None:
+        return reasons
+    first = filters.one_per_patient == "first"
+    order = table.assign(
+        person=components(table), uncounted=table["offset"].isna(), undated=table["taken"] == ""
+    )
+    order = order[order["exclusion"] == ""].sort_values(
+        ["uncounted", "offset", "undated", "taken", "image_id"],
+        ascending=[True, first, True, first, True],
+    )
+    _warn_of_undated(order, "one_per_patient", order["uncounted"] & order["undated"])
+    further = order.index[order["person"].duplicated()]
+    reasons[further] = f"not the patient's {filters.one_per_patient} image"
+    return reasons
+
+
+def _warn_of_undated(table: pd.DataFrame, filter_name: str, undated: pd.Series) -> None:
+    for source, silent in undated.groupby(table["source"]):
+        if silent.all():
+            logger.warning(
+                "filters.%s knows no date of source '%s' and leaves %s; give its table a column "
+                "offset, days since symptoms or admission",
+                *(filter_name, source, _WITHOUT_DATES[filter_name]),
+            )

@@ -1,0 +1,126 @@
+"""Left-out sources and sites: what stands in for a hospital that nobody has seen.
+
+Two kinds of task, both with nothing of the scored sites (or sources) in training:
+
+- within: a source's sites are left out in turn, and their films compared with each other: a
+  classifier that tells sources apart gains nothing;
+- across: COVID-19 films of one source against other films of another, both sources left out.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from covid_cxr.cohort.splits.grouped import components
+from covid_cxr.errors import CohortError
+from covid_cxr.types import COVID
+
+# Fewer patients of either kind say nothing.
+LEAST = 15
+# A site with so many films of its rarer kind is left out by itself.
+_LARGE = 5
+
+Mask = NDArray[np.bool_]
+
+
+class Task(NamedTuple):
+    """One training and what it is scored on.
+
+    Attributes:
+        name: of the comparison; tasks of one name are scored together.
+        kind: within one source or across two.
+        part: which of the trainings of that comparison.
+        train, scored: (N,) rows; no patient or copy is in both.
+    """
+
+    name: str
+    kind: Literal["within", "across"]
+    part: str
+    train: Mask
+    scored: Mask
+
+
+def tasks(rows: pd.DataFrame) -> list[Task]:
+    """Return the tasks that a cohort's train and val rows allow.
+
+    Args:
+        rows: of the cohort, those that may be seen.
+
+    Raises:
+        CohortError: none; no source holds enough of both kinds, and no two can be compared.
+    """
+    found = [*_within(rows), *_across(rows)]
+    if not found:
+        raise CohortError(
+            f"no source or site can be left out: expected a source with at least {LEAST} patients "
+            "of either kind from several sites, or two sources beside the ones to train on"
+        )
+    return found
+
+
+def _within(rows: pd.DataFrame) -> list[Task]:
+    source, covid = rows["source"], rows["finding"] == COVID
+    made = []
+    for name in source.unique():
+        inside = (source == name).to_numpy()
+        if min(_patients(rows, inside & covid), _patients(rows, inside & ~covid)) < LEAST:
+            continue
+        folds = _site_folds(rows[inside])
+        if folds.nunique() < 2:
+            continue
+        for fold in sorted(folds.unique()):
+            scored = inside & rows.index.isin(folds.index[folds == fold])
+            made.append(_task(rows, f"within {name}", "within", str(fold), scored))
+    return [each for each in made if _trainable(rows, each.train)]
+
+
+def _site_folds(rows: pd.DataFrame) -> pd.Series:
+    """Return each row's fold: a site with both kinds is one, all the others together another."""
+    counts = (
+        rows.assign(covid=rows["finding"] == COVID).groupby("site")["covid"].agg(["sum", "size"])
+    )
+    rarer = np.minimum(counts["sum"], counts["size"] - counts["sum"])
+    large = set(rarer.index[rarer >= _LARGE])
+    return rows["site"].where(rows["site"].isin(large), "other sites")
+
+
+def _across(rows: pd.DataFrame) -> list[Task]:
+    source, covid = rows["source"].to_numpy(str), (rows["finding"] == COVID).to_numpy()
+    made = []
+    for ill, well in product(np.unique(source), repeat=2):
+        positive, negative = (source == ill) & covid, (source == well) & ~covid
+        if ill == well or min(_patients(rows, positive), _patients(rows, negative)) < LEAST:
+            continue
+        scored = positive | negative
+        name = f"{ill} with against {well} without"
+        task = _task(rows, name, "across", "all", scored)
+        train = task.train & ~np.isin(source, [ill, well])
+        if _trainable(rows, train):
+            made.append(task._replace(train=train))
+    return made
+
+
+def _task(
+    rows: pd.DataFrame,
+    name: str,
+    kind: Literal["within", "across"],
+    part: str,
+    scored: Mask,
+) -> Task:
+    linked = components(rows)
+    train = ~scored & ~linked.isin(linked[scored]).to_numpy()
+    return Task(name, kind, part, train, scored)
+
+
+def _trainable(rows: pd.DataFrame, train: Mask) -> bool:
+    covid = (rows["finding"] == COVID).to_numpy()
+    return min(_patients(rows, train & covid), _patients(rows, train & ~covid)) >= LEAST
+
+
+def _patients(rows: pd.DataFrame, chosen: Mask | pd.Series) -> int:
+    return int(rows.loc[np.asarray(chosen), "patient_id"].nunique())

@@ -1,0 +1,1 @@
+"""What a cohort holds: counts, missing values, confounding, montages."""

@@ -1,0 +1,149 @@
+"""An account as tables of text: what the terminal prints is what the page shows."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from covid_cxr.cohort.summary.summary import Account, shortened
+from covid_cxr.types import FINDINGS
+
+_MOST_SITES, _MOST_REASONS = 15, 15
+_NONE = "–"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One table, every cell as it is read.
+
+    Attributes:
+        title: a few words.
+        note: what a reader must know to read it, "" where nothing.
+        columns: headings.
+        rows: cells; the first `texts` of each are text, the others numbers.
+        texts: how many columns hold text, from the left.
+    """
+
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    texts: int
+
+
+def shown(account: Account) -> list[Shown]:
+    """Return the tables that hold anything, in reading order; none is wider than 80 columns.
+
+    Names from the data (sources, sites, reasons) stand as they are, unprintable ones escaped, and
+    may be longer.
+    """
+    tables = [_by_source(account), _by_level(account), _missing(account)]
+    tables += [_reasons(account), _overlap(account), _confounding(account)]
+    return [table for table in tables if table.rows]
+
+
+def _by_source(account: Account) -> Shown:
+    table = account.by_source
+    rows = [tuple(map(_cell, row)) for row in table.itertuples(index=False)]
+    if rows:
+        sums = table.drop(columns=["source", "finding"]).sum()
+        rows = [*_once(rows), ("all", "", *map(_cell, sums))]
+    names = tuple(map(str, table.columns))
+    return Shown("Images by source, finding and split", "", names, tuple(rows), 2)
+
+
+def _by_level(account: Account) -> Shown:
+    rows: list[tuple[str, ...]] = []
+    for name, counts in account.counts.items():
+        table = shortened(counts, _MOST_SITES) if name == "site" else counts
+        rows += _once((name, *map(_cell, row)) for row in table.itertuples(index=False))
+    columns = ("", "", *FINDINGS, "total")
+    return Shown("Images by site, view, sex and age", "", columns, tuple(rows), 2)
+
+
+def _missing(account: Account) -> Shown:
+    table = account.missing
+    rows = [
+        (_cell(source), _cell(images), *map(share, shares))
+        for source, images, *shares in table.itertuples(index=False)
+        if images
+    ]
+    columns = ("source", "images", *(f"no {name}" for name in table.columns[2:]))
+    return Shown("Not stated", "", columns, tuple(rows), 1)
+
+
+def _reasons(account: Account) -> Shown:
+    table = account.reasons
+    rows = [tuple(map(_cell, row)) for row in table.head(_MOST_REASONS).itertuples(index=False)]
+    rest = table["images"].iloc[_MOST_REASONS:]
+    if len(rest):
+        rows.append((f"{len(rest)} others", "", _cell(rest.sum())))
+    return Shown("Left out", "", ("reason", "source", "images"), tuple(_once(rows)), 2)
+
+
+def _overlap(account: Account) -> Shown:
+    note = (
+        f"Of {_cell(account.groups)} groups of copies, excluded ones included; a source beside "
+        "itself holds copies of its own."
+    )
+    rows = [tuple(map(_cell, row)) for row in account.overlap.itertuples(index=False)]
+    columns = ("source", "other", "groups", "images of it", "of the other")
+    return Shown("Images that two sources share", note, columns, tuple(rows), 2)
+
+
+def _confounding(account: Account) -> Shown:
+    note = (
+        "Cramer's V with the finding, bias-corrected (Bergsma 2013), 0 is none and 1 is all, with "
+        "its 95 % interval over patients. AUROC: of a guesser of COVID-19 who sees this column "
+        "alone and has learnt on other patients; 0.5 is chance."
+    )
+    rows = [
+        (
+            _cell(line["column"]),
+            str(line["strength"]) or _NONE,
+            _cell(line["levels"]),
+            _with_interval(line["cramers_v"], line["low"], line["high"]),
+            _decimal(line["auroc"]),
+        )
+        for line in account.confounding.to_dict("records")
+    ]
+    columns = ("column", "association", "levels", "Cramer's V (95 %)", "AUROC")
+    return Shown("What predicts the finding without a picture", note, columns, tuple(rows), 2)
+
+
+def _once(rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the rows with a first cell left empty where it repeats the one above."""
+    told: list[tuple[str, ...]] = []
+    above = None
+    for first, *rest in rows:
+        told.append(("" if first == above else first, *rest))
+        above = first
+    return told
+
+
+def _cell(value: object) -> str:
+    text = f"{value:,}" if isinstance(value, numbers.Integral) else str(value)
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def share(part: float) -> str:
+    """Return a percentage that is 0 or 100 only where it is exactly that.
+
+    >>> share(0.0), share(0.001), share(0.9999), share(1.0)
+    ('0 %', '<1 %', '>99 %', '100 %')
+    """
+    if 0 < part < 0.01:
+        return "<1 %"
+    return ">99 %" if 0.99 < part < 1 else f"{part:.0%}".replace("%", " %")
+
+
+def _decimal(value: float) -> str:
+    return _NONE if math.isnan(value) else f"{value:.2f}"
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    if math.isnan(low):
+        return _decimal(value)
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"

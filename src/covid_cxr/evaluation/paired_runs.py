@@ -1,0 +1,173 @@
+"""Runs brought side by side: the images that all of them answered, with one truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from covid_cxr import config as configuration
+from covid_cxr.cohort import schema
+from covid_cxr.errors import InputError
+from covid_cxr.evaluation.predictions import cases, join, read_predictions
+from covid_cxr.types import class_of
+
+Split = Literal["test", "val", "external", "oof"]
+# What a split is made of in the cohort; out of fold covers what a model is trained on.
+ROWS: dict[Split, tuple[str, ...]] = {
+    "test": ("test",),
+    "val": ("val",),
+    "external": ("external",),
+    "oof": ("train", "val"),
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One run's answers to one split.
+
+    Attributes:
+        name: of its folder, made unique among those compared.
+        path: the folder.
+        task: binary or multiclass.
+        model: architecture.
+        bundles: ids of the bundles that answered; several out of fold.
+        seed, draws: of the bootstrap, from its configuration.
+        asked: images in the split.
+        table: a row an answered image, by `image_id`: `truth`, `source`, `patient_id`, `score`
+            (probability of COVID-19) and `threshold`.
+    """
+
+    name: str
+    path: Path
+    task: str
+    model: str
+    bundles: tuple[str, ...]
+    seed: int
+    draws: int
+    asked: int
+    table: pd.DataFrame
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """(N,) probability of COVID-19."""
+        return np.asarray(self.table["score"], dtype=np.float64)
+
+    @property
+    def called(self) -> NDArray[np.float64]:
+        """(N,) 1 where the answer is COVID-19 at the run's own frozen threshold, else 0."""
+        threshold = np.asarray(self.table["threshold"], dtype=np.float64)
+        return np.greater_equal(self.scores, threshold).astype(np.float64)
+
+
+def read(paths: Sequence[Path], split: Split) -> list[Contender]:
+    """Return the runs with the rows that all of them answered, in one order.
+
+    Raises:
+        InputError: fewer than two runs, one twice, a folder that is no run or has no predictions
+            of the split, different tasks, no common row, or truths that contradict each other.
+    """
+    if len(paths) < 2:
+        raise InputError("one run alone cannot be compared; name two run folders or more")
+    names = _names(paths)
+    found = [_read(Path(path), name, split) for path, name in zip(paths, names, strict=True)]
+    first = found[0]
+    for other in found[1:]:
+        if other.task != first.task:
+            raise InputError(
+                f"'{first.path}' is {first.task} and '{other.path}' is {other.task}; only runs of "
+                "one task can be compared"
+            )
+    common = _common(found, split)
+    aligned = [replace(each, table=each.table.loc[common]) for each in found]
+    for other in aligned[1:]:
+        _same_truth(aligned[0], other)
+    return aligned
+
+
+def _read(path: Path, name: str, split: Split) -> Contender:
+    if not (path / "config.json").exists():
+        raise InputError(
+            f"'{path}' is no run folder (no config.json); name one that a run has made"
+        )
+    predictions = path / f"predictions-{split}.csv"
+    if not predictions.exists():
+        raise InputError(f"'{path}' has no {predictions.name}: {_instead(path, split)}")
+    config = configuration.load(path / "config.json")
+    cohort = schema.load(path / "cohort.csv")
+    rows = cohort[cohort["split"].isin(ROWS[split])]
+    joined = join(read_predictions(predictions), rows)
+    answered = joined[joined["status"] == "ok"]
+    scores = cases(joined, config.task).scores
+    table = pd.DataFrame(
+        {
+            "truth": [class_of(finding, config.task) for finding in answered["finding"]],
+            "source": answered["source"].to_numpy(),
+            "patient_id": answered["patient_id"].to_numpy(),
+            "score": scores,
+            "threshold": answered["threshold"].to_numpy(dtype=np.float64),
+        },
+        index=pd.Index(answered["image_id"], name="image_id"),
+    )
+    return Contender(
+        name=name,
+        path=path,
+        task=config.task,
+        model=config.model,
+        bundles=tuple(sorted(set(answered["model"].dropna()))),
+        seed=config.seed,
+        draws=config.evaluation.bootstrap,
+        asked=len(joined),
+        table=table,
+    )
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Return the folders' names, with as many parents as it takes to tell them apart."""
+    whole = [Path(path).resolve() for path in paths]
+    for path in whole:
+        if whole.count(path) > 1:
+            raise InputError(f"'{path.name}' is named twice; a run does not differ from itself")
+    for length in range(1, max(len(path.parts) for path in whole) + 1):
+        names = ["/".join(path.parts[-length:]) for path in whole]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in whole]
+
+
+def _instead(path: Path, split: Split) -> str:
+    """Say what to do about predictions that are missing."""
+    held = [name for name in ROWS if (path / f"predictions-{name}.csv").exists()]
+    if held:
+        return f"choose --split {' or '.join(held)}, or make them"
+    return "train and evaluate the run first"
+
+
+def _common(found: Sequence[Contender], split: Split) -> pd.Index:
+    common = found[0].table.index
+    for each in found[1:]:
+        common = common.intersection(each.table.index)
+    if common.empty:
+        sizes = ", ".join(f"'{each.path}' {len(each.table)}" for each in found)
+        raise InputError(
+            f"the runs have no image of split {split} in common (answered: {sizes}); compare runs "
+            "of one cohort"
+        )
+    return common.sort_values()
+
+
+def _same_truth(first: Contender, other: Contender) -> None:
+    for column, what in (("truth", "truth"), ("patient_id", "patient")):
+        differs = first.table[column] != other.table[column]
+        if differs.any():
+            image = first.table.index[int(np.argmax(differs.to_numpy()))]
+            one, two = first.table.at[image, column], other.table.at[image, column]
+            raise InputError(
+                f"the {what} of image '{image}' is '{one}' in '{first.path}' and '{two}' in "
+                f"'{other.path}' ({int(differs.sum())} such); compare runs of one cohort"
+            )

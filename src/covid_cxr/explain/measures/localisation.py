@@ -1,0 +1,119 @@
+"""Where on the film an explanation points, measured against masks of lungs and opacities.
+
+Masks come at any resolution and are brought to the explanation's grid by nearest neighbour.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from covid_cxr.errors import InputError
+from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.metrics import average_precision
+from covid_cxr.types import BoolArray, Explanation, FloatArray
+
+
+def peak(attribution: FloatArray) -> tuple[int, int] | None:
+    """Return (row, column) of the strongest support for the class; None if nothing supports it.
+
+    A map of regions is highest on a whole superpixel, and an enlarged coarse map may be flat
+    around its top: the answer is then that area's own pixel nearest to its centroid.
+    """
+    top = float(attribution.max())
+    if top <= 0:
+        return None
+    rows, columns = np.nonzero(attribution >= top * (1 - 1e-6))
+    distance = (rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2
+    nearest = int(distance.argmin())
+    return int(rows[nearest]), int(columns[nearest])
+
+
+def hits(explanation: Explanation, opacities: BoolArray) -> bool:
+    """Tell whether the explanation's peak falls on a true opacity: the pointing game.
+
+    Zhang et al., "Top-down neural attention by excitation backprop", IJCV 2018, without their
+    tolerance of 15 pixels: one pixel beside the opacity is a miss, and so is a map in which
+    nothing supports the class.
+
+    Raises:
+        InputError: `opacities` is no (H, W) mask.
+    """
+    mask = mask_on_grid(opacities, explanation.attribution.shape)
+    return _peak_in(explanation.attribution, mask)
+
+
+def inside_lungs(explanation: Explanation, lungs: BoolArray) -> float | None:
+    """Return the share of absolute attribution inside the lungs; None for a map of zeros.
+
+    Raises:
+        InputError: `lungs` is no (H, W) mask.
+    """
+    strength = np.abs(explanation.attribution).astype(np.float64)
+    mask = mask_on_grid(lungs, explanation.attribution.shape)
+    total = float(strength.sum())
+    return float(strength[mask].sum()) / total if total > 0 else None
+
+
+def agreement(
+    attribution: FloatArray, opacities: BoolArray, lungs: BoolArray | None = None
+) -> dict[str, float]:
+    """Return how well a map (S, S) agrees with what a radiologist drew.
+
+    A map without any support for the class points nowhere: its peak is a miss and its mass 0, so
+    that a method gains nothing by being silent.
+
+    Args:
+        attribution: signed, positive where the film supports the class.
+        opacities: (H, W), true where an opacity was drawn.
+        lungs: (H, W), both lungs; without them the measures that need them are not in the answer.
+
+    Returns:
+        `peak_hit` (1 or 0), `mass_opacities`, `iou`, `auprc`, and with lungs `peak_lungs`,
+        `mass_lungs` and, where an opacity lies in them, `auprc_lungs`; all in [0, 1].
+
+    Raises:
+        InputError: a mask is no bool (H, W), or no opacity is left on the map's grid.
+    """
+    drawn = mask_on_grid(opacities, attribution.shape)
+    if not drawn.any():
+        raise InputError("no opacity is drawn on this film, so that no map can be held against it")
+    found = {
+        "peak_hit": float(_peak_in(attribution, drawn)),
+        "mass_opacities": mass(attribution, drawn),
+        "iou": overlap(attribution, drawn),
+        "auprc": average_precision(drawn.ravel(), attribution.ravel()),
+    }
+    if lungs is not None:
+        inside = mask_on_grid(lungs, attribution.shape)
+        found["peak_lungs"] = float(_peak_in(attribution, inside))
+        found["mass_lungs"] = mass(attribution, inside)
+        if drawn[inside].any():
+            found["auprc_lungs"] = average_precision(drawn[inside], attribution[inside])
+    return found
+
+
+def mass(attribution: FloatArray, inside: BoolArray) -> float:
+    """Return the share of positive attribution inside a mask (S, S); 0 where there is none."""
+    support = np.maximum(attribution, 0).astype(np.float64)
+    total = float(support.sum())
+    return float(support[inside].sum()) / total if total > 0 else 0.0
+
+
+def overlap(attribution: FloatArray, drawn: BoolArray) -> float:
+    """Return intersection over union of a mask (S, S) and as many of the strongest pixels.
+
+    Taking the mask's own area leaves no threshold to choose. Where pixels tie for the last
+    places, as those of one superpixel do, each gets an equal share of a place: the intersection
+    is the mean over all ways to break the tie.
+    """
+    places = int(drawn.sum())
+    weakest = np.partition(attribution.ravel(), -places)[-places]
+    above, tied = attribution > weakest, attribution == weakest
+    share = (places - int(above.sum())) / int(tied.sum())
+    common = float(drawn[above].sum()) + share * float(drawn[tied].sum())
+    return common / (2 * places - common)
+
+
+def _peak_in(attribution: FloatArray, inside: BoolArray) -> bool:
+    place = peak(attribution)
+    return place is not None and bool(inside[place])

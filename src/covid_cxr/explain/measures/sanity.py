@@ -1,0 +1,164 @@
+"""Does an explanation depend on what the network has learned?
+
+Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018: the layers are set back to random
+values from the head down, in a cascade. A map that stays as it was shows the film, not the model.
+Needs torch and the bundle's weights; torch is imported when a cascade begins.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+from skimage.metrics import structural_similarity
+
+from covid_cxr.errors import InputError
+from covid_cxr.explain.measures.stability import spearman
+from covid_cxr.types import FloatArray
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from covid_cxr.models.zoo.classifier import Classifier
+
+# Stage -> share of the network's layers, counted from the output, that are random in it.
+STAGES: dict[str, float] = {"head": 0.0, "quarter": 0.25, "half": 0.5, "all": 1.0}
+
+
+@dataclass(frozen=True)
+class NetworkModel:
+    """A torch network as an explainer sees a model.
+
+    Attributes:
+        network: in evaluation mode.
+        weights: bundle folder that holds its manifest and these very weights.
+        classes: in the order of its outputs.
+        bundle_id: written into explanations.
+        temperature: logits are divided by it.
+    """
+
+    network: Classifier
+    weights: Path | None
+    classes: tuple[str, ...]
+    bundle_id: str
+    temperature: float = 1.0
+
+    def probabilities(self, images: FloatArray) -> FloatArray:
+        """Return (N, C) probabilities of preprocessed images (N, 1, S, S)."""
+        import torch
+
+        with torch.inference_mode():
+            logits = self.network(torch.from_numpy(images)).logits / self.temperature
+            found: FloatArray = torch.softmax(logits, dim=1).numpy()
+        return found
+
+    def cam(self, image: FloatArray) -> FloatArray | None:
+        """Return the class activation maps (C, h, w) of one image (1, S, S); None without."""
+        import torch
+
+        if not self.network.has_cam:
+            return None
+        with torch.inference_mode():
+            features = self.network(torch.from_numpy(image[None])).features
+            found: FloatArray = (self.network.cam(features) / self.temperature)[0].numpy()
+        return found
+
+
+def cascade(
+    folder: Path, films: FloatArray, *, stages: Sequence[str] = tuple(STAGES), seed: int = 0
+) -> Iterator[tuple[str, NetworkModel]]:
+    """Yield the network of a bundle, random from the head down to each stage.
+
+    Layers are set back as they are before any training. Their batch norms then take mean and
+    variance from `films`: with the old ones the signal would die out on its way, and a dead
+    network has no map at all.
+
+    Args:
+        folder: bundle with `weights.safetensors`.
+        films: preprocessed, float32 (N, 1, S, S); a few are enough.
+        stages: some of `STAGES`.
+        seed: of the random layers.
+
+    Raises:
+        InputError: the bundle ships no weights.
+    """
+    from covid_cxr.models import zoo
+    from covid_cxr.models.bundle import MANIFEST, WEIGHTS
+
+    if not (folder / WEIGHTS).is_file():
+        raise InputError(f"bundle '{folder}' ships no {WEIGHTS}; use a bundle from your own run")
+    manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+    for stage in stages:
+        network = zoo.load_weights(folder)
+        randomise(network, STAGES[stage], films, seed)
+        with TemporaryDirectory(prefix="covid-cxr-random-") as temporary:
+            shutil.copy(folder / MANIFEST, temporary)
+            _save(network, Path(temporary) / WEIGHTS)
+            yield (
+                stage,
+                NetworkModel(
+                    network,
+                    Path(temporary),
+                    tuple(manifest["classes"]),
+                    f"{manifest['id']}-{stage}",
+                    float(manifest["temperature"]),
+                ),
+            )
+
+
+def randomise(network: Classifier, share: float, films: FloatArray, seed: int) -> None:
+    """Set the last `share` of a network's layers, the head at least, back to random values."""
+    import torch
+
+    layers = [each for each in network.modules() if next(each.parameters(False), None) is not None]
+    count = max(1, round(share * len(layers)))
+    chosen = layers[-count:]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for layer in chosen:
+            _reset(layer)
+    norms = [each for each in chosen if isinstance(each, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None  # the mean over all batches that are shown
+        norm.train()
+    if norms:
+        with torch.no_grad():
+            network(torch.from_numpy(films))
+    network.eval()
+
+
+def likeness(before: FloatArray, after: FloatArray) -> dict[str, float]:
+    """Return how alike two maps (S, S) are: `spearman`, `spearman_strength` and `ssim`.
+
+    The second compares magnitudes: a map whose sign alone has turned still shows the same place.
+    SSIM (Wang et al., IEEE TIP 2004) sees pictures of both, grey for 0 and white for the largest
+    magnitude.
+    """
+    first, second = (0.5 + each / (2 * np.abs(each).max() or 1.0) for each in (before, after))
+    return {
+        "spearman": spearman(before, after),
+        "spearman_strength": spearman(np.abs(before), np.abs(after)),
+        "ssim": float(structural_similarity(first, second, data_range=1.0)),  # type: ignore[no-untyped-call]
+    }
+
+
+def _reset(layer: nn.Module) -> None:
+    reset = getattr(layer, "reset_parameters", None)
+    if reset is None:
+        raise InputError(
+            f"layer {type(layer).__name__} cannot be set back to random values: it has no "
+            "reset_parameters()"
+        )
+    reset()
+
+
+def _save(network: nn.Module, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)

@@ -1,0 +1,207 @@
+"""The smallest set of superpixels whose removal flips the decision: a counterfactual.
+
+"Without these regions it would not have been called COVID-19": Martens and Provost, "Explaining
+data-driven document classifications", MIS Quarterly 2014, with superpixels for words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice, tee
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from covid_cxr.errors import InputError
+from covid_cxr.explain.base import Model, Options, check_image, class_index
+from covid_cxr.explain.methods.occlusion import answers, region_weights
+from covid_cxr.explain.superpixels import covered, superpixels
+from covid_cxr.types import COVID, BoolArray, Explanation, FloatArray, IntArray
+
+Regions = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FlipSet:
+    """Regions without which the decision would have been another.
+
+    Attributes:
+        regions: their numbers, ascending. Empty where the class was not called in the first
+            place; every supporting region where `found` is False.
+        before: probability of the class with the whole film shown.
+        after: the same with `regions` hidden.
+        found: whether the class is no longer called with `regions` hidden.
+        exact: no smaller set of supporting regions flips the decision (or, without `found`, no
+            set at all). Else their number is an upper bound: none of them can be spared, but
+            fewer others might do.
+        area: their share of the film.
+    """
+
+    regions: Regions
+    before: float
+    after: float
+    found: bool
+    exact: bool
+    area: float
+
+
+def flip_set(
+    image: FloatArray,
+    model: Model,
+    ranking: Explanation | IntArray,
+    label: str,
+    *,
+    threshold: float,
+    options: Options,
+) -> FlipSet:
+    """Find the fewest supporting regions that must be hidden for `label` to be no longer called.
+
+    Greedy: the regions that support the class are hidden one after another, heaviest first, until
+    the decision flips; then those that prove unneeded are shown again. The result is an upper
+    bound. Where the sets smaller than it number at most `options.samples`, all are tried, and the
+    answer is exact. Of several sets of the same size, the one that leaves the least probability.
+
+    Args:
+        image: preprocessed, float32 (1, S, S).
+        model: the model.
+        ranking: an explanation of `label`, whose regions and weights are used (one without
+            regions lends its map to the superpixels of `options`); or regions alone, int32 (S, S)
+            numbered 0..n-1, which are then weighed by hiding each.
+        label: the class that was called.
+        threshold: probability from which on COVID-19 is called; see `called`.
+        options: what is put in place of a region, films a batch, and how many sets may be tried.
+
+    Raises:
+        UnknownName: the model has no class `label`.
+        InputError: the explanation is of another class or film, or the image is no float32
+            (1, S, S).
+    """
+    check_image(image)
+    index = class_index(model, label)
+    segments, weights = _ranked(image, model, ranking, label, options)
+    cover = covered(image[0], segments, options)
+    search = _Search(image[0], segments, cover, model, label, threshold, options)
+    before = search.probabilities(())
+    if not called(before, model.classes, label, threshold)[0]:
+        return FlipSet((), float(before[0, index]), float(before[0, index]), True, True, 0.0)
+    supporting = [int(r) for r in np.argsort(-weights, kind="stable") if weights[r] > 0]
+    fewest, exact = search.fewest(supporting)
+    regions = tuple(sorted(supporting if fewest is None else fewest))
+    after = float(search.probabilities(regions)[0, index])
+    area = float(np.isin(segments, regions).mean())
+    return FlipSet(regions, float(before[0, index]), after, fewest is not None, exact, area)
+
+
+def called(
+    probabilities: NDArray[np.float64], classes: Sequence[str], label: str, threshold: float
+) -> BoolArray:
+    """Tell for each row of `probabilities` (N, C) whether `label` is the decision, bool (N,).
+
+    COVID-19 is called from its threshold on, else the most probable other class.
+    """
+    covid = list(classes).index(COVID)
+    positive: BoolArray = probabilities[:, covid] >= threshold
+    if label == COVID:
+        return positive
+    others = probabilities.copy()
+    others[:, covid] = -np.inf
+    first: BoolArray = others.argmax(axis=1) == list(classes).index(label)
+    return ~positive & first
+
+
+@dataclass(frozen=True)
+class _Search:
+    """One film, its regions, and the decision that is to be flipped."""
+
+    film: FloatArray
+    segments: IntArray
+    cover: FloatArray
+    model: Model
+    label: str
+    threshold: float
+    options: Options
+
+    def fewest(self, supporting: Sequence[int]) -> tuple[Regions | None, bool]:
+        """Return the smallest set found, None where no set flips, and whether it is exact."""
+        bound = self._greedy(supporting)
+        if bound is not None:
+            bound = self._pruned(bound)
+        sizes = range(1, len(supporting) if bound is None else len(bound))
+        if sum(comb(len(supporting), size) for size in sizes) > self.options.samples:
+            return bound, False
+        for size in sizes:
+            smaller = self._best(combinations(supporting, size))
+            if smaller is not None:
+                return smaller, True
+        return bound, True
+
+    def probabilities(self, regions: Regions) -> NDArray[np.float64]:
+        """Return the answer (1, C) with `regions` hidden."""
+        ((_, answer),) = self._tried([regions])
+        return answer
+
+    def _greedy(self, supporting: Sequence[int]) -> Regions | None:
+        """Hide ever more regions, heaviest first, until the decision flips."""
+        for sets, answer in self._tried(tuple(supporting[: n + 1]) for n in range(len(supporting))):
+            flipped = ~self._called(answer)
+            if flipped.any():
+                return sets[int(flipped.argmax())]
+        return None
+
+    def _pruned(self, regions: Regions) -> Regions:
+        """Show regions again, one at a time, as long as the decision stays flipped without."""
+        while len(regions) > 1:
+            fewer = self._best(combinations(regions, len(regions) - 1))
+            if fewer is None:
+                break
+            regions = fewer
+        return regions
+
+    def _best(self, sets: Iterable[Regions]) -> Regions | None:
+        """Return the set that flips the decision and leaves the class the least probability."""
+        best: tuple[float, Regions] | None = None
+        index = self.model.classes.index(self.label)
+        for tried, answer in self._tried(sets):
+            left = np.where(self._called(answer), np.inf, answer[:, index])
+            least = int(left.argmin())
+            if left[least] < (np.inf if best is None else best[0]):
+                best = float(left[least]), tried[least]
+        return None if best is None else best[1]
+
+    def _called(self, answer: NDArray[np.float64]) -> BoolArray:
+        return called(answer, self.model.classes, self.label, self.threshold)
+
+    def _tried(
+        self, sets: Iterable[Regions]
+    ) -> Iterator[tuple[list[Regions], NDArray[np.float64]]]:
+        """Yield sets and the model's answers (N, C) with each hidden, a batch at a time."""
+        asked, named = tee(sets)
+        places = (np.isin(self.segments, regions) for regions in asked)
+        filling, size = self.cover.__getitem__, self.options.batch_size
+        for answer in answers(self.film, places, filling, self.model, size):
+            yield list(islice(named, len(answer))), answer
+
+
+def _ranked(
+    image: FloatArray,
+    model: Model,
+    ranking: Explanation | IntArray,
+    label: str,
+    options: Options,
+) -> tuple[IntArray, NDArray[np.float64]]:
+    """Return regions (S, S) and how much each supports the class, float64 (n,)."""
+    if isinstance(ranking, np.ndarray):
+        index = model.classes.index(label)
+        return ranking, region_weights(image[0], ranking, model, index, options)
+    if ranking.label != label or ranking.attribution.shape != image.shape[1:]:
+        raise InputError(
+            f"explanation of '{ranking.label}' on {ranking.attribution.shape}, "
+            f"expected one of '{label}' on {image.shape[1:]}"
+        )
+    if ranking.segments is not None:
+        return ranking.segments, np.asarray(ranking.weights, dtype=np.float64)
+    segments = superpixels(image[0], options)
+    sums = np.bincount(segments.ravel(), weights=ranking.attribution.ravel())
+    return segments, sums.astype(np.float64)

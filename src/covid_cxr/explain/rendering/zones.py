@@ -1,0 +1,122 @@
+"""Where the support for a class lies, zone by zone, and the same in one sentence.
+
+The six zones are those of the Brixia score (Borghesi and Maroldi, "COVID-19 outbreak in Italy:
+experimental chest X-ray scoring system", Radiol Med 2020). It cuts at the aortic arch and the lower
+pulmonary veins; here each lung is cut in thirds of its own height, as no landmark is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from covid_cxr.errors import InputError
+from covid_cxr.explain.measures.localisation import inside_lungs
+from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.explain.rendering.overlay import limit
+from covid_cxr.explain.rendering.sentence import BANDS, SIDES, sentence
+from covid_cxr.types import Evidence, Explanation, FloatArray, IntArray, Lungs
+
+# The patient's sides: the right lung lies on the left of the film.
+ZONES: tuple[str, ...] = tuple(f"{band} {side}" for side in SIDES for band in BANDS)
+
+
+def zone_map(lungs: Lungs, shape: tuple[int, ...]) -> IntArray:
+    """Return the zone of every pixel of a grid (h, w) that spans the film.
+
+    Returns:
+        int32 (h, w): 0 outside the lungs, else 1 + the zone's place in `ZONES`.
+
+    Raises:
+        InputError: a lung is no (H, W) mask.
+    """
+    zones = np.zeros(shape, dtype=np.int32)
+    for first, lung in ((1, lungs.right), (1 + len(BANDS), lungs.left)):
+        mask = mask_on_grid(lung, shape)
+        rows = np.flatnonzero(mask.any(axis=1))
+        if rows.size:
+            height = rows[-1] + 1 - rows[0]
+            band = np.clip((np.arange(shape[0]) - rows[0]) * len(BANDS) // height, 0, 2)
+            zones = np.where(mask, first + band[:, None], zones).astype(np.int32)
+    return zones
+
+
+def with_lungs(explanation: Explanation, lungs: Lungs | None) -> Explanation:
+    """Return the explanation with `lungs`, `inside_lungs` and `evidence` filled in.
+
+    Args:
+        explanation: the map.
+        lungs: of the same film, at any resolution; None, or a film without a single pixel of
+            lung, empties all three, because nothing can be said then.
+
+    Raises:
+        InputError: a lung is no (H, W) mask.
+    """
+    if lungs is None or not lungs.both.any():
+        return replace(explanation, lungs=None, inside_lungs=None, evidence=None)
+    share = inside_lungs(explanation, lungs.both)
+    evidence = _evidence(explanation, lungs)
+    return replace(explanation, lungs=lungs, inside_lungs=share, evidence=evidence)
+
+
+def agreement(explanations: Sequence[Explanation]) -> FloatArray:
+    """Return what all of several maps say of one class: float32 (S, S) in [-1, 1].
+
+    Each map is scaled by its own full strength (`tint.limit`, the 99th percentile of its magnitude)
+    and cut at 1. Where all have one sign, the weakest of them is what they agree on; where any
+    is 0 or of the other sign, nothing is. So 0.4 means: every method sees support here, each with
+    at least 0.4 of its own full strength. A mean would let one loud method speak for a silent one.
+
+    Raises:
+        InputError: no explanation, or explanations of different classes or grids.
+    """
+    if not explanations:
+        raise InputError("no explanation to agree with; expected at least one")
+    subjects = {(each.label, each.attribution.shape) for each in explanations}
+    if len(subjects) > 1:
+        found = "; ".join(sorted(f"{label} {shape}" for label, shape in subjects))
+        raise InputError(f"explanations differ in class or grid ({found}); expected one of each")
+    scaled = np.stack([_scaled(each.attribution) for each in explanations])
+    support = np.clip(scaled.min(axis=0), 0, None)
+    objection = np.clip(scaled.max(axis=0), None, 0)
+    return np.asarray(support + objection, dtype=np.float32)
+
+
+def agreed(explanations: Sequence[Explanation]) -> Explanation:
+    """Return the agreement of several methods as an explanation of its own, its lungs kept.
+
+    It has no fidelity: nothing was fitted.
+
+    Raises:
+        InputError: as `agreement`.
+    """
+    common = agreement(explanations)
+    first = explanations[0]
+    whole = Explanation(
+        method="agreement",
+        label=first.label,
+        attribution=common,
+        parameters={"methods": [each.method for each in explanations]},
+        seed=first.seed,
+        bundle=first.bundle,
+    )
+    return with_lungs(whole, first.lungs)
+
+
+def _scaled(attribution: FloatArray) -> FloatArray:
+    scaled: FloatArray = np.clip(attribution / (limit(attribution) or 1.0), -1, 1)
+    return scaled
+
+
+def _evidence(explanation: Explanation, lungs: Lungs) -> Evidence | None:
+    support = np.clip(explanation.attribution, 0, None).astype(np.float64)
+    total = float(support.sum())
+    if total <= 0:
+        return None
+    zone = zone_map(lungs, support.shape)
+    mass = np.bincount(zone.ravel(), weights=support.ravel(), minlength=1 + len(ZONES))
+    shares = {name: float(mass[place] / total) for place, name in enumerate(ZONES, start=1)}
+    inside = min(1.0, sum(shares.values()))
+    return Evidence(inside, shares, sentence(inside, shares, explanation.fidelity))

@@ -1,7 +1,0 @@
-"""Synthetic frontal chest radiographs with known truth: the demo's and the tests' data."""
-
-from covid_cxr.images.phantom.cohort import write_cohort
-from covid_cxr.images.phantom.hospitals import HOSPITALS, Hospital
-from covid_cxr.images.phantom.radiograph import Phantom, draw
-
-__all__ = ["HOSPITALS", "Hospital", "Phantom", "draw", "write_cohort"]

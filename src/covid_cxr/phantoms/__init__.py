@@ -1,0 +1,7 @@
+"""Synthetic frontal chest radiographs with known truth: the demo's and the tests' data."""
+
+from covid_cxr.phantoms.cohort import write_cohort
+from covid_cxr.phantoms.hospitals import HOSPITALS, Hospital
+from covid_cxr.phantoms.radiograph import Phantom, draw
+
+__all__ = ["HOSPITALS", "Hospital", "Phantom", "draw", "write_cohort"]

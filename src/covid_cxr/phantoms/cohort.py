@@ -1,0 +1,194 @@
+"""A whole synthetic cohort on disk: images, true masks and the manifest that lists them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from covid_cxr.errors import InputError
+from covid_cxr.phantoms.hospitals import HOSPITALS
+from covid_cxr.phantoms.radiograph import Phantom, draw
+from covid_cxr.phantoms.shortcuts import Tie, rigged
+from covid_cxr.types import COVID, FINDINGS, BoolArray, Finding
+
+_COLUMNS = ("image_id", "path", "patient_id", "finding", "site", "view", "sex", "age")
+
+# Patients in every block of 20: 40 % normal, 25 % pneumonia, 35 % covid-19.
+_QUOTA: dict[Finding, int] = {"normal": 8, "pneumonia": 5, "covid-19": 7}
+_BLOCK: list[Finding] = [finding for finding, count in _QUOTA.items() for _ in range(count)]
+
+
+@dataclass(frozen=True)
+class _Row:
+    image_id: str
+    path: str
+    patient_id: str
+    finding: str
+    site: str
+    view: str
+    sex: str
+    age: int
+
+
+@dataclass(frozen=True)
+class _Patient:
+    patient_id: str
+    finding: Finding
+    hospital: str
+    seed: int
+    images: int
+
+
+def write_cohort(
+    root: Path,
+    *,
+    patients: int,
+    seed: int,
+    tie: Tie = "none",
+    duplicates: int = 6,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write a cohort of phantoms and return the path of its manifest.
+
+    `images/` holds the radiographs, `masks/lungs/` and `masks/opacities/` the truth (1-bit PNG on
+    the image's grid, named by image id), `manifest.csv` one row an image. The same arguments give
+    the same bytes; patient i looks the same however many patients follow.
+
+    Args:
+        root: folder to write to; made if missing.
+        patients: how many, with 1 to 3 images each.
+        seed: of everything.
+        tie: "none": every finding is spread evenly over the hospitals. "hospital": rigged; all
+            covid-19 comes from the first hospital and nothing else does. "marker", "border" and
+            "resolution": as "none", and all covid-19 is marked as `rigging.rigged` says.
+        duplicates: images entered once more under another patient's name, by turns as the very
+            same bytes, made smaller, and recompressed as JPEG.
+        progress: called with (images done, images in all) after each.
+
+    Raises:
+        InputError: no patients, or more duplicates than images.
+    """
+    if patients < 1:
+        raise InputError(f"patients is {patients}, expected 1 or more")
+    plan = [_patient(index, seed, tie) for index in range(patients)]
+    total = sum(patient.images for patient in plan)
+    if not 0 <= duplicates <= total:
+        raise InputError(f"duplicates is {duplicates}, expected 0 to {total}, the number of images")
+    for folder in ("images", "masks/lungs", "masks/opacities"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    rows: list[_Row] = []
+    for row in _write_all(root, plan, seed, duplicates, tie):
+        rows.append(row)
+        if progress is not None:
+            progress(len(rows), total + duplicates)
+    return _write_manifest(root, rows)
+
+
+def _write_all(
+    root: Path, plan: list[_Patient], seed: int, duplicates: int, tie: Tie
+) -> Iterator[_Row]:
+    originals = []
+    for patient in plan:
+        for visit in range(patient.images):
+            phantom = draw(patient.finding, patient.seed, visit=visit, hospital=patient.hospital)
+            phantom = replace(phantom, patient_id=patient.patient_id)
+            if patient.finding == COVID:
+                phantom = rigged(phantom, tie, np.random.default_rng((patient.seed, 9, visit)))
+            originals.append(_write_image(root, phantom, visit))
+            yield originals[-1]
+    chosen = np.random.default_rng((seed, 3)).permutation(len(originals))[:duplicates]
+    for number, index in enumerate(chosen):
+        yield _write_copy(root, originals[index], f"P{len(plan) + number + 1:05d}", number)
+
+
+def _patient(index: int, seed: int, tie: Tie) -> _Patient:
+    """Plan one patient from its index alone, whatever follows it."""
+    block, place = divmod(index, len(_BLOCK))
+    order = np.random.default_rng((seed, 1, block)).permutation(len(_BLOCK))
+    findings = [_BLOCK[rank] for rank in order]
+    finding = findings[place]
+    turn = block * _QUOTA[finding] + findings[:place].count(finding)
+    own = np.random.default_rng((seed, 0, index))
+    return _Patient(
+        patient_id=f"P{index + 1:05d}",
+        finding=finding,
+        hospital=_assign(finding, turn, seed, tie),
+        seed=int(own.integers(2**31)),
+        images=int(own.choice([1, 2, 3], p=[0.55, 0.30, 0.15])),
+    )
+
+
+def _assign(finding: Finding, turn: int, seed: int, tie: Tie) -> str:
+    """Return the hospital of the `turn`th patient with this finding.
+
+    All hospitals take one in random order before any takes the next: independent of the finding
+    by design, not merely on average.
+    """
+    names = [hospital.name for hospital in HOSPITALS]
+    if tie == "hospital":
+        names = names[:1] if finding == "covid-19" else names[1:]
+    lap, place = divmod(turn, len(names))
+    order = np.random.default_rng((seed, 2, FINDINGS.index(finding), lap)).permutation(len(names))
+    return names[int(order[place])]
+
+
+def _write_image(root: Path, phantom: Phantom, visit: int) -> _Row:
+    image_id = f"{phantom.patient_id}-{visit + 1}"
+    path = f"images/{image_id}.png"
+    pixels = np.asarray(phantom.pixels * 255 + 0.5, np.uint8)
+    Image.fromarray(pixels).save(root / path, compress_level=4)
+    _write_mask(root / "masks/lungs" / f"{image_id}.png", phantom.lungs)
+    _write_mask(root / "masks/opacities" / f"{image_id}.png", phantom.opacities)
+    return _Row(
+        image_id,
+        path,
+        phantom.patient_id,
+        phantom.finding,
+        phantom.hospital,
+        phantom.view,
+        phantom.sex,
+        phantom.age,
+    )
+
+
+def _write_mask(path: Path, mask: BoolArray) -> None:
+    Image.fromarray(mask).save(path)
+
+
+def _write_copy(root: Path, row: _Row, patient_id: str, number: int) -> _Row:
+    """Enter an image once more: the same bytes, made smaller, or recompressed, by turns."""
+    image_id = f"{patient_id}-1"
+    kind = ("same", "smaller", "jpeg")[number % 3]
+    path = f"images/{image_id}.{'jpg' if kind == 'jpeg' else 'png'}"
+    if kind == "same":
+        (root / path).write_bytes((root / row.path).read_bytes())
+    else:
+        with Image.open(root / row.path) as image:
+            if kind == "smaller":
+                _shrunk(image).save(root / path)
+            else:
+                image.save(root / path, quality=75)
+    for folder in (root / "masks/lungs", root / "masks/opacities"):
+        with Image.open(folder / f"{row.image_id}.png") as mask:
+            (_shrunk(mask) if kind == "smaller" else mask).save(folder / f"{image_id}.png")
+    return replace(row, image_id=image_id, path=path, patient_id=patient_id)
+
+
+def _shrunk(image: Image.Image) -> Image.Image:
+    size = round(0.75 * image.width), round(0.75 * image.height)
+    how = Image.Resampling.NEAREST if image.mode == "1" else Image.Resampling.BICUBIC
+    return image.resize(size, how)
+
+
+def _write_manifest(root: Path, rows: list[_Row]) -> Path:
+    manifest = root / "manifest.csv"
+    with manifest.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        writer.writerows(astuple(row) for row in rows)
+    return manifest

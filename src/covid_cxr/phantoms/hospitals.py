@@ -1,0 +1,181 @@
+"""Hospitals: each has its own detector, film curve, markers and borders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from covid_cxr.phantoms.anatomy import View
+from covid_cxr.phantoms.canvas import smooth
+from covid_cxr.types import FloatArray
+
+_LEVELS = np.linspace(0.0, 2.0, 512)
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Burnt-in text.
+
+    Attributes:
+        text: what it says; "{view}" becomes the view position.
+        at: centre as fractions of width and height.
+        size: font size as a fraction of the longer edge.
+        brightness: grey value of the letters.
+        style: plain letters, in a ring, or dark letters on a bright plate.
+        view: burnt in on images of this view only; None: on all.
+    """
+
+    text: str
+    at: tuple[float, float]
+    size: float
+    brightness: float = 1.0
+    style: Literal["plain", "ring", "plate"] = "plain"
+    view: View | None = None
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """How one site makes its pictures.
+
+    Attributes:
+        name: as in the manifest's column `site`.
+        shape: height and width of its images in pixels.
+        portable: share of AP images.
+        window: attenuation shown black and attenuation shown white.
+        gamma: exponent of the film curve; above 1 darkens.
+        punch: share of an S-curve mixed in, 0 flat .. 1 steep.
+        dose: photons a pixel in air; few are noisy.
+        blur: detector blur in pixels at 320 pixels a side.
+        scatter: scattered radiation as a share of the smoothed primary.
+        border: collimation (black), white frame, both edges black, or none.
+        markers: its burnt-in text.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    portable: float
+    window: tuple[float, float]
+    gamma: float
+    punch: float
+    dose: float
+    blur: float
+    scatter: float
+    border: Literal["none", "black", "white", "sides"]
+    markers: tuple[Marker, ...]
+
+
+HOSPITALS: tuple[Hospital, ...] = (
+    Hospital(
+        "eastgate", (352, 352), 0.55, (0.20, 3.75), 0.90, 0.25, 9e3, 0.6, 0.10, "black",
+        (
+            Marker("R", (0.10, 0.12), 0.060, 1.0, "ring"),
+            Marker("PORTABLE", (0.84, 0.065), 0.034, 1.0, view="AP"),
+            Marker("AP", (0.84, 0.105), 0.034, 1.0, view="AP"),
+        ),
+    ),
+    Hospital(
+        "northfield", (304, 368), 0.30, (0.20, 3.75), 1.05, 0.40, 2e4, 0.45, 0.05, "none",
+        (Marker("L", (0.92, 0.14), 0.075, 0.97),),
+    ),
+    Hospital(
+        "riverside", (400, 328), 0.45, (0.00, 4.00), 0.85, 0.0, 5e3, 0.8, 0.16, "white",
+        (
+            Marker("L", (0.90, 0.13), 0.050, 0.15, "plate"),
+            Marker("{view}", (0.12, 0.08), 0.040, 0.92),
+        ),
+    ),
+    Hospital(
+        "st-marien", (272, 304), 0.40, (0.25, 3.60), 0.95, 0.55, 1.3e4, 0.5, 0.07, "sides",
+        (
+            Marker("R", (0.09, 0.30), 0.055, 0.9),
+            Marker("{view} ERECT", (0.85, 0.06), 0.036, 0.8, view="PA"),
+            Marker("SUPINE", (0.85, 0.06), 0.036, 0.8, view="AP"),
+        ),
+    ),
+    Hospital(
+        "hillcrest", (448, 376), 0.35, (0.30, 3.90), 0.85, 0.3, 1.6e4, 0.7, 0.08, "none",
+        (
+            Marker("L", (0.93, 0.22), 0.045, 0.85, "ring"),
+            Marker("PORTABLE", (0.16, 0.05), 0.028, 0.85, view="AP"),
+        ),
+    ),
+)  # fmt: skip
+
+
+def expose(
+    hospital: Hospital, attenuation: FloatArray, exposure: float, rng: Generator
+) -> FloatArray:
+    """Return the film (H, W) in [0, 1] behind a body of this `attenuation` (natural log units).
+
+    Beer-Lambert law, scatter, photon noise, detector blur, logarithm, film curve. `exposure`
+    multiplies the photons and shifts the window as a badly set film would be.
+    """
+    edge = max(attenuation.shape)
+    primary = np.exp(-attenuation)
+    reached = primary + hospital.scatter * smooth(primary, 0.10 * edge)
+    photons = hospital.dose * exposure
+    noise = rng.standard_normal(attenuation.shape, np.float32) * np.sqrt(reached / photons)
+    detected = smooth(reached + noise, hospital.blur * edge / 320)
+    density = -np.log(np.maximum(detected, 1e-4)) - 0.6 * np.log(exposure)
+    low, high = hospital.window
+    level = (density - low) / (high - low)
+    return np.asarray(np.interp(level, _LEVELS, _film_curve(hospital)), np.float32)
+
+
+def _film_curve(hospital: Hospital) -> NDArray[np.float64]:
+    """Return brightness at each of `_LEVELS`."""
+    # A soft shoulder: white never clips flat.
+    level = 1.04 * _LEVELS / (1 + _LEVELS**6) ** (1 / 6)
+    level = np.minimum(level, 1) ** hospital.gamma
+    steep = level * level * (3 - 2 * level)
+    return np.asarray(level + hospital.punch * (steep - level))
+
+
+def finish(hospital: Hospital, film: FloatArray, view: View, rng: Generator) -> FloatArray:
+    """Return the film (H, W) with the hospital's border and burnt-in markers."""
+    image = Image.fromarray(np.asarray(np.clip(film, 0, 1) * 255 + 0.5, np.uint8))
+    _border(image, hospital, rng)
+    shift = rng.normal(0, 0.010, 2)
+    for marker in hospital.markers:
+        if marker.view in (None, view):
+            _burn(image, marker, view, (float(shift[0]), float(shift[1])))
+    return np.asarray(image, np.float32) / np.float32(255)
+
+
+def _border(image: Image.Image, hospital: Hospital, rng: Generator) -> None:
+    width, height = image.size
+    pen = ImageDraw.Draw(image)
+    sides = rng.uniform(0.008, 0.035, 4) * max(width, height)
+    if hospital.border == "sides":
+        sides[[1, 3]] = 0
+    left, top, right, bottom = (round(float(side)) for side in sides)
+    if hospital.border in ("black", "sides"):
+        pen.rectangle((0, 0, left, height), fill=4)
+        pen.rectangle((width - 1 - right, 0, width, height), fill=4)
+    if hospital.border == "black":
+        pen.rectangle((0, 0, width, top), fill=4)
+        pen.rectangle((0, height - 1 - bottom, width, height), fill=4)
+    if hospital.border == "white":
+        pen.rectangle((0, 0, width - 1, height - 1), outline=250, width=max(3, top // 2))
+
+
+def _burn(image: Image.Image, marker: Marker, view: View, shift: tuple[float, float]) -> None:
+    width, height = image.size
+    size = max(9.0, marker.size * max(width, height))
+    font = ImageFont.load_default(size=size)
+    x, y = (marker.at[0] + shift[0]) * width, (marker.at[1] + shift[1]) * height
+    ink = round(255 * marker.brightness)
+    pen = ImageDraw.Draw(image)
+    text = marker.text.format(view=view)
+    if marker.style == "ring":
+        radius = 0.72 * size
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=ink, fill=8, width=2)
+    if marker.style == "plate":
+        box = pen.textbbox((x, y), text, font=font, anchor="mm")
+        pen.rectangle((box[0] - 4, box[1] - 4, box[2] + 4, box[3] + 4), fill=235)
+    pen.text((x, y), text, fill=ink, font=font, anchor="mm")

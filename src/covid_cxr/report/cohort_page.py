@@ -1,0 +1,68 @@
+"""The account of a cohort on disk: one self-contained page, tables, figures, JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from markupsafe import Markup
+
+from covid_cxr.cohort.summary.summary import Account
+from covid_cxr.cohort.summary.tables import shown
+from covid_cxr.files import atomic_write
+from covid_cxr.report import formatting
+from covid_cxr.report.figures.cohort import draw
+from covid_cxr.types import DISCLAIMER
+
+_CAPTIONS = {
+    "source-finding": "Images by source and finding",
+    "view-finding": "Images by view and finding",
+    "age-finding": "Age by finding",
+    "confounding": "What predicts the finding without a picture",
+}
+
+
+def write_account(account: Account, cohort: pd.DataFrame, out: Path, *, name: str) -> Path:
+    """Write `cohort.html`, `account.json`, `tables/*.csv` and `figures/*.svg`.
+
+    Nothing of it shows a film, so that all of it may be shared where the table may.
+
+    Args:
+        account: of this cohort.
+        cohort: as `covid_cxr.cohort.schema.load` returns it.
+        out: folder; made where missing, its files replaced.
+        name: of the cohort, for the page's head.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    figures = draw(account, cohort)
+    for stem, table in account.tables().items():
+        text = table.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+        atomic_write(out / "tables" / f"{stem}.csv", text)
+    for stem, svg in figures.items():
+        atomic_write(out / "figures" / f"{stem}.svg", svg)
+    record = json.dumps(account.record(), indent=2, ensure_ascii=False, allow_nan=False)
+    atomic_write(out / "account.json", record + "\n")
+    page = out / "cohort.html"
+    atomic_write(page, _page(account, figures, name))
+    return page
+
+
+def _page(account: Account, figures: dict[str, str], name: str) -> str:
+    return (
+        formatting.templates()
+        .get_template("cohort.html.j2")
+        .render(
+            name=name,
+            disclaimer=DISCLAIMER,
+            account=account,
+            figures={stem: Markup(svg) for stem, svg in figures.items()},
+            captions=_CAPTIONS,
+            tables=shown(account),
+        )
+    )

@@ -1,0 +1,142 @@
+"""The charts of a cohort's account, each an inline SVG with its numbers in words beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from covid_cxr.cohort.summary.summary import Account, shortened
+from covid_cxr.cohort.summary.tables import share
+from covid_cxr.report.figures.svg import BLUE, GREEN, GREY, INK, ORANGE, style, to_svg
+from covid_cxr.types import COVID, FINDINGS
+
+_HUES = {"normal": BLUE, "pneumonia": GREEN, COVID: ORANGE}
+_MOST_BARS = 20
+_LONGEST = 28  # letters of a bar's name
+_YEARS = np.arange(0, 105, 5)
+
+
+def draw(account: Account, cohort: pd.DataFrame) -> dict[str, str]:
+    """Return the figures of a cohort by name.
+
+    Args:
+        account: of this cohort.
+        cohort: the ages are taken from its included rows.
+
+    Returns:
+        SVG elements under source-finding, view-finding, age-finding (where an age is stated) and
+        confounding (where anything can be associated); none of an empty cohort.
+    """
+    if not account.images:
+        return {}
+    included = cohort[cohort["split"] != "excluded"]
+    found = account.confounding.dropna(subset="cramers_v")
+    with style():
+        figures = {
+            "source-finding": _stacked(_by_source(account), "source-finding", "source"),
+            "view-finding": _stacked(account.counts["view"], "view-finding", "view"),
+        }
+        if included["age"].notna().any():
+            figures["age-finding"] = _ages(included)
+        if len(found):
+            figures["confounding"] = _associations(found)
+    return figures
+
+
+def _by_source(account: Account) -> pd.DataFrame:
+    counts = account.by_source.pivot_table(
+        index="source", columns="finding", values="total", aggfunc="sum", fill_value=0
+    )
+    counts = counts.reindex(columns=list(FINDINGS), fill_value=0)
+    return counts.assign(total=counts.sum(axis=1)).reset_index()
+
+
+def _stacked(counts: pd.DataFrame, name: str, what: str) -> str:
+    """Draw images a level, stacked by finding; the share of COVID-19 stands behind each bar."""
+    table = shortened(counts, _MOST_BARS)
+    names, total = [_short(each) for each in table.iloc[:, 0]], table["total"].to_numpy(float)
+    figure = Figure(figsize=(4.6, 0.9 + 0.34 * len(table)), layout="constrained")
+    axes = figure.subplots()
+    left = np.zeros(len(table))
+    places = np.arange(len(table))
+    for finding in FINDINGS:
+        width = table[finding].to_numpy(float)
+        # A seam keeps the parts apart for those who see the hues alike.
+        axes.barh(places, width, 0.66, left, color=_HUES[finding], label=finding, linewidth=0)
+        left += width
+        inner = (left > 0) & (left < total)
+        axes.vlines(left[inner], places[inner] - 0.33, places[inner] + 0.33, INK, linewidth=0.8)
+    words = []
+    for place, level in enumerate(names):
+        whole, events = total[place], table[COVID].iloc[place]
+        note, spot = f"{whole:,.0f}, {share(events / max(whole, 1))}", (whole, place)
+        axes.annotate(note, spot, (4, 0), textcoords="offset points", va="center", fontsize=7.5)
+        words.append(f"{level}: {whole:,.0f} images, {_parts(table.iloc[place])}")
+    axes.set(yticks=places, xlabel="images (behind the bar: how many, and share of COVID-19)")
+    axes.set_yticklabels(names)
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.set_xlim(0, 1.28 * total.max())
+    axes.tick_params(axis="y", length=0)
+    _legend(figure, axes)
+    return to_svg(figure, name, f"Images by {what} and finding", "; ".join(words) + ".")
+
+
+def _ages(included: pd.DataFrame) -> str:
+    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+    panels = figure.subplots(len(FINDINGS), 1, sharex=True)
+    words = []
+    for axes, finding in zip(panels, FINDINGS, strict=True):
+        rows = included.loc[included["finding"] == finding, "age"]
+        age = rows.dropna().to_numpy(float)
+        # The few over 100 stand in the last bin.
+        axes.hist(np.minimum(age, 100), _YEARS, color=_HUES[finding], linewidth=0, rwidth=0.9)
+        title = f"{finding}: {len(age):,} of {len(rows):,} with an age"
+        axes.set_title(title, loc="left", fontsize=8.5)
+        axes.set_ylim(bottom=0)
+        axes.locator_params(axis="y", nbins=3, integer=True)
+        middle = f", median {np.median(age):.0f} years" if len(age) else ""
+        words.append(title + middle)
+    panels[-1].set(xlabel="age in years", xlim=(0, 105))
+    return to_svg(figure, "age-finding", "Age by finding", "; ".join(words) + ".")
+
+
+def _associations(found: pd.DataFrame) -> str:
+    """Draw Cramer's V with its interval and the guesser's AUROC, one line a column."""
+    figure = Figure(figsize=(4.6, 0.9 + 0.27 * len(found)), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(found))
+    v, area = found["cramers_v"].to_numpy(float), found["auroc"].to_numpy(float)
+    low, high = (found[end].fillna(found["cramers_v"]).to_numpy(float) for end in ("low", "high"))
+    axes.hlines(places, low, high, color=BLUE, linewidth=1.6)
+    axes.scatter(v, places, s=26, color=BLUE, linewidth=0, label="Cramer's V (95 %)")
+    axes.scatter(area, places, s=26, marker="D", color=ORANGE, linewidth=0, label="guesser's AUROC")
+    axes.axvline(0.5, color=GREY, linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)
+    axes.set(xlim=(-0.02, 1.02), yticks=places, xlabel="dashed: chance (AUROC), very strong (V)")
+    axes.set_yticklabels(found["column"])
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=GREY, alpha=0.18, linewidth=0.6)
+    _legend(figure, axes)
+    words = [
+        f"{line['column']}: Cramer's V {line['cramers_v']:.2f}, AUROC {line['auroc']:.2f}"
+        for line in found.to_dict("records")
+    ]
+    title = "What predicts the finding without a picture"
+    return to_svg(figure, "confounding", title, "; ".join(words) + ".")
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper left", ncols=len(names))
+
+
+def _parts(line: pd.Series) -> str:
+    return ", ".join(f"{int(line[finding]):,} {finding}" for finding in FINDINGS)
+
+
+def _short(name: object) -> str:
+    """Return a name that leaves room for its bar, without what an SVG may not hold."""
+    text = str(name) if str(name).isprintable() else ascii(name)[1:-1]
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

@@ -1,0 +1,203 @@
+"""The charts of a report, each an inline SVG with its numbers in words beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from covid_cxr.evaluation.predictions import Cases
+from covid_cxr.evaluation.subgroups import FEW
+from covid_cxr.metrics import (
+    auroc,
+    average_precision,
+    binary_scores,
+    precision_recall_band,
+    precision_recall_curve,
+    roc_band,
+    roc_curve,
+)
+from covid_cxr.report.figures import clinical_use as use
+from covid_cxr.report.figures.svg import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    blank,
+    style,
+    to_svg,
+    unit_square,
+)
+from covid_cxr.types import COVID
+
+_HUES = {COVID: ORANGE, "non-covid-19": BLUE, "normal": BLUE, "pneumonia": GREEN}
+_MOST_WEIGHTS = 20_000_000
+_DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+
+
+def draw(cases: Cases, measured: Mapping[str, Any], *, draws: int, seed: int) -> dict[str, str]:
+    """Return the figures that these cases allow, by name.
+
+    Args:
+        cases: the answered images of one split.
+        measured: what `evaluate` returned for the same cases.
+        draws: bootstrap draws of the bands; fewer where there are many cases.
+        seed: of the bootstrap.
+
+    Returns:
+        SVG elements under roc, precision-recall, reliability, decision (these only where both
+        classes are present), scores, confusion, confusion-1 and so on (of each source, where there
+        are several) and groups (where there are several that have an AUROC).
+    """
+    figures: dict[str, str] = {}
+    if not cases.labels.size:
+        return figures
+    threshold = float(measured["threshold"])
+    # A band needs no finer ends than its line is wide.
+    chance = {"draws": max(100, min(draws, _MOST_WEIGHTS // cases.labels.size)), "seed": seed}
+    with style():
+        if cases.both_classes:
+            figures["roc"] = _roc(cases, threshold, **chance)
+            figures["precision-recall"] = _precision_recall(cases, threshold, **chance)
+        figures["scores"] = _histograms(cases, threshold)
+        figures |= _confusions(cases.classes, measured)
+        return figures | use.draw(measured)
+
+
+def _roc(cases: Cases, threshold: float, draws: int, seed: int) -> str:
+    figure, axes = unit_square("1 − specificity", "sensitivity")
+    band = roc_band(cases.events, cases.scores, cases.patients, draws=draws, seed=seed)
+    axes.fill_between(band.x, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0)
+    area = auroc(cases.events, cases.scores)
+    curve = roc_curve(cases.events, cases.scores)
+    axes.plot(curve.x, curve.y, color=BLUE, label=f"pooled {area:.2f}")
+    words = [f"pooled AUROC {area:.3f}"]
+    for number, (source, inside) in enumerate(_two_class_sources(cases)):
+        area = auroc(inside.events, inside.scores)
+        curve = roc_curve(inside.events, inside.scores)
+        dashes = _DASHES[number % len(_DASHES)]
+        axes.plot(curve.x, curve.y, color=GREEN, linestyle=dashes, label=f"{source} {area:.2f}")
+        words.append(f"inside {source} {area:.3f}")
+    point = _operating_point(cases, threshold)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, label="constant prior 0.50", zorder=0)
+    _mark(axes, 1 - point["specificity"], point["sensitivity"])
+    axes.legend(loc="lower right")
+    text = f"{', '.join(words)}. At the operating point: sensitivity {point['sensitivity']:.3f}"
+    text += f", specificity {point['specificity']:.3f}."
+    return to_svg(figure, "roc", "ROC curve with 95 % bootstrap band", text)
+
+
+def _precision_recall(cases: Cases, threshold: float, draws: int, seed: int) -> str:
+    figure, axes = unit_square("sensitivity (recall)", "positive predictive value")
+    band = precision_recall_band(cases.events, cases.scores, cases.patients, draws=draws, seed=seed)
+    axes.fill_between(band.x, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0)
+    area = average_precision(cases.events, cases.scores)
+    share = float(cases.events.mean())
+    curve = precision_recall_curve(cases.events, cases.scores)
+    axes.step(curve.x, curve.y, where="pre", color=BLUE, label=f"model {area:.2f}")
+    axes.axhline(share, color=GREY, linewidth=0.9, label=f"constant prior {share:.2f}", zorder=0)
+    point = _operating_point(cases, threshold)
+    if not np.isnan(point["ppv"]):
+        _mark(axes, point["sensitivity"], point["ppv"])
+    axes.legend(loc="lower left")
+    text = f"Average precision {area:.3f}; a constant prior has {share:.3f}."
+    title = "Precision-recall curve with 95 % bootstrap band"
+    return to_svg(figure, "precision-recall", title, text)
+
+
+def _confusions(classes: tuple[str, ...], measured: Mapping[str, Any]) -> dict[str, str]:
+    """Return the pooled matrix, and one for each source where there are several."""
+    pooled = measured["pooled"]["confusion"]
+    drawn = {"confusion": _confusion(classes, pooled, "confusion", "Confusion matrix")}
+    sources = measured["per_source"]
+    if len(sources) > 1:
+        for number, (name, block) in enumerate(sources.items(), start=1):
+            stem = f"confusion-{number}"
+            title = f"Confusion matrix, {name}"
+            drawn[stem] = _confusion(classes, block["confusion"], stem, title)
+    return drawn
+
+
+def _confusion(classes: tuple[str, ...], counts: Any, stem: str, title: str) -> str:
+    """Draw counts (C, C), rows being the truth."""
+    figure = blank(4.2, 3.6) if stem == "confusion" else blank(3.0, 2.7)
+    axes = figure.subplots()
+    _tiles(axes, np.array(counts))
+    ticks = range(len(classes))
+    axes.set(xticks=ticks, yticks=ticks, xlabel="predicted", ylabel="truth")
+    axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(len(classes) - 0.5, -0.5))
+    axes.set_xticklabels(classes)
+    axes.set_yticklabels(classes, rotation=90, va="center")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    rows = [
+        f"{name}: " + ", ".join(f"{n} as {other}" for n, other in zip(row, classes, strict=True))
+        for name, row in zip(classes, counts, strict=True)
+    ]
+    return to_svg(figure, stem, title, "Truth by row. " + "; ".join(rows) + ".")
+
+
+def _tiles(axes: Axes, counts: np.ndarray[Any, Any]) -> None:
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    for row, column in np.ndindex(*counts.shape):
+        share = shares[row, column]
+        hue = BLUE if row == column else ORANGE
+        # A tint, so that the count stays readable in the page's own text colour.
+        spot = (column - 0.48, row - 0.48)
+        axes.add_patch(_tile(spot, hue, 0.06 + 0.4 * float(share)))
+        axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="bottom", fontsize=13)
+        if counts[row].sum():
+            axes.text(column, row + 0.06, f"{share:.0%}", ha="center", va="top")
+
+
+def _histograms(cases: Cases, threshold: float) -> str:
+    sources = sorted(set(cases.sources))
+    figure = blank(4.2, 1.0 + 0.95 * len(sources))
+    panels = figure.subplots(len(sources), 1, sharex=True, squeeze=False)[:, 0]
+    edges = np.linspace(0, 1, 21)
+    words = []
+    for axes, source in zip(panels, sources, strict=True):
+        for index, name in enumerate(cases.classes):
+            scores = cases.scores[(cases.sources == source) & (cases.labels == index)]
+            # An outline over a tint tells the classes apart where they overlap.
+            tint = {"histtype": "stepfilled", "color": _HUES[name], "alpha": 0.3}
+            line = {"histtype": "step", "color": _HUES[name], "linewidth": 1.1}
+            axes.hist(scores, edges, label=name, **tint)
+            axes.hist(scores, edges, **line)
+            if scores.size:
+                words.append(
+                    f"{source}, {name}: {scores.size} images, median {np.median(scores):.2f}"
+                )
+        axes.axvline(threshold, color=INK, linewidth=0.9, linestyle=_DASHES[0])
+        axes.set_title(source, loc="left", fontsize=8.5)
+        axes.locator_params(axis="y", nbins=3, integer=True)
+    panels[-1].set(xlabel="probability of COVID-19 (dashed: threshold)", xlim=(0, 1))
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=len(names))
+    return to_svg(figure, "scores", "Scores by class and source", "; ".join(words) + ".")
+
+
+def _two_class_sources(cases: Cases) -> list[tuple[str, Cases]]:
+    sources = [(name, cases.where(cases.sources == name)) for name in sorted(set(cases.sources))]
+    # The curve of a handful of films is a staircase that says nothing.
+    two = [(name, inside) for name, inside in sources if inside.rarer >= FEW]
+    return two if len(sources) > 1 else []
+
+
+def _operating_point(cases: Cases, threshold: float) -> dict[str, float]:
+    scores = binary_scores(cases.events, cases.scores, threshold)
+    return {name: float(value[0]) for name, value in scores.items()}
+
+
+def _mark(axes: Axes, x: float, y: float) -> None:
+    axes.scatter(
+        [x], [y], s=36, color=ORANGE, linewidth=0, label="operating point", clip_on=False, zorder=5
+    )
+
+
+def _tile(spot: tuple[float, float], hue: str, alpha: float) -> Rectangle:
+    return Rectangle(spot, 0.96, 0.96, facecolor=hue, alpha=alpha, linewidth=0)

@@ -1,0 +1,119 @@
+"""How numbers and pages are written: shared by report, model card and verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+# In reading order; scores not listed (one class of a multiclass task) follow under their own name.
+SCORES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ppv": "Positive predictive value",
+    "npv": "Negative predictive value",
+    "f1": "F1",
+    "accuracy": "Accuracy",
+    "brier": "Brier score (lower is better)",
+    "log_loss": "Log loss (lower is better)",
+    "auroc_macro": "AUROC, mean over classes",
+    "auprc_macro": "AUPRC, mean over classes",
+    "multiclass_accuracy": "Accuracy of the most probable class",
+    "multiclass_brier": "Brier score over all classes (lower is better)",
+    "multiclass_log_loss": "Log loss over all classes (lower is better)",
+}
+SPLITS = {
+    "test": "test split",
+    "val": "validation split (threshold or model may have been chosen on it)",
+    "external": "external sources (never trained on)",
+}
+NONE = "–"
+
+
+def number(value: float | None) -> str:
+    """Return three decimals, or a dash for None."""
+    return NONE if value is None else f"{value:.3f}".replace("-", "−")
+
+
+def interval(score: Mapping[str, Any] | None) -> str:
+    """Return "0.913 (0.880 to 0.941)" for {value, low, high}; a dash where undefined."""
+    if score is None or score["value"] is None:
+        return NONE
+    if score["low"] is None:
+        return number(score["value"])
+    return f"{number(score['value'])} ({number(score['low'])} to {number(score['high'])})"
+
+
+def why(key: str, block: Mapping[str, Any]) -> str:
+    """Return why a score of a block is undefined, in two or three words; "" where it is not."""
+    if block[key]["value"] is not None:
+        return ""
+    if not block["n"]:
+        return "no image answered"
+    if key in ("sensitivity", "auprc") or (key.startswith("auroc") and not block["events"]):
+        return "no COVID-19 here"
+    if key == "specificity" or (key.startswith("auroc") and block["events"] == block["n"]):
+        return "COVID-19 only"
+    return {"ppv": "none called", "npv": "all called"}.get(key, "undefined")
+
+
+def percent(share: float | None) -> str:
+    """Return "12 %", or a dash for None; decimals only where it is small.
+
+    >>> percent(0.123), percent(0.0123), percent(0.05), percent(1.0)
+    ('12 %', '1.2 %', '5 %', '100 %')
+    """
+    if share is None:
+        return NONE
+    digits = 0 if share >= 0.0995 or round(100 * share, 1) % 1 == 0 else 1
+    return f"{100 * share:.{digits}f} %"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Return "a, b and c", or the first of many and how many more."""
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def score_names(block: Mapping[str, Any]) -> dict[str, str]:
+    """Return key -> label of the scores a block holds, in reading order."""
+    held = [key for key, value in block.items() if isinstance(value, Mapping) and "value" in value]
+    known = {key: label for key, label in SCORES.items() if key in held}
+    return known | {key: _label(key) for key in held if key not in SCORES}
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested mappings as "outer.inner" -> text."""
+    result: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            result |= flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple):
+            result[f"{prefix}{key}"] = ", ".join(map(str, value))
+        else:
+            result[f"{prefix}{key}"] = NONE if value is None else str(value)
+    return result
+
+
+def templates() -> Environment:
+    """Return the Jinja environment of this folder's templates; HTML is escaped."""
+    environment = Environment(
+        loader=PackageLoader("covid_cxr.report", "templates"),
+        autoescape=lambda name: name is not None and ".html" in name,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"interval": interval, "number": number, "percent": percent}
+    environment.globals |= {"score_names": score_names, "why": why}
+    return environment
+
+
+def _label(key: str) -> str:
+    score, _, name = key.partition("_")
+    return f"{score.upper()}, {name} against the rest"

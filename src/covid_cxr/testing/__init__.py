@@ -1,0 +1,1 @@
+"""Contract test suites that a plugin must pass."""

@@ -1,5 +1,0 @@
-"""Fitting of the gate: what is no upright frontal chest radiograph, and how well that is told."""
-
-from covid_cxr.training.gate.experiment import Settings, fit_gate
-
-__all__ = ["Settings", "fit_gate"]

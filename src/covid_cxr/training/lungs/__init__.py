@@ -1,5 +1,0 @@
-"""Training of the network that finds the lungs, on masks that radiologists drew."""
-
-from covid_cxr.training.lungs.experiment import Settings, train_lungs
-
-__all__ = ["Settings", "train_lungs"]

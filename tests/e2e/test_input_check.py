@@ -1,0 +1,128 @@
+"""The gate, fitted on phantoms with the command and asked in prediction."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import covid_cxr
+from covid_cxr import cli
+from covid_cxr.cohort import build, schema
+from covid_cxr.config import RunConfig
+from covid_cxr.inference import Predictor
+from covid_cxr.inference.batch import predict_to
+from covid_cxr.inference.explaining import How
+from covid_cxr.inference.input_check import INVERTED, NO_CHEST, TURNED, UNLIKE, UPSIDE_DOWN
+from covid_cxr.inference.lungs import SHIPPED, LungFinder
+from covid_cxr.phantoms import draw
+from covid_cxr.types import FloatArray
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def few(phantoms: Path, tiny_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort of ten films of one source."""
+    cohort = build.build(phantoms, tiny_config.cohort, 1).cohort
+    seen = cohort[cohort["split"].isin(("train", "val"))]
+    parts = [seen[seen["split"] == "train"].head(8), seen[seen["split"] == "val"].head(2)]
+    path = tmp_path_factory.mktemp("few") / "cohort.csv"
+    schema.save(pd.concat(parts), path)
+    return path
+
+
+def test_the_command_fits_measures_and_names_the_gate(
+    capsys: pytest.CaptureFixture[str], few: Path, phantoms: Path, tmp_path: Path
+) -> None:
+    out, others = tmp_path / "gate", tmp_path / "others"
+    (others / "noise of others").mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 255, (90, 80)).astype(np.uint8)
+    Image.fromarray(noise).save(others / "noise of others" / "a.png")
+    words = ["gate", "--cohort", str(few), "--data", str(phantoms), "--out", str(out)]
+    words += ["--pictures", "2", "--phantoms", "2", "--others", str(others), "--json"]
+    assert cli.run(words) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["fitted"]["films"] == 10
+    assert {each["left_out"] for each in figures["measured"]} > {"noise", "others", "drawn chests"}
+    assert json.loads((out / "gate.json").read_text("utf-8")) == figures
+    assert "noise of others" in (out / "GATE_CARD.md").read_text("utf-8")
+    film = draw("normal", 3).pixels
+    fitted, shipped = LungFinder(out, threads=1), LungFinder(SHIPPED, threads=1)
+    assert fitted.has_gate
+    (one,), (other,) = fitted.find([film]), shipped.find([film])
+    assert one is not None and other is not None
+    assert np.array_equal(one.both, other.both)
+
+
+def test_a_cohort_without_films_to_fit_to_is_refused(
+    capsys: pytest.CaptureFixture[str], few: Path, phantoms: Path, tmp_path: Path
+) -> None:
+    excluded = schema.load(few).assign(split="excluded", exclusion="a test")
+    schema.save(excluded, tmp_path / "cohort.csv")
+    words = ["gate", "--cohort", str(tmp_path / "cohort.csv"), "--data", str(phantoms)]
+    assert cli.run([*words, "--out", str(tmp_path / "out")]) == 2
+    assert "no films of train or val" in capsys.readouterr().err
+
+
+WRONG = {
+    "left": (np.rot90, TURNED),
+    "right": (lambda film: np.rot90(film, 3), TURNED),
+    "down": (lambda film: np.rot90(film, 2), UPSIDE_DOWN),
+    "flipped": (lambda film: film[::-1], UPSIDE_DOWN),
+    "inverted": (lambda film: 1 - film, INVERTED),
+}
+
+
+@pytest.fixture(scope="module")
+def model(tiny_run: Path) -> Predictor:
+    """A model that sees the whole film and holds no lung network: the package's gate is asked."""
+    return covid_cxr.load(tiny_run / "bundle", threads=1)
+
+
+def write(film: FloatArray, path: Path) -> Path:
+    Image.fromarray(np.round(film * 255).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_chest_is_answered_and_put_wrongly_refused_with_the_reason(
+    model: Predictor, number: int, tmp_path: Path
+) -> None:
+    film = draw(("normal", "covid-19", "pneumonia")[number], 40 + number).pixels
+    write(film, tmp_path / "a.png")
+    for name, (change, _) in WRONG.items():
+        write(change(film), tmp_path / f"{name}.png")
+    found = predict_to(tmp_path / "out", model, [tmp_path], how=How("cam"))
+    said = {Path(each.file).stem: each for each in found}
+    assert said["a"].status == "ok"
+    assert said["a"].explanation
+    for name, (_, reason) in WRONG.items():
+        assert said[name].status == "abstained"
+        assert reason in said[name].flags
+        assert not said[name].probabilities
+        assert not said[name].explanation
+
+
+def test_a_mirrored_chest_is_answered(model: Predictor, tmp_path: Path) -> None:
+    path = write(draw("normal", 50).pixels[:, ::-1], tmp_path / "mirrored.png")
+    assert model.predict(path).prediction.status == "ok"
+
+
+def test_one_by_one_refuses_as_a_batch_does_and_explains_nothing(
+    model: Predictor, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).random((200, 200), dtype=np.float32)
+    path = write(noise, tmp_path / "noise.png")
+    (row,) = predict_to(tmp_path / "out", model, [path])
+    reading = model.predict(path, "cam")
+    assert reading.prediction.status == row.status == "abstained"
+    assert reading.prediction.flags == row.flags
+    assert row.flags[0] in (NO_CHEST, UNLIKE)
+    assert reading.explanation is None
+    assert reading.neighbours == ()
+    assert reading.picture is None

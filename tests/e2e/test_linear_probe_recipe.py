@@ -1,0 +1,124 @@
+"""The recipe of the shipped bundle, on phantoms: lungs alone, a last layer by least squares."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from covid_cxr import pipeline
+from covid_cxr.cohort import build
+from covid_cxr.cohort.splits import hold_out
+from covid_cxr.config import PreprocessSpec, RunConfig, TrainingConfig
+from covid_cxr.errors import BundleError
+from covid_cxr.imaging.crop import cut, field_of
+from covid_cxr.inference import Predictor
+from covid_cxr.inference.batch import predict_to
+from covid_cxr.inference.explaining import How
+from covid_cxr.models import bundle
+from covid_cxr.training import hold_out_validation
+from covid_cxr.training.inputs import preprocess_all
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config: RunConfig) -> RunConfig:
+    preprocess = PreprocessSpec(size=64, lung_margin=0.06, equalise=True)
+    training = TrainingConfig(method="linear")
+    return tiny_config.model_copy(update={"preprocess": preprocess, "training": training})
+
+
+@pytest.fixture(scope="module")
+def run(config: RunConfig, phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("lungs")
+    folder = pipeline.RunFolder.create(out, config, phantoms, "covid-cxr train lungs.yaml")
+    folder.put_cohort(build.build(phantoms, config.cohort, config.seed).cohort)
+    pipeline.train_only(folder)
+    return out
+
+
+def test_the_bundle_carries_the_lung_network_it_was_trained_with(run: Path, tmp_path: Path) -> None:
+    made = bundle.load(run / "bundle")
+    assert made.lungs == made.folder
+    assert {"lungs.onnx", "lungs.json"} <= set(made.manifest.files)
+    copied = Path(shutil.copytree(run / "bundle", tmp_path / "other"))
+    network = json.loads((copied / "lungs.json").read_text("utf-8")) | {"id": "another"}
+    (copied / "lungs.json").write_text(json.dumps(network))
+    with pytest.raises(BundleError, match=r"lungs\.json.*sha256 differs"):
+        bundle.load(copied)
+
+
+def test_a_bundle_that_lost_its_lung_network_is_refused(run: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(run / "bundle", tmp_path / "bare"))
+    (copied / "lungs.onnx").unlink()
+    bundle.write_manifest(copied, bundle.load(run / "bundle").manifest)
+    with pytest.raises(BundleError, match=r"looks at lungs but lists no lungs\.onnx"):
+        bundle.load(copied)
+
+
+def test_training_and_prediction_prepare_alike(
+    run: Path, config: RunConfig, phantoms: Path, tmp_path: Path
+) -> None:
+    rows = pipeline.RunFolder.open(run).cohort().head(5)
+    films = preprocess_all(rows, phantoms, config.preprocess, tmp_path / "films.npy")
+    predictor = Predictor(bundle.load(run / "bundle"))
+    for film, path in zip(films, rows["path"], strict=True):
+        shown = predictor.prepare(predictor.read(phantoms / path))
+        np.testing.assert_allclose(film, shown.image, atol=1e-3)  # films are kept in float16
+        assert shown.field == field_of(config.preprocess, shown.lungs)
+
+
+def test_an_explanation_is_nothing_outside_of_what_was_seen(run: Path, phantoms: Path) -> None:
+    predictor = Predictor(bundle.load(run / "bundle"))
+    path = pipeline.RunFolder.open(run).cohort()["path"].iloc[0]
+    reading = predictor.predict(phantoms / path, "lime")
+    explanation, shown = reading.explanation, predictor.prepare(reading.radiograph)
+    assert explanation is not None and explanation.segments is not None
+    inside = cut(explanation.attribution, shown.field)
+    assert np.abs(inside).sum() == pytest.approx(np.abs(explanation.attribution).sum())
+    assert len(explanation.weights) == explanation.segments.max() + 1
+    assert explanation.weights[-1] == 0  # the region outside
+
+
+def test_a_batch_is_explained_with_its_flip_set(run: Path, phantoms: Path, tmp_path: Path) -> None:
+    predictor = Predictor(bundle.load(run / "bundle"))
+    paths = pipeline.RunFolder.open(run).cohort()["path"].head(2)
+    found = predict_to(
+        tmp_path, predictor, [phantoms / path for path in paths], how=How("cam", flip=True)
+    )
+    assert [each.status for each in found] == ["ok", "ok"]
+    pages = sorted((tmp_path / "explanations").glob("*.json"))
+    assert all("flip" in json.loads(page.read_text("utf-8")) for page in pages)
+    alone = predictor.predict(phantoms / paths.iloc[0]).prediction
+    assert alone.probabilities["covid-19"] == pytest.approx(
+        found[0].probabilities["covid-19"], abs=1e-4
+    )
+
+
+def test_the_protocol_scores_every_left_out_site_and_trains_none_twice(
+    config: RunConfig, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hold_out, "LEAST", 3)
+    monkeypatch.setattr(hold_out, "_LARGE", 2)
+    folder = pipeline.RunFolder.create(tmp_path, config, phantoms, "covid-cxr train lungs.yaml")
+    cohort = build.build(phantoms, config.cohort, config.seed).cohort
+    folder.put_cohort(cohort)
+    found = pipeline.generalise(folder, 2)
+    (name,) = found["comparisons"]
+    assert name == "within phantoms"
+    scores = pd.read_csv(tmp_path / hold_out_validation.SCORES)
+    seen = cohort[cohort["split"].isin(("train", "val"))]
+    assert sorted(scores["image_id"]) == sorted(seen["image_id"])  # each once: no chance in it
+    assert found["objective"] == found["comparisons"][name]["auroc"]["value"]
+    assert not (tmp_path / "training" / "films.npy").exists()
+
+    def never(*_: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(hold_out_validation, "trained_on", never)
+    assert pipeline.generalise(folder, 2) == found

@@ -1,0 +1,1 @@
+"""Test data and helpers that several test files share."""

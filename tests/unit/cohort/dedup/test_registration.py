@@ -1,0 +1,65 @@
+"""Copies in disguise are told from other films, of the same patient too."""
+
+import numpy as np
+import pytest
+
+from covid_cxr.cohort.dedup.fingerprint import Fingerprint, fingerprint
+from covid_cxr.cohort.dedup.registration import COPY, similarity
+from covid_cxr.phantoms import HOSPITALS, draw
+from covid_cxr.phantoms.near_duplicates import DISGUISES, disguise
+from covid_cxr.types import FINDINGS, FloatArray
+
+COUNT = 24
+
+
+def film(number: int, visit: int = 0) -> FloatArray:
+    hospital = HOSPITALS[number % len(HOSPITALS)].name
+    return draw(FINDINGS[number % 3], number, visit=visit, hospital=hospital).pixels
+
+
+@pytest.fixture(scope="module")
+def films() -> list[FloatArray]:
+    return [film(number) for number in range(COUNT)]
+
+
+@pytest.fixture(scope="module")
+def prints(films: list[FloatArray]) -> Fingerprint:
+    return np.array([fingerprint(each) for each in films])
+
+
+def test_a_film_is_its_own_copy(prints: Fingerprint) -> None:
+    assert similarity(prints, prints) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", DISGUISES)
+def test_every_disguise_is_seen_through(
+    kind: str, films: list[FloatArray], prints: Fingerprint
+) -> None:
+    rng = np.random.default_rng(7)
+    copies = np.array([fingerprint(disguise(each, kind, rng)) for each in films])
+    assert (similarity(prints, copies) >= COPY).mean() >= 0.95
+
+
+def test_other_patients_are_no_copies(prints: Fingerprint) -> None:
+    pairs = np.stack(np.triu_indices(COUNT, 1), axis=1)
+    found = similarity(prints[pairs[:, 0]], prints[pairs[:, 1]])
+    assert found.max() < COPY
+
+
+def test_another_visit_is_mostly_told_from_a_copy(prints: Fingerprint) -> None:
+    visits = np.array([fingerprint(film(number, visit=1)) for number in range(COUNT)])
+    found = similarity(prints, visits)
+    assert np.median(found) < COPY - 0.04
+    assert (found >= COPY).sum() <= 3
+
+
+def test_the_order_of_a_doubtful_pair_plays_no_part(films: list[FloatArray]) -> None:
+    whole, cropped = fingerprint(films[0]), fingerprint(films[0][30:-12, 28:-28])
+    one = similarity(whole[None], cropped[None])
+    other = similarity(cropped[None], whole[None])
+    assert min(one[0], other[0]) >= COPY
+
+
+def test_flat_films_are_no_numbers_that_are_not() -> None:
+    flat = np.full((2, 64, 64), 128, np.uint8)
+    assert np.isfinite(similarity(flat, flat)).all()

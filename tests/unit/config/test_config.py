@@ -1,0 +1,125 @@
+"""Configuration: what is committed runs, what is wrong is named in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from covid_cxr import config
+from covid_cxr.errors import ConfigError
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_every_committed_config_loads_for_both_tasks(path: Path, task: str) -> None:
+    loaded = config.load(path, [f"task={task}", "model=dcnn-resnet"])
+    assert loaded.name == path.stem
+    assert loaded.task == task
+
+
+def test_the_resolved_json_reads_back_to_the_same(tmp_path: Path) -> None:
+    loaded = config.load(CONFIGS / "default.yaml", ["training.max_epochs=3"])
+    (tmp_path / "config.json").write_text(config.dump(loaded))
+    assert config.load(tmp_path / "config.json") == loaded
+    assert loaded.training.max_epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("nonsense=1", "unknown key 'nonsense'"),
+        ("training.epochs=1", "unknown key 'training.epochs'"),
+        ("training.max_epochs=0", "'training.max_epochs' is 0"),
+        ("model", "is not key=value"),
+        ("name.x=1", "'name' is a value"),
+        ("cohort.test=0.5", "train \\+ val \\+ test is 1.3, expected 1"),
+        ("seed=[", "not YAML"),
+        ("training.class_multipliers={covid19: 3}", "no class 'covid19'"),
+        ("training.class_multipliers={covid-19: -3}", "class_multipliers.covid-19' is -3"),
+        ("name=../up", "'name' is '../up'"),
+    ],
+)
+def test_bad_settings_are_named(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config.load(CONFIGS / "seed-protocol.yaml", [override])
+
+
+LEAVE_OUT = "cohort.strategy=leave-one-source-out"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([LEAVE_OUT], "'leave-one-source-out' needs held_out, the source to test on"),
+        ([LEAVE_OUT, "cohort.held_out=''"], "needs held_out, the source to test on"),
+        (["cohort.strategy=leave-one-site-out"], "needs held_out, the site to test on"),
+        (["cohort.held_out=nih"], "held_out is for leave-one-.*, not for strategy 'random'"),
+        (
+            ["cohort.strategy=lists", "cohort.lists=a.csv", "cohort.held_out=nih"],
+            "held_out is for leave-one-.*, not for strategy 'lists'",
+        ),
+        (
+            [LEAVE_OUT, "cohort.held_out=nih", "cohort.external=[nih]"],
+            "source 'nih' is both held_out and external",
+        ),
+        (["cohort.strategy=lists"], "'lists' needs lists, a CSV with image_id and split"),
+        (["cohort.lists=a.csv"], "lists is for strategy 'lists', not for 'random'"),
+        (
+            ["cohort.strategy=lists", "cohort.lists=a.csv", "cohort.external=[nih]"],
+            "the list says what is external; remove external",
+        ),
+        (["cohort.strategy=leave-one-out"], "'cohort.strategy' is 'leave-one-out'"),
+    ],
+)
+def test_a_strategy_without_what_it_needs_or_with_what_it_has_no_use_for(
+    overrides: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        config.load(None, overrides)
+    assert "\n" not in str(caught.value)
+    assert "{" not in str(caught.value)  # what is wrong, not the whole section
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [LEAVE_OUT, "cohort.held_out=nih", "cohort.external=[mila]"],
+        ["cohort.strategy=leave-one-site-out", "cohort.held_out=nih", "cohort.external=[nih]"],
+        ["cohort.strategy=lists", "cohort.lists=lists/a.csv"],
+    ],
+)
+def test_a_strategy_with_what_it_needs(overrides: list[str], tmp_path: Path) -> None:
+    loaded = config.load(None, overrides)
+    (tmp_path / "config.json").write_text(config.dump(loaded))
+    assert config.load(tmp_path / "config.json") == loaded
+
+
+def test_a_file_that_is_no_config(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        config.load(tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(ConfigError, match="holds a list"):
+        config.load(tmp_path / "list.yaml")
+    (tmp_path / "code.yaml").write_text("name: !!python/object/apply:os.getcwd []")
+    with pytest.raises(ConfigError, match="not YAML"):
+        config.load(tmp_path / "code.yaml")
+
+
+@pytest.mark.parametrize(
+    ("settings", "begins"),
+    [
+        (
+            ["training.imbalance=within-sources"],
+            "settings: 'training.imbalance' is 'within-sources': sources are no longer weighed; ",
+        ),
+        (
+            ["training.method=linear", "training.imbalance=focal"],
+            "settings: 'training': imbalance 'focal' with method 'linear', expected ",
+        ),
+    ],
+)
+def test_a_rule_of_ours_is_told_in_our_own_words(settings: list[str], begins: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.load(None, settings)
+    assert str(caught.value).startswith(begins)

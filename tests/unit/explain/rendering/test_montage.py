@@ -1,0 +1,193 @@
+"""Contact sheets of explained films: what stands where, page by page, in little memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from covid_cxr.errors import InputError
+from covid_cxr.explain.rendering import montage
+from covid_cxr.explain.rendering.montage import PRIVATE, SheetWriter, Tile
+from covid_cxr.explain.rendering.overlay import PLAIN, Style
+from covid_cxr.explain.rendering.page import Facts
+from covid_cxr.explain.rendering.zones import with_lungs
+from covid_cxr.imaging.text import length
+from covid_cxr.types import DISCLAIMER, Explanation, Lungs
+
+FACTS = Facts(0.93, 0.41, "ward 3/film.png")
+
+
+def _explanation(value: float = 1.0) -> Explanation:
+    attribution = np.full((16, 16), value, dtype=np.float32)
+    return Explanation("lime", "covid-19", attribution, fidelity=0.71)
+
+
+def _tile(grey: float = 0.5, shape: tuple[int, int] = (60, 60), **named: object) -> Tile:
+    tile = Tile(np.full(shape, grey, dtype=np.float32), None, FACTS, "covid-19")
+    return tile._replace(**named)
+
+
+def _cell(page: Image.Image, column: int, row: int = 0) -> np.ndarray:
+    film, gap = montage._FILM, montage._GAP
+    x = gap + column * (film + gap)
+    y = montage._HEAD + row * (film + montage._CAPTION + gap)
+    return np.asarray(page)[y : y + film, x : x + film]
+
+
+class _Pages:
+    """Writes sheets into a folder of its own and opens them again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, tiles: Iterable[Tile], style: Style = PLAIN) -> list[Image.Image]:
+        with SheetWriter(self.folder, style) as writer:
+            for tile in tiles:
+                writer.add(tile)
+        return [Image.open(path).convert("RGB") for path in writer.written]
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> _Pages:
+    return _Pages(tmp_path)
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every line drawn."""
+    drawn: list[str] = []
+    write = montage.write
+    monkeypatch.setattr(
+        montage,
+        "write",
+        lambda draw, at, text, *rest, **named: (
+            drawn.append(text),
+            write(draw, at, text, *rest, **named),
+        ),
+    )
+    return drawn
+
+
+def test_a_tile_is_the_overlay_and_what_is_known(texts: list[str], pages: _Pages) -> None:
+    lungs = Lungs(np.tri(16, dtype=bool), np.zeros((16, 16), dtype=bool))
+    explanation = with_lungs(_explanation(), lungs)
+    facts = replace(FACTS, flags=("window missing",))
+    page = pages([_tile(explanation=explanation, facts=facts)])[0]
+    assert texts == [
+        "Explained films · sheet 1",
+        "Green speaks for the class named below a film, red against it; "
+        "lines run round the strongest evidence and the lungs.",
+        f"{DISCLAIMER} {PRIVATE}",
+        "film.png",
+        "covid-19 · 0.93",
+        "LIME · fidelity 0.71, fair",
+        "53 % of the support inside the lungs",  # 136 of 256 pixels
+        "window missing",
+    ]
+    red, green, blue = _cell(page, 0)[20, 200]
+    assert green > max(red, blue)
+
+
+def test_the_style_is_kept_and_told(texts: list[str], pages: _Pages) -> None:
+    style = Style("blue-orange", contours=False, outline=False)
+    page = pages([_tile(explanation=_explanation())], style)[0]
+    assert "Blue speaks for the class named below a film, orange against it." in texts
+    red, green, blue = _cell(page, 0)[128, 128]
+    assert blue > max(red, green)
+
+
+def test_films_without_an_explanation_or_without_pixels(texts: list[str], pages: _Pages) -> None:
+    abstained = _tile(label="", facts=replace(FACTS, flags=("blank image",)))
+    broken = Tile(None, None, replace(FACTS, flags=("is no picture",)))
+    page = pages([_tile(), abstained, broken])[0]
+    assert texts.count("covid-19 · 0.93") == 1
+    assert texts.count("no prediction") == 2
+    assert {"blank image", "no film", "is no picture"} <= set(texts)
+    assert (_cell(page, 0) == 128).all()  # grey, untouched
+
+
+def test_aspect_is_kept_on_black(pages: _Pages) -> None:
+    # 60 x 120 fills a cell's width and half of its height.
+    found = _cell(pages([_tile(1.0, (60, 120))])[0], 0)
+    assert (found[70:186] == 255).all()
+    assert (found[:60] == 0).all()
+    assert (found[196:] == 0).all()
+
+
+def test_long_names_and_many_flags_stay_inside_their_cell(texts: list[str], pages: _Pages) -> None:
+    flags = tuple(f"remark number {number} on how it was read" for number in range(9))
+    facts = replace(FACTS, file="ward/" + "röntgen" * 40 + "胸.png", flags=flags)
+    pages([_tile(facts=facts, explanation=_explanation())])[0]
+    caption = texts[3:]
+    assert len(caption) == montage._LINES
+    assert caption[0].startswith("röntgen")
+    assert caption[0].endswith("?.png")
+    assert caption[-1].endswith("...")
+    assert all(length(line, montage._LETTER) <= montage._FILM for line in caption)
+
+
+@pytest.mark.parametrize(
+    ("films", "count", "last"),
+    [
+        (0, 0, None),
+        (1, 1, (3, 1)),
+        (5, 1, (5, 1)),
+        (24, 1, (6, 4)),
+        (25, 2, (3, 1)),
+        (31, 2, (6, 2)),
+    ],
+)
+def test_24_films_a_page(
+    films: int, count: int, last: tuple[int, int] | None, pages: _Pages
+) -> None:
+    found = pages(_tile(number / films) for number in range(films))
+    assert len(found) == count
+    if last:
+        across, down = last
+        width = montage._GAP + across * (montage._FILM + montage._GAP)
+        rows = down * (montage._FILM + montage._CAPTION + montage._GAP)
+        assert found[-1].size == (width, montage._HEAD + rows + montage._FOOT)
+        assert _cell(found[-1], (films - 1) % 24 % 6, (films - 1) % 24 // 6)[5, 5, 0] == round(
+            255 * (films - 1) / films
+        )
+
+
+def test_a_writer_writes_each_page_when_it_is_full(tmp_path: Path) -> None:
+    with SheetWriter(tmp_path / "new", stem="films") as writer:
+        for number in range(25):
+            writer.add(_tile(number / 25))
+            assert len(writer.written) == (number >= 23)
+    names = ["films-1.png", "films-2.png"]
+    assert [path.name for path in writer.written] == names
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == names
+    assert writer.close() == writer.written  # a second time, nothing more
+
+
+def test_a_writer_that_is_interrupted_writes_no_half_page(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), SheetWriter(tmp_path) as writer:
+        writer.add(_tile())
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_colour_picture_is_refused(pages: _Pages) -> None:
+    with pytest.raises(InputError, match=r"expected \(H, W\)"):
+        pages([_tile(pixels=np.zeros((4, 4, 3), dtype=np.float32))])[0]
+
+
+def test_memory_does_not_grow_with_films(tmp_path: Path) -> None:
+    peaks = []
+    for count in (24, 96):
+        tracemalloc.start()
+        with SheetWriter(tmp_path) as writer:
+            for _ in range(count):
+                writer.add(_tile(shape=(800, 700), explanation=_explanation()))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0]

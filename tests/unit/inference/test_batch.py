@@ -1,0 +1,312 @@
+"""Batches: one row for everything that lies in a folder, never a stopped batch."""
+
+import copy
+import csv
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import covid_cxr
+from covid_cxr.errors import InputError, UnknownName
+from covid_cxr.explain import Options
+from covid_cxr.explain.rendering.zones import ZONES
+from covid_cxr.inference.batch import BATCH, expand, picture_stem, predict_to
+from covid_cxr.inference.explaining import How
+from covid_cxr.inference.predictor import Predictor, predicted_class
+
+
+@pytest.fixture(scope="module")
+def model(tiny_run: Path) -> Predictor:
+    return covid_cxr.load(tiny_run / "bundle", threads=1)
+
+
+@pytest.fixture
+def mess(phantoms: Path, tmp_path: Path) -> Path:
+    """A folder such as people have."""
+    folder = tmp_path / "in"
+    (folder / "sub" / ".hidden").mkdir(parents=True)
+    film = next((phantoms / "images").glob("*.png")).read_bytes()
+    (folder / "film.png").write_bytes(film)
+    (folder / "sub" / "film.png").write_bytes(film)
+    (folder / "sub" / ".hidden" / ".film.png").write_bytes(film)
+    (folder / 'odd, "name"\n.png').write_bytes(film)
+    (folder / "=2+3.png").write_bytes(film)
+    (folder / "text.txt").write_text("hello")
+    (folder / "empty.png").touch()
+    (folder / "link.png").symlink_to("nowhere")
+    (folder / "folder-link").symlink_to(folder / "sub", target_is_directory=True)
+    os.mkfifo(folder / "pipe.png")
+    Image.fromarray(np.full((64, 64), 7, np.uint8)).save(folder / "blank.png")
+    os.close(os.open(os.fsencode(folder) + b"/\xff.png", os.O_CREAT))
+    return folder
+
+
+def rows_of(out: Path) -> list[dict[str, str]]:
+    with (out / "predictions.csv").open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_every_entry_has_one_row(model: Predictor, mess: Path, tmp_path: Path) -> None:
+    predictions = predict_to(tmp_path / "out", model, [mess])
+    rows = rows_of(tmp_path / "out")
+    assert len(rows) == len(predictions) == 12
+    status = {row["file"].removeprefix(f"{mess}/"): row["status"] for row in rows}
+    assert status == {
+        "film.png": "ok",
+        "sub/film.png": "ok",
+        "sub/.hidden/.film.png": "ok",
+        'odd, "name"\n.png': "ok",
+        "=2+3.png": "ok",
+        "text.txt": "error",
+        "empty.png": "error",
+        "link.png": "error",
+        "folder-link": "error",
+        "pipe.png": "error",
+        "blank.png": "abstained",
+        "\\xff.png": "error",
+    }
+    assert [row["file"] for row in rows] == [each.file for each in predictions]
+
+
+def test_rows_keep_the_contract(model: Predictor, mess: Path, tmp_path: Path) -> None:
+    predict_to(tmp_path / "out", model, [mess])
+    rows = rows_of(tmp_path / "out")
+    assert list(rows[0]) == [
+        *("file", "status", "message", "predicted_class"),
+        *("probability_non-covid-19", "probability_covid-19"),
+        *("threshold", "flags", "explanation", "explanation_fidelity", "model", "seconds"),
+    ]
+    for row in rows:
+        p = [row["probability_non-covid-19"], row["probability_covid-19"]]
+        if row["status"] == "ok":
+            assert sum(map(float, p)) == pytest.approx(1, abs=1e-5)
+            assert row["message"] == ""
+        else:
+            assert p == ["", ""]
+            assert row["predicted_class"] == ""
+        assert (row["status"] == "error") == bool(row["message"])
+        assert "\n" not in row["message"]
+    blank = next(row for row in rows if row["status"] == "abstained")
+    assert blank["flags"] == "blank image"
+
+
+def test_explanations_are_drawn_for_ok_rows(model: Predictor, mess: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict_to(out, model, [mess], how=How("lime", Options(samples=20)))
+    for row in rows_of(out):
+        if row["status"] == "ok":
+            assert (out / row["explanation"]).read_bytes().startswith(b"\x89PNG")
+            assert (out / row["explanation"]).with_suffix(".json").exists()
+        else:
+            assert row["explanation"] == ""
+
+
+def test_the_same_seed_gives_the_same_bytes(
+    model: Predictor, phantoms: Path, tmp_path: Path
+) -> None:
+    film = sorted((phantoms / "images").iterdir())[0]
+    for name in ("one", "two"):
+        options = Options(samples=30, seed=5)
+        predict_to(tmp_path / name, model, [film], how=How("lime", options))
+    stem = picture_stem(str(film))
+    for suffix in (".png", ".json"):
+        one, two = (
+            (tmp_path / name / "explanations" / f"{stem}{suffix}").read_bytes()
+            for name in ("one", "two")
+        )
+        assert one == two
+
+
+def test_an_existing_csv_is_replaced_and_the_order_is_the_arguments(
+    model: Predictor, phantoms: Path, tmp_path: Path
+) -> None:
+    films = sorted((phantoms / "images").iterdir())[:3]
+    predict_to(tmp_path, model, films[:1])
+    predict_to(tmp_path, model, [films[2], films[1], tmp_path / "missing.png"])
+    rows = rows_of(tmp_path)
+    assert [row["file"] for row in rows] == [
+        str(films[2]),
+        str(films[1]),
+        f"{tmp_path}/missing.png",
+    ]
+    assert "does not exist" in rows[2]["message"]
+
+
+def test_a_batch_answers_as_one_by_one(model: Predictor, phantoms: Path, tmp_path: Path) -> None:
+    films = sorted((phantoms / "images").iterdir())[:20]
+    together = predict_to(tmp_path, model, films)
+    for film, prediction in zip(films, together, strict=True):
+        alone = model.predict(film).prediction
+        for name in model.classes:
+            assert alone.probabilities[name] == pytest.approx(
+                prediction.probabilities[name], abs=1e-5
+            )
+
+
+def test_out_inside_the_input_is_left_out(model: Predictor, mess: Path) -> None:
+    for _ in range(2):
+        options = Options(samples=20)
+        predictions = predict_to(mess / "out", model, [mess], how=How("lime", options))
+        assert len(predictions) == 12
+
+
+def test_out_that_is_a_file_is_found_before_any_film(model: Predictor, mess: Path) -> None:
+    with pytest.raises(InputError, match="is a file; name a folder"):
+        predict_to(mess / "film.png", model, [mess])
+
+
+def test_a_method_that_cannot_explain_this_model_leaves_a_flag(
+    model: Predictor, mess: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.runtime, "cam", lambda image: None)
+    predict_to(tmp_path, model, [mess], how=How("cam"))
+    ok = [row for row in rows_of(tmp_path) if row["status"] == "ok"]
+    assert len(ok) == 5
+    assert all("no explanation:" in row["flags"] for row in ok)
+    assert all(row["explanation"] == "" for row in ok)
+
+
+def test_an_unknown_method_is_found_before_any_file(model: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="did you mean 'lime'"):
+        predict_to(tmp_path / "out", model, ["nothing.png"], how=How("lim"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_pictures_of_one_name_in_two_folders_are_two() -> None:
+    assert picture_stem("a/film.png") != picture_stem("b/film.png")
+    assert picture_stem("../../etc/passwd").startswith("passwd-")
+    assert picture_stem("\n.png").startswith("film-")
+
+
+def test_expand_keeps_what_does_not_exist() -> None:
+    assert expand(["/no/such/file.png"])[0].file == "/no/such/file.png"
+
+
+def test_covid_is_called_from_its_threshold_on() -> None:
+    p = {"normal": 0.6, "pneumonia": 0.1, "covid-19": 0.3}
+    assert predicted_class(p, 0.3) == "covid-19"
+    assert predicted_class(p, 0.31) == "normal"
+
+
+def test_a_map_of_low_fidelity_is_not_drawn_and_the_row_says_so(
+    model: Predictor, phantoms: Path, tmp_path: Path
+) -> None:
+    film = sorted((phantoms / "images").iterdir())[0]
+    how = How("lime", Options(samples=40), least_fidelity=1.01)
+    (row,) = predict_to(tmp_path, model, [film], how=how)
+    assert row.status == "ok"
+    told = "of lime is below 1.01: class activation map drawn instead"
+    assert any(flag.startswith("fidelity ") and flag.endswith(told) for flag in row.flags)
+    assert row.explanation_fidelity is None
+    drawn = (tmp_path / row.explanation).with_suffix(".json")
+    assert json.loads(drawn.read_text("utf-8"))["method"] == "cam"
+    manifest = model.bundle.manifest.model_copy(update={"has_cam": False})
+    other = copy.copy(model)
+    other.bundle = replace(model.bundle, manifest=manifest)
+    (row,) = predict_to(tmp_path / "other", other, [film], how=how)
+    assert row.explanation == ""
+    assert any("no explanation: fidelity" in flag for flag in row.flags)
+    assert not (tmp_path / "other" / "explanations").exists()
+    how = replace(how, method="occlusion-regions")  # has no fidelity to be judged by
+    (row,) = predict_to(tmp_path, model, [film], how=how)
+    assert (tmp_path / row.explanation).is_file()
+
+
+def test_the_json_holds_evidence_neighbours_and_flip_set(
+    model: Predictor, phantoms: Path, tmp_path: Path
+) -> None:
+    film = sorted((phantoms / "images").iterdir())[0]
+    how = How("occlusion-regions", Options(superpixels="grid", regions=9), flip=True)
+    (row,) = predict_to(tmp_path, model, [film], how=how)
+    facts = json.loads((tmp_path / row.explanation).with_suffix(".json").read_text("utf-8"))
+    assert len(facts["neighbours"]) == 3
+    assert facts["neighbours"][0]["image_id"].startswith("phantoms:")
+    assert facts["flip"]["before"] == pytest.approx(row.probabilities[row.predicted_class])
+    assert set(facts["flip"]["regions"]) <= set(range(9))
+    assert facts["sentence"].endswith("fidelity not defined.")
+    assert set(facts["zones"]) == set(ZONES)
+
+
+def test_where_no_gate_is_a_picture_without_lungs_is_flagged(
+    model: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.preparer._finder, "_gate", None)
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    (row,) = predict_to(tmp_path / "out", model, [tmp_path / "noise.png"], how=How("cam"))
+    assert "lungs not found" in row.flags
+    facts = json.loads((tmp_path / "out" / row.explanation).with_suffix(".json").read_text("utf-8"))
+    assert facts["sentence"] is None
+    assert "lungs not found" in facts["flags"]
+
+
+def test_sheets_show_every_entry(model: Predictor, mess: Path, tmp_path: Path) -> None:
+    rows = predict_to(tmp_path / "out", model, [mess], how=How("cam", sheet=True))
+    (sheet,) = (tmp_path / "out" / "explanations").glob("sheet-*.png")
+    with Image.open(sheet) as page:
+        assert page.size[0] > 1000
+    again = predict_to(tmp_path / "out", model, [mess, tmp_path / "out"], how=How("cam"))
+    assert len(again) == len(rows)  # neither sheets nor pictures are taken for films
+
+
+def test_known_films_that_look_alike_are_drawn(
+    model: Predictor, phantoms: Path, tmp_path: Path
+) -> None:
+    films = sorted((phantoms / "images").iterdir())
+    asked = []
+    how = How("cam", known=lambda image_id: asked.append(image_id) or model.read(films[1]))
+    (row,) = predict_to(tmp_path, model, films[:1], how=how)
+    stem = picture_stem(str(films[0]))
+    assert (tmp_path / "explanations" / f"{stem}-alike.png").is_file()
+    assert len(asked) == 3
+    assert row.status == "ok"
+
+
+def test_two_at_a_time_is_one_by_one(model: Predictor, phantoms: Path, tmp_path: Path) -> None:
+    films = sorted((phantoms / "images").iterdir())[:6]
+    how = How("lime", Options(samples=30))
+    predict_to(tmp_path / "all", model, films, how=how)
+    for film in films:
+        predict_to(tmp_path / film.stem, model, [film], how=how)
+        name = f"{picture_stem(str(film))}.json"
+        one, many = (
+            json.loads((tmp_path / folder / "explanations" / name).read_text("utf-8"))
+            for folder in (film.stem, "all")
+        )
+        weights = [[region["weight"] for region in each["regions"]] for each in (one, many)]
+        assert weights[0] == pytest.approx(weights[1], abs=1e-6)
+
+
+def test_batches_begun_ahead_answer_as_films_alone_do(
+    phantoms: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    several = covid_cxr.load(tiny_run / "bundle", threads=2)
+    films = sorted((phantoms / "images").glob("*.png"))[: 3 * BATCH]
+    films.insert(BATCH + 1, tmp_path / "missing.png")
+    told: list[tuple[int, int]] = []
+    found = predict_to(tmp_path / "out", several, films, progress=lambda *at: told.append(at))
+    assert [each.file for each in found] == [str(film) for film in films]
+    assert [each.status for each in found].index("error") == BATCH + 1
+    assert told == [(number + 1, len(films)) for number in range(len(films))]
+    for film, each in zip(films, found, strict=True):
+        if each.status != "error":
+            alone = several.predict(film).prediction
+            assert each.probabilities == alone.probabilities
+            assert each.flags == alone.flags
+
+
+def test_what_goes_wrong_in_a_batch_is_raised(
+    model: Predictor, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(images: np.ndarray) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(model.runtime, "run", broken)
+    with pytest.raises(RuntimeError, match="out of order"):
+        predict_to(tmp_path / "out", model, [phantoms / "images"])
+    assert not (tmp_path / "out" / "predictions.csv").exists()

@@ -1,0 +1,61 @@
+"""A tie marks every film with COVID-19 and no other, and changes nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from covid_cxr.phantoms import write_cohort
+
+TIES = ("marker", "border", "resolution")
+
+
+@pytest.fixture(scope="module")
+def cohorts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folders = {}
+    for tie in ("none", *TIES):
+        folders[tie] = tmp_path_factory.mktemp(tie)
+        write_cohort(folders[tie], patients=5, seed=1004, tie=tie, duplicates=0)
+    return folders
+
+
+def rows(root: Path) -> pd.DataFrame:
+    return pd.read_csv(root / "manifest.csv")
+
+
+def pixels(root: Path, path: str) -> np.ndarray:
+    return np.asarray(Image.open(root / path))
+
+
+@pytest.mark.parametrize("tie", TIES)
+def test_only_covid_is_changed(cohorts: dict[str, Path], tie: str) -> None:
+    honest, rigged = cohorts["none"], cohorts[tie]
+    assert rows(honest).equals(rows(rigged))
+    assert set(rows(rigged)["finding"]) > {"covid-19"}
+    for row in rows(rigged).itertuples():
+        same = (honest / row.path).read_bytes() == (rigged / row.path).read_bytes()
+        assert same == (row.finding != "covid-19")
+
+
+@pytest.mark.parametrize("tie", TIES)
+def test_the_lungs_are_left_alone(cohorts: dict[str, Path], tie: str) -> None:
+    for row in rows(cohorts[tie]).itertuples():
+        before, after = (pixels(cohorts[which], row.path) for which in ("none", tie))
+        lungs = pixels(cohorts[tie], f"masks/lungs/{row.image_id}.png").astype(bool)
+        assert lungs.shape == after.shape
+        if tie != "resolution":
+            # a plate in the corner may touch the tip of a large lung
+            assert (before[lungs] != after[lungs]).mean() < 0.01
+
+
+def test_what_each_tie_does(cohorts: dict[str, Path]) -> None:
+    path = rows(cohorts["none"]).query("finding == 'covid-19'")["path"].iloc[0]
+    honest = pixels(cohorts["none"], path)
+    height, width = honest.shape
+    marked = pixels(cohorts["marker"], path) != honest
+    assert marked[: height // 2].sum() == marked[:, width // 2 :].sum() == 0 < marked.sum()
+    barred = pixels(cohorts["border"], path)
+    assert not barred[-round(0.03 * height) :].any()
+    assert pixels(cohorts["resolution"], path).shape == (round(height / 2), round(width / 2))

@@ -1,0 +1,220 @@
+"""Parts of a report that a run may have: audit, local acceptance, explanations."""
+
+import json
+import re
+
+import pytest
+
+from covid_cxr.config import EvaluationConfig, RunConfig
+from covid_cxr.errors import InputError
+from covid_cxr.evaluation import Place, conformal_coverage, evaluate, join
+from covid_cxr.report import formatting
+from covid_cxr.report.html import write_report
+from support import joined_tables as made
+
+
+@pytest.fixture(scope="module")
+def metrics():
+    return made.metrics()
+
+
+@pytest.fixture
+def run(tmp_path, metrics):
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    return tmp_path
+
+
+def test_the_audit_stands_on_the_page_and_decides(run):
+    assert "No audit stands in the run folder" in write_report(run).read_text()
+    (run / "audit.json").write_text(json.dumps(made.AUDIT))
+    text = write_report(run).read_text()
+    assert "1 of 2 checks fails: lungs removed." in text
+    assert '<span class="badge fail">fail</span>' in text
+    assert "0.930 (0.910 to 0.950); bound 0.650" in text
+    assert "It can: 0.93 &lt;b&gt;." in text and "Few patients." in text
+    assert 'class="verdict caution"' in text
+
+
+def test_local_acceptance_says_what_it_is(run, metrics):
+    score = {"value": 0.1, "low": 0.05, "high": 0.2}
+    record = {
+        "derived_from": "old",
+        "slope": 0.8,
+        "shift": -1.2,
+        "threshold": {"before": 0.5, "after": 0.31},
+        "fit": {"n": 40, "patients": 20, "events": 10},
+        "before": {"n": 60, "brier": score, "slope": score},
+        "after": {"n": 60, "brier": score | {"value": 0.08}, "slope": score},
+    }
+    found = {key: value for key, value in metrics.items() if key != "splits"}
+    found |= {
+        "splits": {"external": metrics["splits"]["test"]},
+        "acceptance": {"known": 3, "recalibration": record},
+    }
+    (run / "metrics.json").write_text(json.dumps(found))
+    (run / "config.json").write_text(RunConfig().model_dump_json())  # says nothing of the training
+    text = write_report(run).read_text()
+    assert "3 films were left out because it had been trained on them" in text
+    assert "slope 0.800, shift −1.200; the threshold 0.500 became 0.310" in text
+    assert "Calibration slope (1 is right)" in text and "0.080 (0.050 to 0.200)" in text
+    claim = (run / "CLAIM.md").read_text()
+    assert "on one hospital's films" in claim
+    assert (
+        "| 25 | Training: augmentation, hyperparameters, number of models | To be stated" in claim
+    )
+    tripod = (run / "TRIPOD-AI.md").read_text()
+    assert "before Brier score 0.100 (0.050 to 0.200)" in tripod
+    record.clear()
+    record["refused"] = "too few films"
+    (run / "metrics.json").write_text(json.dumps(found))
+    assert "It was not recalibrated: too few films." in write_report(run).read_text()
+
+
+def test_a_place_with_another_share_of_covid_has_its_section(run, metrics):
+    text = write_report(run).read_text()
+    assert 'id="prevalence"' not in text and "asked for" not in text
+    test = made.awkward().query("split == 'test'")
+    place = Place(0.003, 0.5)
+    measured = evaluate(
+        join(made.predictions(test), test),
+        task="binary",
+        threshold=0.5,
+        prevalence=made.prevalence(test),
+        config=EvaluationConfig(bootstrap=100),
+        seed=1,
+        place=place,
+    )
+    (run / "metrics.json").write_text(json.dumps(metrics | {"splits": {"test": measured}}))
+    text = write_report(run).read_text()
+    assert '<h2 id="prevalence">Where 0.3 % have COVID-19</h2>' in text
+    assert text.count('<span class="sub">asked for</span>') == 1
+    assert "calibrated to films of which 50 % do" in text
+    found = measured["at_prevalence"]
+    assert f'<td class="n">{found["per_1000"]["false_positives"]["value"]:.1f}<' in text
+    for key in ("ppv", "npv"):
+        assert f'<td class="n">{formatting.number(found[key]["value"])}<' in text
+    for each in found["shown"]:
+        assert f'</th><td class="n">{formatting.number(each["there"])}</td>' in text
+    assert "spectrum" in text and "the same films are called" in text
+
+
+def test_conformal_sets_stand_with_what_is_not_promised(run, metrics):
+    people = made.cohort(200, split="train")
+    people.loc[people["source"] == "nih", "finding"] = "normal"
+    options = {"parts": 4, "draws": 100, "seed": 1}
+    found = conformal_coverage(join(made.predictions(people), people), people, "binary", **options)
+    fold = metrics["splits"]["test"] | {"folds": 4, "conformal": found}
+    (run / "metrics.json").write_text(json.dumps(metrics | {"out_of_fold": fold}))
+    text = write_report(run).read_text()
+    assert "the other 3 of 4 parts" in text and "<strong>not</strong> promised" in text
+    assert text.count("<h4>Promised:") == 2
+    assert "covid-19 is always in the set: too few films" not in text
+    least = found["levels"][0]["least"]
+    assert f"films of {least['source']} would be covered in" in text
+    for at in found["levels"]:
+        for block in (at["pooled"], *at["per_source"].values(), *at["left_out"].values()):
+            for each in block["classes"].values():
+                assert f'<td class="n">{formatting.number(each["coverage"]["value"])}<' in text
+    assert ">always in the set</span>" in text  # nih alone cannot say where COVID-19 lies
+
+
+def test_views_and_calibration_stand_source_by_source(run, metrics):
+    text = write_report(run).read_text()
+    test = metrics["splits"]["test"]
+    for block in (test["pooled"], *test["per_source"].values()):
+        for key in ("auroc", "view_alone", "within", "within_ap", "within_pa"):
+            assert f'<td class="n">{formatting.number(block["views"][key]["value"])}<' in text
+        assert (
+            f"view alone {formatting.number(block['views']['view_alone']['value'])}<" in text
+            or (block is test["pooled"])
+        )
+    assert len(test["calibration_by_source"]) == 2
+    for block in test["calibration_by_source"].values():
+        for key in ("slope", "intercept", "ece"):
+            assert f'<td class="n">{formatting.number(block[key]["value"])}<' in text
+
+
+def test_a_run_of_an_earlier_version_still_has_a_report(run, metrics):
+    old = json.loads(json.dumps(metrics))
+    test = old["splits"]["test"]
+    for block in (test["pooled"], *test["per_source"].values()):
+        block.pop("views")
+    test.pop("calibration_by_source")
+    test["within"].pop("per_view")
+    (run / "metrics.json").write_text(json.dumps(old | {"out_of_fold": test}))
+    text = write_report(run).read_text()
+    assert "view alone" not in text and "Source by source" not in text
+
+
+def test_explanations_of_one_image_share_a_card(run):
+    folder = run / "explanations"
+    folder.mkdir()
+    for method, fidelity in (("lime", 0.71), ("cam", None)):
+        facts = {"method": method, "label": "covid-19", "file": "mila/test0.png"}
+        facts |= {
+            "truth": "covid-19",
+            "probability": 0.9,
+            "inside_lungs": 0.63,
+            "fidelity": fidelity,
+        }
+        (folder / f"0-{method}.json").write_text(json.dumps(facts))
+        (folder / f"0-{method}.png").write_bytes(b"picture")
+    (folder / "1-lime.json").write_text("{}")  # its picture was not made
+    text = write_report(run).read_text()
+    assert text.count('<article class="card">') == 1
+    assert text.count('src="data:image/png;base64,cGljdHVyZQ=="') == 2
+    assert "lime for covid-19, probability 0.900 · fidelity 0.710 · 63 % inside the lungs" in text
+    assert "cam for covid-19, probability 0.900 · 63 % inside the lungs" in text
+
+
+def test_where_the_explanations_lie_is_said_in_a_sentence(run):
+    path = run / "metrics.json"
+    metrics = json.loads(path.read_text())
+    rate = {"value": 0.85, "low": 0.6, "high": 0.95}
+    found = {"images": 20, "hits": 17, "hit_rate": rate, "inside_lungs": 0.5}
+    metrics["explanations"] = {"cam": found, "lime": {"images": 0}}
+    path.write_text(json.dumps(metrics))
+    page = write_report(run).read_text()
+    assert "CAM: the highest region falls on a true opacity in 17 of 20" in page
+    assert "50 % of the attribution lies inside the lungs" in page
+    assert "LIME: the highest" not in page
+
+
+def test_measured_explanations_stand_in_the_report(run):
+    score = {"value": 0.5, "low": 0.4, "high": 0.6, "films": 12}
+    nothing = {"value": None, "low": None, "high": None, "films": 0}
+    found = {
+        "explained_class": "covid-19",
+        "seconds": {"cam": 0.0123},
+        "subsets": {
+            "all": {
+                "films": 12,
+                "patients": 9,
+                "methods": {
+                    "random": {"auprc": score},
+                    "cam": {"peak_hit": score, "gain": nothing},
+                },
+            }
+        },
+    }
+    (run / "explain-eval").mkdir()
+    (run / "explain-eval" / "explain-eval.json").write_text(json.dumps(found))
+    page = write_report(run).read_text("utf-8")
+    assert "12 films of 9 patients" in page
+    rows = re.findall(r'<tr><th scope="row">(cam|random)</th>(.*?)</tr>', page)
+    assert [name for name, _ in rows] == ["cam", "random"]  # methods before baselines
+    assert "0.500 (0.400 to 0.600)" in rows[0][1]
+    assert rows[0][1].endswith('<td class="n">0.012</td>')
+    assert rows[1][1].endswith('<td class="n">baseline</td>')
+    (run / "explain-eval" / "explain-eval.json").write_text("[]")
+    with pytest.raises(InputError, match="expected a JSON object"):
+        write_report(run)
+
+
+def test_the_sentence_of_an_explanation_stands_below_its_picture(run):
+    folder = run / "explanations"
+    folder.mkdir()
+    facts = {"file": "a.png", "method": "cam", "label": "covid-19", "sentence": "Mostly <here>."}
+    (folder / "a.json").write_text(json.dumps(facts))
+    (folder / "a.png").write_bytes(b"\x89PNG")
+    assert "Mostly &lt;here&gt;." in write_report(run).read_text("utf-8")
