@@ -30,8 +30,8 @@ from covid_cxr.metrics import clopper_pearson
 from covid_cxr.phantoms import cohort as phantoms
 from covid_cxr.training.feature_extractor import FrozenNetwork
 
-TIES = ("none", "marker", "border", "resolution")
-# What should notice a tie, whichever it is; one of them is enough.
+SHORTCUTS = ("none", "marker", "border", "resolution")
+# What should notice a shortcut, whichever it is; one of them is enough.
 MATCHING = ("metadata", "lungs-removed")
 NEED_A_MODEL = ("perturbation", "explanations")
 SETTINGS = AuditConfig(size=96, off=NEED_A_MODEL)
@@ -49,12 +49,12 @@ def main() -> None:
     network = None
     rows = []
     for seed in range(options.seeds[0], options.seeds[1] + 1):
-        for tie in TIES:
-            folder = options.work / f"{tie}-{seed}"
+        for shortcut in SHORTCUTS:
+            folder = options.work / f"{shortcut}-{seed}"
             if not (folder / "audit.json").exists():
                 network = network or FrozenNetwork(SETTINGS.size, threads=1)
-                audited(folder, seed, tie, options.patients, network)
-            rows += findings(folder, seed, tie)
+                audited(folder, seed, shortcut, options.patients, network)
+            rows += findings(folder, seed, shortcut)
         phantoms.draw.cache_clear()
         table = pd.DataFrame(rows)
         table.to_csv(options.out, index=False)
@@ -62,11 +62,11 @@ def main() -> None:
 
 
 def audited(
-    folder: Path, seed: int, tie: phantoms.Tie, patients: int, network: FrozenNetwork
+    folder: Path, seed: int, shortcut: phantoms.Shortcut, patients: int, network: FrozenNetwork
 ) -> None:
     """Draw a cohort into `folder/films` and leave its audit in `folder`."""
     started, films = time.process_time(), folder / "films"
-    phantoms.write_cohort(films, patients=patients, seed=seed, tie=tie, duplicates=3)
+    phantoms.write_cohort(films, patients=patients, seed=seed, shortcut=shortcut, duplicates=3)
     config = RunConfig(
         seed=seed,
         data_root=str(films),
@@ -80,18 +80,18 @@ def audited(
         audit=SETTINGS,
     )
     build.write(build.build(films, config.cohort, seed), folder)
-    only = () if tie == "none" else MATCHING
+    only = () if shortcut == "none" else MATCHING
     report = run_audit(folder, config, default_bundle(), only=only, network=network)
     seconds = time.process_time() - started
-    print(f"{tie} {seed}: {report.summary} ({seconds:.0f} s of processor)", flush=True)
+    print(f"{shortcut} {seed}: {report.summary} ({seconds:.0f} s of processor)", flush=True)
 
 
-def findings(folder: Path, seed: int, tie: str) -> list[dict[str, object]]:
+def findings(folder: Path, seed: int, shortcut: str) -> list[dict[str, object]]:
     """Return a row for each finding of an audit."""
     audit = json.loads((folder / "audit.json").read_text("utf-8"))
     columns = ("value", "low", "high", "bound", "verdict")
     return [
-        {"seed": seed, "tie": tie, "check": check["name"], "finding": found["name"]}
+        {"seed": seed, "shortcut": shortcut, "check": check["name"], "finding": found["name"]}
         | {column: found[column] for column in columns}
         for check in audit["checks"]
         for found in check["findings"]
@@ -101,13 +101,15 @@ def findings(folder: Path, seed: int, tie: str) -> list[dict[str, object]]:
 def show(table: pd.DataFrame) -> None:
     """Print false alarms and detections, overall and check by check."""
     failed = table[table["verdict"] == "fail"]
-    for tie in TIES:
-        seeds = table.loc[table["tie"] == tie, "seed"].nunique()
-        own = failed[failed["tie"] == tie]
-        what = "false alarms" if tie == "none" else "detections"
-        print(f"{tie}: {what} {told(own['seed'].nunique(), seeds)}")
+    for shortcut in SHORTCUTS:
+        seeds = table.loc[table["shortcut"] == shortcut, "seed"].nunique()
+        own = failed[failed["shortcut"] == shortcut]
+        what = "false alarms" if shortcut == "none" else "detections"
+        print(f"{shortcut}: {what} {told(own['seed'].nunique(), seeds)}")
         for check in CHECKS:
-            count = failed[(failed["tie"] == tie) & (failed["check"] == check)]["seed"].nunique()
+            count = failed[(failed["shortcut"] == shortcut) & (failed["check"] == check)][
+                "seed"
+            ].nunique()
             if count:
                 print(f"    {check} fails {told(count, seeds)}")
 

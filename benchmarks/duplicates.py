@@ -23,7 +23,7 @@ from scipy.ndimage import gaussian_filter
 from covid_cxr.cohort.dedup.fingerprint import EDGE, Fingerprint, fingerprint
 from covid_cxr.cohort.dedup.resolution import group
 from covid_cxr.phantoms import HOSPITALS, draw
-from covid_cxr.phantoms.near_duplicates import DISGUISES, disguise
+from covid_cxr.phantoms.near_duplicates import COPY_TRANSFORMS, transform_copy
 from covid_cxr.types import FINDINGS, FloatArray
 
 CHUNK = 2000
@@ -48,9 +48,9 @@ def films(count: int, seed: int) -> None:
     originals = [film(start + number) for number in range(count)]
     prints, kinds = [fingerprint(each) for each in originals], []
     for pixels in originals:
-        chosen = rng.choice(list(DISGUISES), rng.integers(1, 4), replace=False)
+        chosen = rng.choice(list(COPY_TRANSFORMS), rng.integers(1, 4), replace=False)
         for kind in chosen:
-            pixels = disguise(pixels, str(kind), rng)  # noqa: PLW2901
+            pixels = transform_copy(pixels, str(kind), rng)  # noqa: PLW2901
         prints.append(fingerprint(pixels))
         kinds.append(set(map(str, chosen)))
     visits = range(0, count, 4)
@@ -66,7 +66,9 @@ def films(count: int, seed: int) -> None:
         recall=round(len(planted & found) / count, 4),
         precision_patients=round(1 - len(strangers) / max(len(found), 1), 4),
         other_visits_called_copies=len(found) - len(planted & found) - len(strangers),
-        missed_by_disguise={kind: sum(kind in each for each in missed) for kind in DISGUISES},
+        missed_by_transform={
+            kind: sum(kind in each for each in missed) for kind in COPY_TRANSFORMS
+        },
     )
 
 

@@ -33,7 +33,7 @@ from covid_cxr.explain import RECOMMENDED, Options
 from covid_cxr.explain.methods import lime as ours
 from covid_cxr.explain.sampling import sample_masks
 from covid_cxr.explain.superpixels import superpixels
-from covid_cxr.imaging.crop import cut_lungs
+from covid_cxr.imaging.crop import crop_lungs
 from covid_cxr.inference.inputs import Preparer
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.models import bundle, zoo
@@ -195,7 +195,7 @@ def stability(
     for raw in pixels:
         prepared = preparer.prepare([raw])[0]
         film, found = prepared.image[0], preparer.find_lungs([raw])[0]
-        lungs = cut_lungs(found, prepared.field) if found else None
+        lungs = crop_lungs(found, prepared.field) if found else None
         row: dict[str, float] = {}
         for name, options in (("package", ORIGINAL), ("ours", replace(RECOMMENDED, lungs=lungs))):
             segments = superpixels(film, options)

@@ -18,7 +18,7 @@ from covid_cxr.testing.explainers import (
     ExplainerContract,
     OpposedModel,
     QuadrantModel,
-    dotted_film,
+    dotted_input,
 )
 from covid_cxr.types import Explanation
 
@@ -51,7 +51,7 @@ class TestOcclusionOfRegions(ExplainerContract):
         # The model is linear in the pixels, so a region's effect is what it reads there times
         # how far each pixel is from the region's mean.
         assert found.segments is not None
-        film = dotted_film()[0]
+        film = dotted_input()[0]
         change = film - region_means(film, found.segments)[found.segments]
         effects = np.bincount(found.segments.ravel(), (model.reads() * change).ravel())
         assert np.count_nonzero(effects) > 10
@@ -74,9 +74,9 @@ class TestCam(ExplainerContract):
         self, found: Explanation, model: QuadrantModel
     ) -> tuple[ArrayLike, ArrayLike] | None:
         # The toy head has no bias: the mean of the map before smoothing is the margin itself.
-        maps = model.cam(dotted_film())
+        maps = model.cam(dotted_input())
         assert maps is not None
-        return cam.margin(maps, 1).mean(), log_odds(model, dotted_film())
+        return cam.margin(maps, 1).mean(), log_odds(model, dotted_input())
 
 
 def log_odds(model: QuadrantModel, film: np.ndarray) -> float:
@@ -138,8 +138,8 @@ class TestIntegratedGradients(_WithWeights):
     def adds_up(
         self, found: Explanation, model: QuadrantModel
     ) -> tuple[ArrayLike, ArrayLike] | None:
-        grey = np.full_like(dotted_film(), 0.5)
-        difference = log_odds(model, dotted_film()) - log_odds(model, grey)
+        grey = np.full_like(dotted_input(), 0.5)
+        difference = log_odds(model, dotted_input()) - log_odds(model, grey)
         return found.attribution.sum(), difference
 
 
@@ -151,7 +151,7 @@ def test_the_torch_twin_answers_like_the_toy_model(toy: QuadrantModel) -> None:
 
 
 def test_the_opposed_model_by_hand() -> None:
-    film = dotted_film()
+    film = dotted_input()
     assert log_odds(OpposedModel(), film) == pytest.approx(0.5, abs=1e-6)
     film[0, 32:, :32] = 0
     assert log_odds(OpposedModel(), film) == pytest.approx(1, abs=1e-6)

@@ -73,7 +73,7 @@ def test_a_rigged_cohort_has_exit_status_3(
     own_run: Path, tiny_config: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     films = tmp_path / "films"
-    write_cohort(films, patients=40, seed=7, tie="border", duplicates=0)
+    write_cohort(films, patients=40, seed=7, shortcut="border", duplicates=0)
     fractions = {"train": 0.6, "val": 0.3, "test": 0.1}
     build.write(build.build(films, tiny_config.cohort.model_copy(update=fractions), 7), own_run)
     folder = pipeline.RunFolder.open(own_run)

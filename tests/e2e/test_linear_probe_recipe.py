@@ -15,7 +15,7 @@ from covid_cxr.cohort import build
 from covid_cxr.cohort.splits import hold_out
 from covid_cxr.config import PreprocessSpec, RunConfig, TrainingConfig
 from covid_cxr.errors import BundleError
-from covid_cxr.imaging.crop import cut, field_of
+from covid_cxr.imaging.crop import crop, lung_box
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import predict_to
 from covid_cxr.inference.explaining import How
@@ -70,7 +70,7 @@ def test_training_and_prediction_prepare_alike(
     for film, path in zip(films, rows["path"], strict=True):
         shown = predictor.prepare(predictor.read(phantoms / path))
         np.testing.assert_allclose(film, shown.image, atol=1e-3)  # films are kept in float16
-        assert shown.field == field_of(config.preprocess, shown.lungs)
+        assert shown.field == lung_box(config.preprocess, shown.lungs)
 
 
 def test_an_explanation_is_nothing_outside_of_what_was_seen(run: Path, phantoms: Path) -> None:
@@ -79,7 +79,7 @@ def test_an_explanation_is_nothing_outside_of_what_was_seen(run: Path, phantoms:
     reading = predictor.predict(phantoms / path, "lime")
     explanation, shown = reading.explanation, predictor.prepare(reading.radiograph)
     assert explanation is not None and explanation.segments is not None
-    inside = cut(explanation.attribution, shown.field)
+    inside = crop(explanation.attribution, shown.field)
     assert np.abs(inside).sum() == pytest.approx(np.abs(explanation.attribution).sum())
     assert len(explanation.weights) == explanation.segments.max() + 1
     assert explanation.weights[-1] == 0  # the region outside

@@ -18,7 +18,7 @@ from scipy import ndimage
 from covid_cxr import imaging
 from covid_cxr.config import PreprocessSpec
 from covid_cxr.explain.rendering.grid import mask_on_grid
-from covid_cxr.imaging.crop import cut, field_of
+from covid_cxr.imaging.crop import crop, lung_box
 from covid_cxr.types import BoolArray, FloatArray, Lungs
 
 _MARGIN = 0.05  # share of the edge by which lungs are made wider
@@ -114,13 +114,13 @@ def cut_to_lungs(
     The lungs are wider by `widened` already, and so is the cut.
     """
     resize, empty = plain(spec, films.shape[-1]), np.zeros(films.shape[1:], bool)
-    cut_films, cut_lungs = np.empty_like(films), np.empty_like(lungs)
+    cropped, cropped_lungs = np.empty_like(films), np.empty_like(lungs)
     for place, lung in enumerate(lungs):
-        box = field_of(spec, Lungs(lung, empty))
-        part = cut(films[place].astype(np.float32), box)
-        cut_films[place] = imaging.preprocess(part, resize)[0]
-        cut_lungs[place] = mask_on_grid(cut(lung, box), empty.shape)
-    return cut_films, cut_lungs
+        box = lung_box(spec, Lungs(lung, empty))
+        part = crop(films[place].astype(np.float32), box)
+        cropped[place] = imaging.preprocess(part, resize)[0]
+        cropped_lungs[place] = mask_on_grid(crop(lung, box), empty.shape)
+    return cropped, cropped_lungs
 
 
 def painted(films: NDArray[np.floating], hidden: BoolArray) -> FloatArray:

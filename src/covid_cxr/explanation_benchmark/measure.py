@@ -19,7 +19,7 @@ from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.explanation_benchmark.cases import Case
 from covid_cxr.explanation_benchmark.methods import Variant
 from covid_cxr.explanation_benchmark.settings import Settings
-from covid_cxr.imaging.crop import cut, cut_lungs
+from covid_cxr.imaging.crop import crop, crop_lungs
 from covid_cxr.inference import Predictor
 from covid_cxr.types import COVID, BoolArray, Explanation, FloatArray, Lungs
 
@@ -59,9 +59,9 @@ class Film:
             raise InputError(f"'{case.path}' has no opacities drawn")
         grid = image.shape[1:]
         if lungs is not None:
-            seen = cut_lungs(lungs, field)
+            seen = crop_lungs(lungs, field)
             lungs = Lungs(mask_on_grid(seen.right, grid), mask_on_grid(seen.left, grid))
-        drawn = mask_on_grid(cut(opacities, field), grid)
+        drawn = mask_on_grid(crop(opacities, field), grid)
         return cls(case, image, drawn, lungs, predictor.runtime)
 
     @property

@@ -15,7 +15,7 @@ _USUAL = Box(0.08, 0.08, 0.85, 0.92)
 _Pixels = TypeVar("_Pixels", FloatArray, BoolArray)
 
 
-def field_of(spec: PreprocessSpec, lungs: Lungs | None) -> Box:
+def lung_box(spec: PreprocessSpec, lungs: Lungs | None) -> Box:
     """Return what a model of this `spec` sees of a film: the box around both lungs and a margin.
 
     The whole film where the spec does not crop; where lungs are on most films if none were found.
@@ -32,7 +32,7 @@ def field_of(spec: PreprocessSpec, lungs: Lungs | None) -> Box:
     )
 
 
-def cut(pixels: _Pixels, field: Box) -> _Pixels:
+def crop(pixels: _Pixels, field: Box) -> _Pixels:
     """Return the part of an array (H, W) that spans a film, at least one pixel a side."""
     return pixels[spans(field, pixels.shape)]
 
@@ -42,9 +42,9 @@ def spans(field: Box, shape: tuple[int, ...]) -> tuple[slice, slice]:
     return span(field.top, field.bottom, shape[0]), span(field.left, field.right, shape[1])
 
 
-def cut_lungs(lungs: Lungs, field: Box) -> Lungs:
+def crop_lungs(lungs: Lungs, field: Box) -> Lungs:
     """Return the lungs as they lie within a field."""
-    return Lungs(cut(lungs.right, field), cut(lungs.left, field))
+    return Lungs(crop(lungs.right, field), crop(lungs.left, field))
 
 
 def span(start: float, end: float, length: int) -> slice:

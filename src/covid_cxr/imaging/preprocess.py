@@ -7,7 +7,7 @@ from PIL import Image
 
 from covid_cxr.config import PreprocessSpec
 from covid_cxr.imaging.contrast import equalise
-from covid_cxr.imaging.crop import cut, field_of, spans
+from covid_cxr.imaging.crop import crop, lung_box, spans
 from covid_cxr.imaging.markers import remove_markers
 from covid_cxr.types import FloatArray, Lungs
 
@@ -31,11 +31,11 @@ def preprocess(pixels: FloatArray, spec: PreprocessSpec, lungs: Lungs | None = N
         spec: what to do; travels with the model.
         lungs: where they lie, for a spec that cuts to them; None where they were not found.
     """
-    field = field_of(spec, lungs)
+    field = lung_box(spec, lungs)
     if spec.remove_markers:
         pixels = _shrink(pixels, max(_MARKER_EDGE, spec.size))
         pixels = remove_markers(pixels, spans(field, pixels.shape))
-    grid = _resize(cut(pixels, field), spec.size, spec.size)
+    grid = _resize(crop(pixels, field), spec.size, spec.size)
     if spec.equalise:
         grid = _equalise(grid)
     if spec.standardise:

@@ -18,7 +18,7 @@ from covid_cxr.explain.rendering.sentence import FAIR
 from covid_cxr.explain.rendering.writing import save
 from covid_cxr.explain.rendering.zones import with_lungs
 from covid_cxr.files import atomic_write
-from covid_cxr.imaging.crop import cut_lungs
+from covid_cxr.imaging.crop import crop_lungs
 from covid_cxr.inference.alike import Known, alike
 from covid_cxr.inference.inputs import Prepared
 from covid_cxr.inference.predictor import Predictor, facts, flagged
@@ -119,7 +119,7 @@ def _more(
     more: dict[str, Any] = {"neighbours": [each._asdict() for each in alike]}
     if how.flip:
         threshold = predictor.bundle.manifest.threshold
-        within = cut_lungs(lungs, film.prepared.field) if lungs else None
+        within = crop_lungs(lungs, film.prepared.field) if lungs else None
         options = replace(how.options, lungs=within)
         flip = flip_set(
             film.prepared.image,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from covid_cxr import imaging
 from covid_cxr.config import PreprocessSpec
-from covid_cxr.imaging.crop import field_of
+from covid_cxr.imaging.crop import lung_box
 from covid_cxr.inference.lungs import LungFinder
 from covid_cxr.types import Box, FloatArray, Lungs
 
@@ -93,7 +93,7 @@ class Preparer:
 
     def _one(self, film: FloatArray, lungs: Lungs | None, *, sought: bool = False) -> Prepared:
         image = imaging.preprocess(film, self.spec, lungs)
-        return Prepared(image, field_of(self.spec, lungs), lungs, sought)
+        return Prepared(image, lung_box(self.spec, lungs), lungs, sought)
 
     @cached_property
     def _finder(self) -> LungFinder:

@@ -18,7 +18,7 @@ from covid_cxr.explain.base import Options
 from covid_cxr.explain.rendering.grid import on_film
 from covid_cxr.explain.rendering.writing import Facts, overlay
 from covid_cxr.explain.rendering.zones import with_lungs
-from covid_cxr.imaging.crop import cut_lungs
+from covid_cxr.imaging.crop import crop_lungs
 from covid_cxr.inference import similar_cases as known
 from covid_cxr.inference.inputs import Gated, Prepared, Preparer
 from covid_cxr.inference.runtime import Outputs, Runtime, processors
@@ -178,7 +178,7 @@ class Predictor:
         lungs: Lungs | None = None,
     ) -> Explanation:
         """Explain as `explain` does, on the model's input grid and without the evidence."""
-        within = cut_lungs(lungs, film.field) if lungs else None
+        within = crop_lungs(lungs, film.field) if lungs else None
         chosen = replace(options or explain.RECOMMENDED, lungs=within)
         return explain.get(method)(film.image, self.runtime, label, chosen)
 

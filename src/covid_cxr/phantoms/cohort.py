@@ -13,7 +13,7 @@ from PIL import Image
 from covid_cxr.errors import InputError
 from covid_cxr.phantoms.hospitals import HOSPITALS
 from covid_cxr.phantoms.radiograph import Phantom, draw
-from covid_cxr.phantoms.shortcuts import Tie, rigged
+from covid_cxr.phantoms.shortcuts import Shortcut, inject_shortcut
 from covid_cxr.types import COVID, FINDINGS, BoolArray, Finding
 
 _COLUMNS = ("image_id", "path", "patient_id", "finding", "site", "view", "sex", "age")
@@ -49,7 +49,7 @@ def write_cohort(
     *,
     patients: int,
     seed: int,
-    tie: Tie = "none",
+    shortcut: Shortcut = "none",
     duplicates: int = 6,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -63,7 +63,7 @@ def write_cohort(
         root: folder to write to; made if missing.
         patients: how many, with 1 to 3 images each.
         seed: of everything.
-        tie: "none": every finding is spread evenly over the hospitals. "hospital": rigged; all
+        shortcut: "none": every finding is spread evenly over the hospitals. "hospital": rigged; all
             covid-19 comes from the first hospital and nothing else does. "marker", "border" and
             "resolution": as "none", and all covid-19 is marked as `rigging.rigged` says.
         duplicates: images entered once more under another patient's name, by turns as the very
@@ -75,14 +75,14 @@ def write_cohort(
     """
     if patients < 1:
         raise InputError(f"patients is {patients}, expected 1 or more")
-    plan = [_patient(index, seed, tie) for index in range(patients)]
+    plan = [_patient(index, seed, shortcut) for index in range(patients)]
     total = sum(patient.images for patient in plan)
     if not 0 <= duplicates <= total:
         raise InputError(f"duplicates is {duplicates}, expected 0 to {total}, the number of images")
     for folder in ("images", "masks/lungs", "masks/opacities"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     rows: list[_Row] = []
-    for row in _write_all(root, plan, seed, duplicates, tie):
+    for row in _write_all(root, plan, seed, duplicates, shortcut):
         rows.append(row)
         if progress is not None:
             progress(len(rows), total + duplicates)
@@ -90,7 +90,7 @@ def write_cohort(
 
 
 def _write_all(
-    root: Path, plan: list[_Patient], seed: int, duplicates: int, tie: Tie
+    root: Path, plan: list[_Patient], seed: int, duplicates: int, shortcut: Shortcut
 ) -> Iterator[_Row]:
     originals = []
     for patient in plan:
@@ -98,7 +98,9 @@ def _write_all(
             phantom = draw(patient.finding, patient.seed, visit=visit, hospital=patient.hospital)
             phantom = replace(phantom, patient_id=patient.patient_id)
             if patient.finding == COVID:
-                phantom = rigged(phantom, tie, np.random.default_rng((patient.seed, 9, visit)))
+                phantom = inject_shortcut(
+                    phantom, shortcut, np.random.default_rng((patient.seed, 9, visit))
+                )
             originals.append(_write_image(root, phantom, visit))
             yield originals[-1]
     chosen = np.random.default_rng((seed, 3)).permutation(len(originals))[:duplicates]
@@ -106,7 +108,7 @@ def _write_all(
         yield _write_copy(root, originals[index], f"P{len(plan) + number + 1:05d}", number)
 
 
-def _patient(index: int, seed: int, tie: Tie) -> _Patient:
+def _patient(index: int, seed: int, shortcut: Shortcut) -> _Patient:
     """Plan one patient from its index alone, whatever follows it."""
     block, place = divmod(index, len(_BLOCK))
     order = np.random.default_rng((seed, 1, block)).permutation(len(_BLOCK))
@@ -117,20 +119,20 @@ def _patient(index: int, seed: int, tie: Tie) -> _Patient:
     return _Patient(
         patient_id=f"P{index + 1:05d}",
         finding=finding,
-        hospital=_assign(finding, turn, seed, tie),
+        hospital=_assign(finding, turn, seed, shortcut),
         seed=int(own.integers(2**31)),
         images=int(own.choice([1, 2, 3], p=[0.55, 0.30, 0.15])),
     )
 
 
-def _assign(finding: Finding, turn: int, seed: int, tie: Tie) -> str:
+def _assign(finding: Finding, turn: int, seed: int, shortcut: Shortcut) -> str:
     """Return the hospital of the `turn`th patient with this finding.
 
     All hospitals take one in random order before any takes the next: independent of the finding
     by design, not merely on average.
     """
     names = [hospital.name for hospital in HOSPITALS]
-    if tie == "hospital":
+    if shortcut == "hospital":
         names = names[:1] if finding == "covid-19" else names[1:]
     lap, place = divmod(turn, len(names))
     order = np.random.default_rng((seed, 2, FINDINGS.index(finding), lap)).permutation(len(names))

@@ -14,15 +14,15 @@ _MARGIN = 0.08  # cropped at most, as a share of the edge, on each side
 _FRAME = 0.12
 
 
-def disguise(pixels: FloatArray, kind: str, rng: np.random.Generator) -> FloatArray:
-    """Return a copy of a film, float32 (H', W') in [0, 1], changed by one of `DISGUISES`.
+def transform_copy(pixels: FloatArray, kind: str, rng: np.random.Generator) -> FloatArray:
+    """Return a copy of a film, float32 (H', W') in [0, 1], changed by one of `COPY_TRANSFORMS`.
 
     Args:
         pixels: float32 (H, W) in [0, 1].
-        kind: a name in `DISGUISES`.
+        kind: a name in `COPY_TRANSFORMS`.
         rng: of how much and where.
     """
-    changed = DISGUISES[kind](pixels, rng)
+    changed = COPY_TRANSFORMS[kind](pixels, rng)
     return np.clip(changed, 0, 1).astype(np.float32)
 
 
@@ -83,7 +83,7 @@ def _floats(picture: Image.Image) -> FloatArray:
     return np.asarray(picture, dtype=np.float32) / np.float32(255)
 
 
-DISGUISES: dict[str, Callable[[FloatArray, np.random.Generator], FloatArray]] = {
+COPY_TRANSFORMS: dict[str, Callable[[FloatArray, np.random.Generator], FloatArray]] = {
     "resize": _resize,
     "jpeg": _jpeg,
     "contrast": _contrast,

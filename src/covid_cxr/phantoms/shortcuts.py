@@ -16,23 +16,23 @@ from PIL import Image, ImageDraw, ImageFont
 from covid_cxr.phantoms.radiograph import Phantom
 from covid_cxr.types import BoolArray, FloatArray
 
-Tie = Literal["none", "hospital", "marker", "border", "resolution"]
+Shortcut = Literal["none", "hospital", "marker", "border", "resolution"]
 
 _WARD = "ICU 3"
 _BAR = (0.035, 0.06)  # least and most height of the bar as a share of the film's
 _LESS = 0.5  # of the resolution is left
 
 
-def rigged(phantom: Phantom, tie: Tie, rng: np.random.Generator) -> Phantom:
+def inject_shortcut(phantom: Phantom, shortcut: Shortcut, rng: np.random.Generator) -> Phantom:
     """Return a phantom as the films of the tied class look; unchanged for the other ties.
 
     Args:
         phantom: as drawn.
-        tie: "marker" burns a ward's name on a black plate into a lower corner, "border" puts a
+        shortcut: "marker" burns a ward's name on a black plate into a lower corner, "border" puts a
             black bar across the foot of the film, "resolution" keeps half of its pixels on a side.
         rng: of where and how much.
     """
-    return RIGS[tie](phantom, rng) if tie in RIGS else phantom
+    return SHORTCUTS[shortcut](phantom, rng) if shortcut in SHORTCUTS else phantom
 
 
 def _marker(phantom: Phantom, rng: np.random.Generator) -> Phantom:
@@ -65,7 +65,7 @@ def _resolution(phantom: Phantom, _: np.random.Generator) -> Phantom:
     return replace(phantom, pixels=_floats(small), lungs=lungs, opacities=opacities)
 
 
-RIGS: dict[str, Callable[[Phantom, np.random.Generator], Phantom]] = {
+SHORTCUTS: dict[str, Callable[[Phantom, np.random.Generator], Phantom]] = {
     "marker": _marker,
     "border": _border,
     "resolution": _resolution,

@@ -81,7 +81,7 @@ def demo(
             data,
             patients=PATIENTS,
             seed=seed,
-            tie="hospital" if rigged else "none",
+            shortcut="hospital" if rigged else "none",
             progress=steps,
         )
     folder = run(config, data, out, command=command, progress=progress)

@@ -28,7 +28,7 @@ OPPOSITE = (slice(SIZE // 2, SIZE), slice(0, SIZE // 2))  # lower left
 OPTIONS = Options(samples=300, seed=7, batch_size=64)
 
 
-def dotted_film() -> FloatArray:
+def dotted_input() -> FloatArray:
     """Return (1, S, S): dark ground (0.2) with a bright dot (1.0) in the middle of each tile."""
     film = np.full((1, SIZE, SIZE), 0.2, dtype=np.float32)
     film[0, SPACING // 2 :: SPACING, SPACING // 2 :: SPACING] = 1.0
@@ -38,7 +38,7 @@ def dotted_film() -> FloatArray:
 def dots_of_quadrant(quadrant: tuple[slice, slice] = QUADRANT) -> FloatArray:
     """Return (S, S): 1 at the 16 dots of the quadrant and 0 elsewhere."""
     reads = np.zeros((SIZE, SIZE), dtype=np.float32)
-    reads[quadrant] = dotted_film()[0][quadrant] == 1.0
+    reads[quadrant] = dotted_input()[0][quadrant] == 1.0
     return reads
 
 
@@ -123,13 +123,13 @@ class ExplainerContract:
 
     def test_names_what_it_explained(self) -> None:
         """Label, bundle and seed are those given; the method has a name."""
-        found = self.explain(dotted_film(), self.model(), "covid-19", OPTIONS)
+        found = self.explain(dotted_input(), self.model(), "covid-19", OPTIONS)
         assert (found.label, found.bundle, found.seed) == ("covid-19", "quadrant", 7)
         assert found.method
 
     def test_map_is_finite_float32_on_the_input_grid(self) -> None:
         """Shape (S, S), float32, no NaN and no infinity."""
-        found = self.explain(dotted_film(), self.model(), "covid-19", OPTIONS).attribution
+        found = self.explain(dotted_input(), self.model(), "covid-19", OPTIONS).attribution
         assert found.shape == (SIZE, SIZE)
         assert found.dtype == np.float32
         assert np.isfinite(found).all()
@@ -137,7 +137,7 @@ class ExplainerContract:
     def test_map_is_bounded(self) -> None:
         """No pixel says more than `largest`, and something is said."""
         for model in (self.model(), self.opposed()):
-            found = self.explain(dotted_film(), model, "covid-19", OPTIONS).attribution
+            found = self.explain(dotted_input(), model, "covid-19", OPTIONS).attribution
             assert 0 < np.abs(found).max() <= self.largest * (1 + 1e-5)
 
     def test_blank_film_has_an_answer(self) -> None:
@@ -149,7 +149,7 @@ class ExplainerContract:
 
     def test_regions_and_weights_agree(self) -> None:
         """With regions: numbered 0..n-1, one weight each, and the map is their weights."""
-        found = self.explain(dotted_film(), self.model(), "covid-19", OPTIONS)
+        found = self.explain(dotted_input(), self.model(), "covid-19", OPTIONS)
         if found.segments is None:
             assert found.weights == ()
             return
@@ -160,24 +160,24 @@ class ExplainerContract:
 
     def test_fidelity_is_at_most_one(self) -> None:
         """A fidelity, where there is one, is a coefficient of determination."""
-        fidelity = self.explain(dotted_film(), self.model(), "covid-19", OPTIONS).fidelity
+        fidelity = self.explain(dotted_input(), self.model(), "covid-19", OPTIONS).fidelity
         assert fidelity is None or fidelity <= 1
 
     def test_positive_supports_the_class(self) -> None:
         """The quadrant that raises the class is positive and outweighs all else."""
-        found = self.explain(dotted_film(), self.model(), "covid-19", OPTIONS).attribution
+        found = self.explain(dotted_input(), self.model(), "covid-19", OPTIONS).attribution
         inside = found[QUADRANT].sum()
         assert inside > 0
         assert np.abs(found).sum() - np.abs(found[QUADRANT]).sum() < 0.25 * inside
 
     def test_negative_speaks_against_the_class(self) -> None:
         """The same quadrant is negative when the other class is explained."""
-        found = self.explain(dotted_film(), self.model(), "non-covid-19", OPTIONS).attribution
+        found = self.explain(dotted_input(), self.model(), "non-covid-19", OPTIONS).attribution
         assert found[QUADRANT].sum() < 0
 
     def test_signs_of_a_linear_model(self) -> None:
         """Worked out by hand: see `OpposedModel`. Of the effects 1 and -1/2, 1 weighs more."""
-        found = self.explain(dotted_film(), self.opposed(), "covid-19", OPTIONS).attribution
+        found = self.explain(dotted_input(), self.opposed(), "covid-19", OPTIONS).attribution
         support, against = found[QUADRANT].sum(), found[OPPOSITE].sum()
         assert support > -against > 0
         silent = np.abs(found).sum() - np.abs(found[QUADRANT]).sum() - np.abs(found[OPPOSITE]).sum()
@@ -185,13 +185,13 @@ class ExplainerContract:
 
     def test_other_class_turns_the_signs_round(self) -> None:
         """What supports one of two classes speaks against the other."""
-        found = self.explain(dotted_film(), self.opposed(), "non-covid-19", OPTIONS).attribution
+        found = self.explain(dotted_input(), self.opposed(), "non-covid-19", OPTIONS).attribution
         assert found[QUADRANT].sum() < 0 < found[OPPOSITE].sum()
 
     def test_adds_up_as_the_theory_promises(self) -> None:
         """Completeness, where there is a promise, on both toy models."""
         for model in (self.model(), self.opposed()):
-            found = self.explain(dotted_film(), model, "covid-19", OPTIONS)
+            found = self.explain(dotted_input(), model, "covid-19", OPTIONS)
             promise = self.adds_up(found, model)
             if promise is not None:
                 comes_to, must_be = (np.asarray(each, dtype=np.float64) for each in promise)
@@ -199,35 +199,35 @@ class ExplainerContract:
 
     def test_batch_size_does_not_matter(self) -> None:
         """Images handed over by seven or by 64 give the same map, but for rounding."""
-        few = self.explain(dotted_film(), self.model(), "covid-19", replace(OPTIONS, batch_size=7))
-        many = self.explain(dotted_film(), self.model(), "covid-19", OPTIONS)
+        few = self.explain(dotted_input(), self.model(), "covid-19", replace(OPTIONS, batch_size=7))
+        many = self.explain(dotted_input(), self.model(), "covid-19", OPTIONS)
         np.testing.assert_allclose(few.attribution, many.attribution, atol=1e-4 * self.largest)
 
     def test_same_seed_same_answer(self) -> None:
         """Two calls agree to the last bit."""
-        first = self.explain(dotted_film(), self.model(), "covid-19", OPTIONS)
-        second = self.explain(dotted_film(), self.model(), "covid-19", OPTIONS)
+        first = self.explain(dotted_input(), self.model(), "covid-19", OPTIONS)
+        second = self.explain(dotted_input(), self.model(), "covid-19", OPTIONS)
         assert np.array_equal(first.attribution, second.attribution)
         assert (first.weights, first.fidelity) == (second.weights, second.fidelity)
 
     def test_leaves_the_image_alone(self) -> None:
         """The caller's array may be read-only and is not written to."""
-        image = dotted_film()
+        image = dotted_input()
         image.setflags(write=False)
         self.explain(image, self.model(), "covid-19", OPTIONS)
-        assert np.array_equal(image, dotted_film())
+        assert np.array_equal(image, dotted_input())
 
     def test_unknown_label_is_refused(self) -> None:
         """The error names the label and the classes there are."""
-        message = self._refusal(dotted_film(), "covid19", UnknownName)
+        message = self._refusal(dotted_input(), "covid19", UnknownName)
         assert "covid19" in message
         assert "non-covid-19" in message
 
     def test_wrong_image_is_refused(self) -> None:
         """A batch, a wrong type and a hole in the picture are input errors, one line each."""
-        hole = dotted_film()
+        hole = dotted_input()
         hole[0, 0, 0] = np.nan
-        for image in (dotted_film()[None], dotted_film().astype(np.float64), hole):
+        for image in (dotted_input()[None], dotted_input().astype(np.float64), hole):
             assert "\n" not in self._refusal(image, "covid-19", InputError)  # type: ignore[arg-type]
 
     def _refusal(self, image: FloatArray, label: str, kind: type[InputError]) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from covid_cxr.config import PreprocessSpec
 from covid_cxr.imaging import preprocess
-from covid_cxr.imaging.crop import cut, field_of
+from covid_cxr.imaging.crop import crop, lung_box
 from covid_cxr.types import WHOLE, Box, FloatArray, Lungs
 
 PLAIN = PreprocessSpec(size=32, remove_markers=False, standardise=False)
@@ -125,15 +125,15 @@ def lungs_at(top: int, bottom: int, left: int, right: int) -> Lungs:
 
 def test_the_field_is_the_lungs_and_a_margin_by_hand() -> None:
     # Rows 4 to 12 of 16, columns 2 to 14: 0.5 high and 0.75 wide, a quarter of that on each side.
-    field = field_of(CROPPED, lungs_at(4, 12, 2, 14))
+    field = lung_box(CROPPED, lungs_at(4, 12, 2, 14))
     assert field == pytest.approx((0.25 - 0.125, 0, 0.75 + 0.125, 1))  # kept on the film
-    assert field_of(PLAIN, lungs_at(4, 12, 2, 14)) == WHOLE
+    assert lung_box(PLAIN, lungs_at(4, 12, 2, 14)) == WHOLE
 
 
 def test_without_lungs_the_usual_field_is_taken() -> None:
-    usual = field_of(CROPPED, None)
+    usual = lung_box(CROPPED, None)
     assert 0 < usual.top < usual.bottom < 1
-    assert usual == field_of(CROPPED, Lungs(*np.zeros((2, 8, 8), dtype=bool)))
+    assert usual == lung_box(CROPPED, Lungs(*np.zeros((2, 8, 8), dtype=bool)))
 
 
 @settings(max_examples=100, deadline=None)
@@ -147,9 +147,9 @@ def test_a_cut_is_never_empty_and_keeps_its_place(
 ) -> None:
     top, bottom = sorted(ends[:2])
     left, right = sorted(ends[2:])
-    part = cut(noise(height, width), Box(top, left, bottom, right))
+    part = crop(noise(height, width), Box(top, left, bottom, right))
     assert part.size
-    assert cut(part, WHOLE).shape == part.shape
+    assert crop(part, WHOLE).shape == part.shape
 
 
 def test_a_cropped_film_shows_the_lungs_alone() -> None:

@@ -245,9 +245,9 @@ def test_near_duplicates_show_the_same_picture_in_other_bytes(honest):
         assert np.abs(small[nearest] - small[copy]).mean() < 2.0
 
 
-def plan(root: Path, tie: str, patients: int) -> dict[tuple[str, str], int]:
+def plan(root: Path, shortcut: str, patients: int) -> dict[tuple[str, str], int]:
     """Patients by finding and hospital, from the manifest alone."""
-    rows = read_rows(write_cohort(root, patients=patients, seed=3, tie=tie, duplicates=0))
+    rows = read_rows(write_cohort(root, patients=patients, seed=3, shortcut=shortcut, duplicates=0))
     patients = {(row["patient_id"], row["finding"], row["site"]) for row in rows}
     return Counter((finding, site) for _, finding, site in patients)
 

@@ -1,4 +1,4 @@
-"""A tie marks every film with COVID-19 and no other, and changes nothing else."""
+"""A shortcut marks every film with COVID-19 and no other, and changes nothing else."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ from PIL import Image
 
 from covid_cxr.phantoms import write_cohort
 
-TIES = ("marker", "border", "resolution")
+SHORTCUTS = ("marker", "border", "resolution")
 
 
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folders = {}
-    for tie in ("none", *TIES):
-        folders[tie] = tmp_path_factory.mktemp(tie)
-        write_cohort(folders[tie], patients=5, seed=1004, tie=tie, duplicates=0)
+    for shortcut in ("none", *SHORTCUTS):
+        folders[shortcut] = tmp_path_factory.mktemp(shortcut)
+        write_cohort(folders[shortcut], patients=5, seed=1004, shortcut=shortcut, duplicates=0)
     return folders
 
 
@@ -29,9 +29,9 @@ def pixels(root: Path, path: str) -> np.ndarray:
     return np.asarray(Image.open(root / path))
 
 
-@pytest.mark.parametrize("tie", TIES)
-def test_only_covid_is_changed(cohorts: dict[str, Path], tie: str) -> None:
-    honest, rigged = cohorts["none"], cohorts[tie]
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+def test_only_covid_is_changed(cohorts: dict[str, Path], shortcut: str) -> None:
+    honest, rigged = cohorts["none"], cohorts[shortcut]
     assert rows(honest).equals(rows(rigged))
     assert set(rows(rigged)["finding"]) > {"covid-19"}
     for row in rows(rigged).itertuples():
@@ -39,13 +39,13 @@ def test_only_covid_is_changed(cohorts: dict[str, Path], tie: str) -> None:
         assert same == (row.finding != "covid-19")
 
 
-@pytest.mark.parametrize("tie", TIES)
-def test_the_lungs_are_left_alone(cohorts: dict[str, Path], tie: str) -> None:
-    for row in rows(cohorts[tie]).itertuples():
-        before, after = (pixels(cohorts[which], row.path) for which in ("none", tie))
-        lungs = pixels(cohorts[tie], f"masks/lungs/{row.image_id}.png").astype(bool)
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+def test_the_lungs_are_left_alone(cohorts: dict[str, Path], shortcut: str) -> None:
+    for row in rows(cohorts[shortcut]).itertuples():
+        before, after = (pixels(cohorts[which], row.path) for which in ("none", shortcut))
+        lungs = pixels(cohorts[shortcut], f"masks/lungs/{row.image_id}.png").astype(bool)
         assert lungs.shape == after.shape
-        if tie != "resolution":
+        if shortcut != "resolution":
             # a plate in the corner may touch the tip of a large lung
             assert (before[lungs] != after[lungs]).mean() < 0.01
 

@@ -17,7 +17,7 @@ from covid_cxr.config.audit import Budget
 from covid_cxr.explain import Model
 from covid_cxr.explain.measures.sanity import cascade, likeness
 from covid_cxr.explain.rendering.grid import mask_on_grid
-from covid_cxr.imaging.crop import cut
+from covid_cxr.imaging.crop import crop
 from covid_cxr.metrics import Interval
 from covid_cxr.metrics.within_source import quantiles
 from covid_cxr.types import COVID, BoolArray, FloatArray
@@ -39,7 +39,7 @@ def _inside(material: Material, method: str) -> Finding:
     films = material.prepared(rows)
     ratios = []
     for done, (place, film) in enumerate(zip(rows.index, films, strict=True), start=1):
-        lungs = cut(material.lungs.wide[place], film.field)
+        lungs = crop(material.lungs.wide[place], film.field)
         ratios.append(_ratio(_map(film.image, material.predictor.runtime, method), lungs))
         material.tell("audit: explaining", done, len(rows))
     ratio = np.array(ratios)

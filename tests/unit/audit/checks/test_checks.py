@@ -67,7 +67,7 @@ def honest(
 def tied(tiny_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Material:
     """COVID-19 from one hospital alone, and at half its resolution too."""
     root = tmp_path_factory.mktemp("tied-films")
-    write_cohort(root, patients=40, seed=5, tie="hospital", duplicates=0)
+    write_cohort(root, patients=40, seed=5, shortcut="hospital", duplicates=0)
     return material_of(tmp_path_factory.mktemp("tied"), root, tiny_config)
 
 

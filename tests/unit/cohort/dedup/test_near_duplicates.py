@@ -12,7 +12,7 @@ from covid_cxr.cohort.dedup.fingerprint import Fingerprint, fingerprint
 from covid_cxr.cohort.dedup.near_duplicates import _crowded
 from covid_cxr.cohort.dedup.resolution import group
 from covid_cxr.phantoms import HOSPITALS, draw
-from covid_cxr.phantoms.near_duplicates import DISGUISES, disguise
+from covid_cxr.phantoms.near_duplicates import COPY_TRANSFORMS, transform_copy
 from covid_cxr.types import FINDINGS, FloatArray
 
 FILMS, COPIES = 300, 150
@@ -36,8 +36,8 @@ def films() -> Films:
     drawn = [film(number) for number in range(FILMS)]
     disguised = []
     for pixels in drawn[:COPIES]:
-        for kind in rng.choice(list(DISGUISES), rng.integers(1, 3), replace=False):
-            pixels = disguise(pixels, str(kind), rng)  # noqa: PLW2901
+        for kind in rng.choice(list(COPY_TRANSFORMS), rng.integers(1, 3), replace=False):
+            pixels = transform_copy(pixels, str(kind), rng)  # noqa: PLW2901
         disguised.append(pixels)
     return Films(np.array([fingerprint(each) for each in drawn + disguised]), drawn[0])
 

@@ -1,4 +1,4 @@
-"""Copies in disguise are told from other films, of the same patient too."""
+"""Transformed copies are told from other images, of the same patient too."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from covid_cxr.cohort.dedup.fingerprint import Fingerprint, fingerprint
 from covid_cxr.cohort.dedup.registration import COPY, similarity
 from covid_cxr.phantoms import HOSPITALS, draw
-from covid_cxr.phantoms.near_duplicates import DISGUISES, disguise
+from covid_cxr.phantoms.near_duplicates import COPY_TRANSFORMS, transform_copy
 from covid_cxr.types import FINDINGS, FloatArray
 
 COUNT = 24
@@ -31,12 +31,12 @@ def test_a_film_is_its_own_copy(prints: Fingerprint) -> None:
     assert similarity(prints, prints) == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("kind", DISGUISES)
+@pytest.mark.parametrize("kind", COPY_TRANSFORMS)
 def test_every_disguise_is_seen_through(
     kind: str, films: list[FloatArray], prints: Fingerprint
 ) -> None:
     rng = np.random.default_rng(7)
-    copies = np.array([fingerprint(disguise(each, kind, rng)) for each in films])
+    copies = np.array([fingerprint(transform_copy(each, kind, rng)) for each in films])
     assert (similarity(prints, copies) >= COPY).mean() >= 0.95
 
 

@@ -19,7 +19,7 @@ from covid_cxr.explain.base import Hidden
 from covid_cxr.explain.methods import cam, gradients
 from covid_cxr.explain.rendering.grid import enlarge, from_cells, mask_on_grid
 from covid_cxr.models import zoo
-from covid_cxr.testing.explainers import OPTIONS, QuadrantModel, dotted_film
+from covid_cxr.testing.explainers import OPTIONS, QuadrantModel, dotted_input
 
 
 def test_listing_the_explainers_imports_none() -> None:
@@ -68,7 +68,7 @@ def test_cam_of_three_classes_is_against_the_mean_of_the_others() -> None:
 
 
 def test_binary_cam_takes_the_log_odds_apart() -> None:
-    model, film = QuadrantModel(), dotted_film()
+    model, film = QuadrantModel(), dotted_input()
     probability = model.probabilities(film[None])[0]
     maps = model.cam(film)
     assert maps is not None
@@ -83,13 +83,13 @@ def test_cam_where_there_is_none_says_what_works() -> None:
             return None
 
     with pytest.raises(InputError, match=r"no class activation map.*use lime, or gradcam"):
-        cam.explain(dotted_film(), _NoMap(), "covid-19", OPTIONS)
+        cam.explain(dotted_input(), _NoMap(), "covid-19", OPTIONS)
 
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcam++", "integrated-gradients"])
 def test_a_method_without_its_weights_says_what_works(method: str) -> None:
     with pytest.raises(InputError, match=r"ships no weights\.safetensors; use a bundle from your"):
-        get(method)(dotted_film(), QuadrantModel(), "covid-19", OPTIONS)
+        get(method)(dotted_input(), QuadrantModel(), "covid-19", OPTIONS)
 
 
 class _Output(NamedTuple):
@@ -166,7 +166,7 @@ def test_a_folder_without_weights_is_a_bundle_error(tmp_path: Path) -> None:
     _bundle(tmp_path, "resnet18")
     (tmp_path / "weights.safetensors").unlink()
     with pytest.raises(BundleError, match="weights"):
-        gradients.gradcam(dotted_film(), QuadrantModel(weights=tmp_path), "covid-19", OPTIONS)
+        gradients.gradcam(dotted_input(), QuadrantModel(weights=tmp_path), "covid-19", OPTIONS)
 
 
 class _OneChannel(nn.Module):
@@ -285,7 +285,7 @@ def test_integrated_gradients_by_hand(
 
 
 def test_integrated_gradients_from_a_blurred_film() -> None:
-    film = dotted_film()
+    film = dotted_input()
     start = gradients.baseline(film, Options(hidden="blur"))
     assert start.shape == film.shape
     assert float(start.std()) < 0.1 * float(film.std())
@@ -335,7 +335,7 @@ def test_steps_and_batches_of_integrated_gradients(
     monkeypatch.setattr(gradients.zoo, "load_weights", lambda folder: _Counts())
     model = QuadrantModel(weights=Path("x"))
     options = Options(samples=samples, batch_size=batch_size)
-    found = gradients.integrated_gradients(dotted_film(), model, "covid-19", options)
+    found = gradients.integrated_gradients(dotted_input(), model, "covid-19", options)
     assert found.parameters["steps"] == steps
     assert max(asked) == most  # a backward pass remembers every layer of each image
     assert steps <= sum(asked) <= steps + 4  # and both ends, by captum and by us
@@ -350,15 +350,15 @@ def test_weights_are_read_once_until_they_change(
         gradients.zoo, "load_weights", lambda folder: loads.append(folder) or load(folder)
     )
     model = QuadrantModel(weights=tmp_path)
-    first = gradients.gradcam(dotted_film(), model, "covid-19", OPTIONS).attribution
-    gradients.gradcam_plus_plus(dotted_film(), model, "covid-19", OPTIONS)
-    gradients.integrated_gradients(dotted_film(), model, "covid-19", Options(samples=10))
-    again = gradients.gradcam(dotted_film(), model, "covid-19", OPTIONS).attribution
+    first = gradients.gradcam(dotted_input(), model, "covid-19", OPTIONS).attribution
+    gradients.gradcam_plus_plus(dotted_input(), model, "covid-19", OPTIONS)
+    gradients.integrated_gradients(dotted_input(), model, "covid-19", Options(samples=10))
+    again = gradients.gradcam(dotted_input(), model, "covid-19", OPTIONS).attribution
     assert len(loads) == 1
     assert np.array_equal(first, again)
 
     weights = {name: value * 1.5 for name, value in load(tmp_path).state_dict().items()}
     save_file(weights, tmp_path / "weights.safetensors")
-    changed = gradients.gradcam(dotted_film(), model, "covid-19", OPTIONS).attribution
+    changed = gradients.gradcam(dotted_input(), model, "covid-19", OPTIONS).attribution
     assert len(loads) == 2
     assert not np.allclose(first, changed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from covid_cxr.explain.rendering.grid import on_film
-from covid_cxr.imaging.crop import cut
+from covid_cxr.imaging.crop import crop
 from covid_cxr.types import WHOLE, Box, Explanation
 
 MAP = np.arange(16, dtype=np.float32).reshape(4, 4)
@@ -32,6 +32,6 @@ def test_regions_keep_their_numbers_and_outside_weighs_nothing() -> None:
     found = on_film(made, FIELD)
     assert found.weights == (0.5, -1.0, 2.0, 0.0)
     assert found.segments is not None
-    assert set(np.unique(cut(found.segments, FIELD))) <= {0, 1, 2}
+    assert set(np.unique(crop(found.segments, FIELD))) <= {0, 1, 2}
     assert (found.segments == 3).sum() == 16 - 4  # half of two of four columns is the field
     assert made.segments is segments  # not written to
