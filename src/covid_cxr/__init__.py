@@ -17,33 +17,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from covid_cxr.inference import Predictor
     from covid_cxr.models.bundle import Bundle
-    from covid_cxr.types import Precision
 
 __all__ = ["__version__", "default_bundle", "load"]
 
 __version__ = version("covid-cxr")
 
 
-def load(
-    bundle: str | Path | None = None,
-    threads: int | None = None,
-    precision: Precision = "float32",
-) -> Predictor:
+def load(bundle: str | Path | None = None, threads: int | None = None) -> Predictor:
     """Open a model bundle, ready to predict.
 
     Args:
         bundle: folder or zip; None for the bundle that ships in the package.
         threads: CPU threads; None for all cores.
-        precision: "bfloat16" is faster where OpenVINO and the processor have it; see `Runtime`.
 
     Raises:
         BundleError: not a bundle, or damaged.
-        MissingDependency: bfloat16 without OpenVINO.
     """
     from covid_cxr.inference import Predictor
     from covid_cxr.models import bundle as bundles
 
-    return Predictor(bundles.load(bundle) if bundle else default_bundle(), threads, precision)
+    return Predictor(bundles.load(bundle) if bundle else default_bundle(), threads)
 
 
 def default_bundle() -> Bundle:

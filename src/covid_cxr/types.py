@@ -19,7 +19,6 @@ Progress = Callable[[str, int, int], None]
 Finding = Literal["normal", "pneumonia", "covid-19"]
 Task = Literal["binary", "multiclass"]
 Status = Literal["ok", "abstained", "error"]
-Precision = Literal["float32", "bfloat16"]
 
 COVID = "covid-19"
 FINDINGS: tuple[Finding, ...] = ("normal", "pneumonia", "covid-19")

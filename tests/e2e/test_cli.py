@@ -136,7 +136,7 @@ def test_explain_with_all_its_options(
             "blue-orange",
         ),
         *("--opacity", 0.4, "--min-fidelity", 0, "--sheet", "--flip", "--data", phantoms),
-        *("--cohort", tiny_run / "cohort.csv", "--precision", "bfloat16"),
+        *("--cohort", tiny_run / "cohort.csv"),
         *("--model", tiny_run / "bundle", "--out", tmp_path),
     )
     assert (status, err) == (0, "")

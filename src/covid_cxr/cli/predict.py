@@ -16,7 +16,7 @@ from covid_cxr.cli.options import AsJson, Data, data_root
 from covid_cxr.explain import EXPLAINERS
 from covid_cxr.explain.base import RECOMMENDED, Hidden, Options, Sampling, Superpixels
 from covid_cxr.explain.rendering.sentence import FAIR
-from covid_cxr.types import DISCLAIMER, Precision, Prediction
+from covid_cxr.types import DISCLAIMER, Prediction
 
 if TYPE_CHECKING:
     from covid_cxr.inference.alike import Known
@@ -50,9 +50,6 @@ Stable = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of every random draw.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")]
-Exact = Annotated[
-    Precision, typer.Option(help="bfloat16 is faster and moves probabilities, by 0.1 at most.")
-]
 Palette = Annotated[str, typer.Option(help="green-red, or blue-orange for colour-blind readers.")]
 Opacity = Annotated[float, typer.Option(min=0.05, max=1, help="Of the strongest colour.")]
 Fidelity = Annotated[
@@ -94,7 +91,6 @@ def predict(
     min_fidelity: Fidelity = FAIR,
     sheet: Sheet = False,
     threads: Threads = None,
-    precision: Exact = "float32",
     json: AsJson = False,
 ) -> None:
     """Predict pictures and folders; every file gets one row, readable or not.
@@ -120,7 +116,7 @@ def predict(
 
     how = How(explain, options, least_fidelity=min_fidelity, sheet=sheet) if explain else None
     answer = _Answering(context, paths, out, how, json)
-    answer.by(model, threads, precision)
+    answer.by(model, threads)
 
 
 def explain(
@@ -147,7 +143,6 @@ def explain(
     ] = None,
     data: Data = None,
     threads: Threads = None,
-    precision: Exact = "float32",
     json: AsJson = False,
 ) -> None:
     """Predict, and draw why: green regions speak for the shown class, red ones against it.
@@ -182,7 +177,7 @@ def explain(
         known=_known(cohort, data),
     )
     answer = _Answering(context, paths, out, how, json)
-    answer.by(model, threads, precision)
+    answer.by(model, threads)
 
 
 class _Answering(NamedTuple):
@@ -194,11 +189,11 @@ class _Answering(NamedTuple):
     how: How | None
     json: bool
 
-    def by(self, model: Path | None, threads: int | None, precision: Precision) -> None:
+    def by(self, model: Path | None, threads: int | None) -> None:
         import covid_cxr
         from covid_cxr.inference.batch import predict_to
 
-        predictor = covid_cxr.load(model, threads, precision)
+        predictor = covid_cxr.load(model, threads)
         with output.progress(self.context) as progress:
             steps = partial(progress, "predicting") if progress else None
             predictions = predict_to(self.out, predictor, self.paths, how=self.how, progress=steps)

@@ -23,7 +23,7 @@ from covid_cxr.inference import similar_cases as known
 from covid_cxr.inference.inputs import Gated, Prepared, Preparer
 from covid_cxr.inference.runtime import Outputs, Runtime, processors
 from covid_cxr.models.bundle import REFERENCE, Bundle
-from covid_cxr.types import COVID, Explanation, FloatArray, Lungs, Precision, Prediction, Radiograph
+from covid_cxr.types import COVID, Explanation, FloatArray, Lungs, Prediction, Radiograph
 
 Source = str | os.PathLike[str] | bytes | Radiograph
 
@@ -67,14 +67,11 @@ class Predictor:
     Args:
         bundle: an opened, verified bundle.
         threads: CPU threads; None for all cores.
-        precision: of the graph; see `Runtime`.
     """
 
-    def __init__(
-        self, bundle: Bundle, threads: int | None = None, precision: Precision = "float32"
-    ) -> None:
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         self.bundle, self.threads = bundle, threads
-        self.runtime = Runtime(bundle, threads, precision)
+        self.runtime = Runtime(bundle, threads)
         self.preparer = Preparer(bundle.manifest.preprocess, threads, bundle.lungs)
 
     @property
@@ -85,8 +82,7 @@ class Predictor:
     def halved(self) -> Predictor:
         """The same predictor on half the threads: two calls at a time then fill the cores.
 
-        A network that splits each small step over all of them waits more than it works. OpenVINO
-        keeps its own, because it answers one call after the other.
+        A network that splits each small step over all of them waits more than it works.
         """
         all_of_them = self.threads or processors()
         if all_of_them == 1:
@@ -94,8 +90,7 @@ class Predictor:
         half = copy(self)
         half.threads = -(-all_of_them // 2)
         half.preparer = Preparer(self.preparer.spec, half.threads, self.bundle.lungs)
-        if self.runtime.precision == "float32":
-            half.runtime = Runtime(self.bundle, half.threads)
+        half.runtime = Runtime(self.bundle, half.threads)
         return half
 
     def predict(

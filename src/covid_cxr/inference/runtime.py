@@ -1,21 +1,16 @@
-"""A bundle's graph, run by ONNX Runtime in float32 or, where asked, by OpenVINO in bfloat16."""
+"""A bundle's graph, run by ONNX Runtime in float32."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from threading import local
 from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
 
-from covid_cxr.errors import MissingDependency
 from covid_cxr.models.bundle import Bundle
-from covid_cxr.types import FloatArray, Precision
-
-_Run = Callable[[FloatArray], dict[str, FloatArray]]
+from covid_cxr.types import FloatArray
 
 
 class Outputs(NamedTuple):
@@ -33,20 +28,12 @@ class Runtime:
     Args:
         bundle: an opened bundle.
         threads: CPU threads; None leaves the choice to the runtime (all cores).
-        precision: "float32" gives the same answer everywhere; "bfloat16" is about 1.7 times as
-            fast on processors that have it, and moved the probabilities of 187 films by 0.02 in
-            the median and by 0.11 at most.
-
-    Raises:
-        MissingDependency: bfloat16 needs OpenVINO, which is not installed.
     """
 
-    def __init__(
-        self, bundle: Bundle, threads: int | None = None, precision: Precision = "float32"
-    ) -> None:
-        self._run = (_openvino if precision == "bfloat16" else _onnx)(bundle.graph, threads)
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        self._session = open_session(bundle.graph, threads)
+        self._outputs = [output.name for output in self._session.get_outputs()]
         self.bundle = bundle
-        self.precision = precision
         self.classes = bundle.manifest.classes
         self.bundle_id = bundle.id
 
@@ -56,7 +43,8 @@ class Runtime:
 
     def run(self, images: FloatArray) -> Outputs:
         """Answer preprocessed images float32 (N, 1, S, S) in [0, 1]."""
-        answers = self._run(images)
+        values = self._session.run(None, {"images": images})
+        answers = dict(zip(self._outputs, values, strict=True))
         return Outputs(
             answers["logits"],
             answers["probabilities"],
@@ -92,33 +80,3 @@ def open_session(graph: Path, threads: int | None = None) -> onnxruntime.Inferen
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-
-
-def _onnx(graph: Path, threads: int | None) -> _Run:
-    session = open_session(graph, threads)
-    names = [output.name for output in session.get_outputs()]
-    return lambda images: dict(zip(names, session.run(None, {"images": images}), strict=True))
-
-
-def _openvino(graph: Path, threads: int | None) -> _Run:
-    try:
-        import openvino
-    except ModuleNotFoundError as error:
-        raise MissingDependency(
-            "precision bfloat16 needs the package 'openvino', which is not installed: "
-            "pip install 'covid-cxr[openvino]'"
-        ) from error
-    settings: dict[str, object] = {"INFERENCE_PRECISION_HINT": "bf16"}
-    if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
-    compiled = openvino.Core().compile_model(graph, "CPU", settings)
-    names = [output.get_any_name() for output in compiled.outputs]
-    own = local()  # a request answers one thread at a time
-
-    def run(images: FloatArray) -> dict[str, FloatArray]:
-        if not hasattr(own, "request"):
-            own.request = compiled.create_infer_request()
-        found = own.request.infer({"images": images})
-        return {name: np.array(found[name]) for name in names}
-
-    return run

@@ -76,12 +76,3 @@ def test_threads_are_halved_of_those_that_the_process_may_use(
     several = covid_cxr.load(tiny_run / "bundle")
     assert several.halved.threads == 3
     assert runtime.processors() >= 1
-
-
-def test_openvino_keeps_its_threads_and_the_lung_network_does_not(
-    tiny_run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    several = covid_cxr.load(tiny_run / "bundle", threads=4)
-    monkeypatch.setattr(several.runtime, "precision", "bfloat16")
-    assert several.halved.runtime is several.runtime
-    assert several.halved.preparer is not several.preparer
