@@ -7,7 +7,6 @@ import json
 import logging
 import shutil
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from covid_cxr.files import atomic_write, sha256_of
 from covid_cxr.inference.input_check import UPRIGHT, Gate
 from covid_cxr.inference.lungs import CARD, GRAPH, MANIFEST, SHIPPED, LungFinder
 from covid_cxr.models.bundle import GATE
-from covid_cxr.types import Progress
 from research.input_check import report, samples
 from research.input_check.fit import fit
 from research.input_check.graph import with_features
@@ -46,7 +44,6 @@ def fit_gate(
     command: str,
     network: Path | None = None,
     others: Path | None = None,
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Fit the gate of a lung network, measure it, and write both to `out`.
 
@@ -62,7 +59,6 @@ def fit_gate(
         command: how to make it again.
         network: folder of the lung network; None for the one that ships.
         others: pictures that are no chest film, one folder a kind; measured, never fitted to.
-        progress: called with (what, done, total).
 
     Raises:
         CohortError: the cohort has no films of train or val.
@@ -72,16 +68,15 @@ def fit_gate(
     if rows.empty:
         raise CohortError("the cohort has no films of train or val; the gate is fitted to those")
     _put_network(network or SHIPPED, out)
-    looks = _looks(LungFinder(out), rows, data_root, settings, others=others, progress=progress)
+    looks = _looks(LungFinder(out), rows, data_root, settings, others=others)
     log.info("%d looks; fitting", len(looks.rows))
     gate = fit(looks)
     gate.save(out / GATE)
-    steps = partial(progress, "measuring") if progress else None
     figures = {
         "command": command,
         "settings": asdict(settings),
         "fitted": _fitted(looks, gate),
-        "measured": report.measure(looks, gate, steps),
+        "measured": report.measure(looks, gate),
     }
     _name_gate(out)
     text = json.dumps(figures, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -97,16 +92,12 @@ def _looks(
     settings: Settings,
     *,
     others: Path | None,
-    progress: Progress | None,
 ) -> Samples:
-    def steps(what: str) -> samples.Steps | None:
-        return partial(progress, what) if progress else None
-
     seed = settings.seed
     found = [
-        samples.of_films(finder, rows, data_root, seed, steps("looking at films")),
+        samples.of_films(finder, rows, data_root, seed),
         samples.of_phantoms(finder, settings.phantoms, seed),
-        samples.of_pictures(finder, settings.pictures, seed, steps("drawing pictures")),
+        samples.of_pictures(finder, settings.pictures, seed),
     ]
     more = samples.of_folder(finder, others) if others else None
     return samples.joined([*found, *([more] if more else [])])

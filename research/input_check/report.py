@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from covid_cxr import progress
 from covid_cxr.files import atomic_write
 from covid_cxr.inference.input_check import NO_CHEST, UPRIGHT, Gate
 from covid_cxr.metrics import clopper_pearson
@@ -18,7 +19,6 @@ from research.input_check.fit import fit, reasons
 from research.input_check.samples import OTHERS, PHANTOMS, PICTURES, Samples
 from research.input_check.transforms import AS_IS, WRONG
 
-Steps = Callable[[int, int], None]
 CARD = "GATE_CARD.md"
 ALL, VARIED = "all", "varied"
 _CARD = """# Gate
@@ -59,13 +59,12 @@ Drawn chests, as the demo makes them, were not fitted to either.
 """
 
 
-def measure(samples: Samples, gate: Gate, steps: Steps | None = None) -> list[dict[str, Any]]:
+def measure(samples: Samples, gate: Gate) -> list[dict[str, Any]]:
     """Return a row for each part: what was wanted, how often it was so, with its interval.
 
     Args:
         samples: all looks, those that `gate` was fitted to among them.
         gate: the one that ships; only what no gate is fitted to is measured with it.
-        steps: called with (done, total).
     """
     rows = samples.rows
     is_film = ~rows["source"].isin((PHANTOMS, PICTURES, OTHERS))
@@ -76,11 +75,11 @@ def measure(samples: Samples, gate: Gate, steps: Steps | None = None) -> list[di
         for done, source in enumerate(sources, start=1):
             out = rows["source"].eq(source)
             found += _of_source(fit(samples.where(~out)), samples.where(out))
-            _step(steps, done, sources, families)
+            _step(done, sources, families)
     for done, family in enumerate(families, start=1):
         out = rows["family"].eq(family)
         found += _of_kinds(fit(samples.where(~out)), samples.where(out))
-        _step(steps, len(sources) + done, sources, families)
+        _step(len(sources) + done, sources, families)
     drawn, others = (samples.where(rows["source"].eq(each)) for each in (PHANTOMS, OTHERS))
     found += _of_source(gate, drawn) if len(drawn.rows) else []
     return found + (_of_kinds(gate, others) if len(others.rows) else [])
@@ -132,10 +131,9 @@ def _row(
     }
 
 
-def _step(steps: Steps | None, done: int, sources: Sequence[str], families: Sequence[str]) -> None:
-    if steps:
-        total = len(sources) + len(families)
-        steps(min(done, total), total)
+def _step(done: int, sources: Sequence[str], families: Sequence[str]) -> None:
+    total = len(sources) + len(families)
+    progress.report("measuring", min(done, total), total)
 
 
 def write(out: Path, figures: Mapping[str, Any]) -> None:

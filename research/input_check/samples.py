@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from covid_cxr import imaging, phantoms
 from covid_cxr.inference.input_check import NO_CHEST, pooled
 from covid_cxr.inference.lungs import LungFinder, lungs_of
+from covid_cxr.progress import report
 from covid_cxr.types import FINDINGS, BoolArray, FloatArray
 from research.input_check import other_pictures
 from research.input_check.transforms import AS_IS, WRONG, changed, reason_of, varied
 from research.lung_segmentation.export import SPEC
 
-Steps = Callable[[int, int], None]
 PHANTOMS, PICTURES, OTHERS = "drawn chests", "pictures", "others"  # looks at no films
 _AT_ONCE = 16
 
@@ -60,7 +60,6 @@ def of_films(
     cohort: pd.DataFrame,
     data_root: Path,
     seed: int,
-    progress: Steps | None = None,
 ) -> Samples:
     """Look at every film of `cohort` as it is, varied, and put wrongly in each way.
 
@@ -72,8 +71,7 @@ def of_films(
         films = [imaging.read(data_root / path).pixels for path in rows["path"]]
         kept = rows[["source", "patient_id", "view", "split"]].to_dict("records")
         parts.append(_of_upright(finder, films, kept, (seed, start)))
-        if progress:
-            progress(start + len(rows), len(cohort))
+        report("analysing radiographs", start + len(rows), len(cohort))
     return joined(parts)
 
 
@@ -92,15 +90,14 @@ def of_phantoms(finder: LungFinder, count: int, seed: int) -> Samples:
     return joined(parts)
 
 
-def of_pictures(finder: LungFinder, count: int, seed: int, steps: Steps | None = None) -> Samples:
+def of_pictures(finder: LungFinder, count: int, seed: int) -> Samples:
     """Look at `count` pictures of each kind that is no chest film."""
     parts = []
     for family, kinds in other_pictures.FAMILIES.items():
         for kind in kinds:
             told = {"source": PICTURES, "split": "train", "family": family, "kind": kind}
             parts.append(_of_others(finder, other_pictures.draw(kind, count, seed), told))
-            if steps:
-                steps(len(parts), len(other_pictures.KINDS))
+            report("drawing pictures", len(parts), len(other_pictures.KINDS))
     return joined(parts)
 
 

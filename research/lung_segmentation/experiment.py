@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,8 +23,9 @@ from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.files import atomic_write
 from covid_cxr.inference.lungs import LungFinder
 from covid_cxr.models.lung_unet import LungNetwork
+from covid_cxr.progress import track
 from covid_cxr.training.numerics import without_denormals
-from covid_cxr.types import BoolArray, FloatArray, Progress
+from covid_cxr.types import BoolArray, FloatArray
 from research.lung_segmentation import report
 from research.lung_segmentation.augment import augment
 from research.lung_segmentation.export import SPEC, export
@@ -64,7 +63,6 @@ def train_lungs(
     settings: Settings,
     *,
     command: str,
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure the recipe out of fold, train it on all masked films, write network and card.
 
@@ -80,11 +78,10 @@ def train_lungs(
     groups = marked.rows["component"]
     scores = []
     for fold, parts in enumerate(folds.split(groups, groups=groups), start=1):
-        steps = partial(progress, f"fold {fold} of {settings.folds}") if progress else None
-        scores.append(_fold(marked, parts, out / f"fold-{fold}.csv", settings, steps))
+        description = f"fold {fold} of {settings.folds}"
+        scores.append(_fold(marked, parts, out / f"fold-{fold}.csv", settings, description))
     dice = pd.concat(scores, ignore_index=True)
-    steps = partial(progress, "all films") if progress else None
-    network = fit(marked.films, marked.masks, settings, steps)
+    network = fit(marked.films, marked.masks, settings, "all folds")
     metrics = report.metrics(dice) | {"settings": asdict(settings)}
     export(network, out, metrics, command)
     report.write(dice, metrics, out)
@@ -118,7 +115,7 @@ def fit(
     films: Tensor,
     masks: Tensor,
     settings: Settings,
-    progress: Callable[[int, int], None] | None = None,
+    description: str = "training",
 ) -> nn.Module:
     """Return a network trained on films (N, 1, S, S) and masks (N, 2, S, S)."""
     torch.manual_seed(settings.seed)
@@ -131,7 +128,7 @@ def fit(
     optimizer, schedule = _optimizer(network, settings, steps)
     bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     network.train()
-    for epoch in range(settings.epochs):
+    for _ in track(range(settings.epochs), description):
         order = torch.randperm(len(films), generator=rng)
         for at in range(0, len(films) - settings.batch + 1, settings.batch):
             rows = order[at : at + settings.batch]
@@ -142,8 +139,6 @@ def fit(
             (dice(answer.float(), wanted) + cross_entropy(answer.float(), wanted)).backward()
             optimizer.step()
             schedule.step()
-        if progress:
-            progress(epoch + 1, settings.epochs)
     return network.eval()
 
 
@@ -163,13 +158,13 @@ def _fold(
     parts: tuple[NDArray[np.int64], NDArray[np.int64]],
     done: Path,
     settings: Settings,
-    progress: Callable[[int, int], None] | None,
+    description: str,
 ) -> pd.DataFrame:
     """Return the Dice of the films left out, as the exported network gives it at full size."""
     if done.exists():
         return pd.read_csv(done)
     train, left_out = parts
-    network = fit(marked.films[train], marked.masks[train], settings, progress)
+    network = fit(marked.films[train], marked.masks[train], settings, description)
     with TemporaryDirectory() as folder:
         finder = LungFinder(export(network, Path(folder), {}, ""))
         found = finder.find([marked.read[i] for i in left_out])

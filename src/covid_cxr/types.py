@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -13,8 +13,6 @@ FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int32]
 
-# Called with (what is done, steps done, steps in all) while long work goes on.
-Progress = Callable[[str, int, int], None]
 
 Finding = Literal["normal", "pneumonia", "covid-19"]
 Task = Literal["binary", "multiclass"]

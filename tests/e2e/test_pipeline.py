@@ -13,6 +13,7 @@ from covid_cxr.config import RunConfig
 from covid_cxr.errors import ConfigError, InputError, LeakError, UnknownName
 from covid_cxr.models import bundle
 from covid_cxr.pipeline.examples import choose
+from covid_cxr.progress import reporting
 from covid_cxr.training import datamodule, experiment
 
 
@@ -112,17 +113,17 @@ def test_a_killed_training_goes_on_where_it_was(
         if done == 5:  # in the third epoch of two steps each
             raise KeyboardInterrupt
 
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
-        experiment.fit(config, part, tmp_path / "killed", stop)
+    with pytest.raises((KeyboardInterrupt, SystemExit)), reporting(stop):
+        experiment.fit(config, part, tmp_path / "killed")
     seen: list[int] = []
-    resumed = experiment.fit(
-        config, part, tmp_path / "killed", lambda what, done, total: seen.append(done)
-    )
+    with reporting(lambda what, done, total: seen.append(done)):
+        resumed = experiment.fit(config, part, tmp_path / "killed")
     assert seen == [5, 6]  # whichever epoch was the best, the last one is gone on with
     assert resumed.val_loss == whole.val_loss
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(tensor, resumed.network.state_dict()[name]), name
-    assert experiment.fit(config, part, tmp_path / "killed", stop).val_loss == whole.val_loss
+    with reporting(stop):
+        assert experiment.fit(config, part, tmp_path / "killed").val_loss == whole.val_loss
 
 
 def test_of_several_seeds_the_best_on_validation_is_kept(

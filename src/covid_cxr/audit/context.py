@@ -32,7 +32,8 @@ from covid_cxr.inference.runtime import processors
 from covid_cxr.metrics.scores import Array
 from covid_cxr.metrics.within_source import Codes, Events
 from covid_cxr.models.bundle import Bundle
-from covid_cxr.types import COVID, BoolArray, FloatArray, Progress
+from covid_cxr.progress import report
+from covid_cxr.types import COVID, BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from covid_cxr.training.feature_extractor import FrozenNetwork
@@ -64,7 +65,6 @@ class Material:
         cohort: the whole `cohort.csv`, which need not be free of leaks.
         bundle: the run's.
         network: makes frozen features; None makes one when first needed. Several audits may share.
-        progress: called with (what, done, total).
     """
 
     def __init__(
@@ -75,10 +75,9 @@ class Material:
         bundle: Bundle,
         *,
         network: FrozenNetwork | None = None,
-        progress: Progress | None = None,
     ) -> None:
         self.run, self.config, self.cohort, self.bundle = run, config, cohort, bundle
-        self.progress, self._network, self._threads = progress, network, processors()
+        self._network, self._threads = network, processors()
         folds = grouped_folds_of(cohort, config)
         linked = cohort.assign(row=cohort.index, component=components(cohort), fold=folds)
         seen = linked[linked["split"].isin(("train", "val"))]
@@ -149,7 +148,7 @@ class Material:
             for film, known in pool.map(one, self.rows["path"]):
                 plain[len(found)] = film
                 found.append(known)
-                self.tell("audit: reading films", len(found), len(self.rows))
+                report("audit: reading radiographs", len(found), len(self.rows))
         stated = devices(self.rows, self.data_root, self.config.cohort)
         return Films(plain, acquisition_features.table(found, self.rows, stated))
 
@@ -162,7 +161,7 @@ class Material:
             for place, lungs in enumerate(finder.find(list(batch)), start=start):
                 if lungs is not None:
                     masks[place] = mask_on_grid(lungs.both, plain.shape[1:])
-            self.tell("audit: finding lungs", start + len(batch), len(plain))
+            report("audit: finding lungs", start + len(batch), len(plain))
         return WideLungs(regions.widened(masks), np.asarray(masks.any(axis=(1, 2))))
 
     @cached_property
@@ -186,7 +185,7 @@ class Material:
             total, parts = len(self.rows), []
             for start in range(0, total, _BATCH):
                 parts.append(self.network.features(self.view(name, slice(start, start + _BATCH))))
-                self.tell(f"audit: looking at {name}", min(start + _BATCH, total), total)
+                report(f"audit: extracting features of {name}", min(start + _BATCH, total), total)
             self._embedded[name] = np.concatenate(parts)
         return self._embedded[name]
 
@@ -225,11 +224,6 @@ class Material:
     def reduced(self, path: str) -> FloatArray:
         """Return a film (h, w) of at most 512 pixels a side."""
         return _reduced(self.predictor.read(self.data_root / path).pixels)
-
-    def tell(self, what: str, done: int, total: int) -> None:
-        """Report progress."""
-        if self.progress:
-            self.progress(what, done, total)
 
 
 def grouped_folds_of(cohort: pd.DataFrame, config: RunConfig, seed: int | None = None) -> pd.Series:

@@ -97,12 +97,12 @@ def _train(
     out = material.run / FOLDER / _key(material, config, view)
     films = _films(material, view, rows, config.preprocess)
     part = replace(
-        part_of(config, material.rows.iloc[rows], films, None),
+        part_of(config, material.rows.iloc[rows], films),
         labels=material.events[rows].astype(np.int64),
         train=np.flatnonzero(~np.isin(tenth, (*_SCORED, _STOPPING))),
         val=np.flatnonzero(tenth == _STOPPING),
     )
-    trained = trained_on(config, part, out, material.progress, f"audit: training on {view}")
+    trained = trained_on(config, part, out, f"audit: training on {view}")
     scores = score(trained, part, np.flatnonzero(np.isin(tenth, _SCORED)))
     if out.exists():  # a recipe in closed form leaves nothing to go on with
         shutil.rmtree(out)

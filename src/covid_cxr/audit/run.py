@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from covid_cxr import progress
 from covid_cxr.audit.context import Material
 from covid_cxr.audit.verdicts import CHECKS, AuditReport, Check, Finding
 from covid_cxr.cohort import schema
@@ -19,7 +20,6 @@ from covid_cxr.config.audit import Budget
 from covid_cxr.errors import UnknownName
 from covid_cxr.files import atomic_write
 from covid_cxr.models.bundle import Bundle
-from covid_cxr.types import Progress
 
 if TYPE_CHECKING:
     from covid_cxr.training.feature_extractor import FrozenNetwork
@@ -38,7 +38,6 @@ def run_audit(
     budget: Budget = "quick",
     only: Sequence[str] = (),
     network: FrozenNetwork | None = None,
-    progress: Progress | None = None,
 ) -> AuditReport:
     """Put the checks to a run and write `audit.json` into its folder.
 
@@ -51,21 +50,18 @@ def run_audit(
             network anew, small, on what is left of the films.
         only: names of checks; empty for all that are not switched off.
         network: for frozen features, where several audits share one.
-        progress: called with (what, done, total).
 
     Raises:
         UnknownName: no such check.
         UnreadableImage: a film of the cohort that can no longer be read.
     """
     names = chosen(config, only)
-    material = Material(
-        run, config, schema.read(run / "cohort.csv"), bundle, network=network, progress=progress
-    )
+    material = Material(run, config, schema.read(run / "cohort.csv"), bundle, network=network)
     checks = []
     for done, name in enumerate(names):
-        material.tell("audit", done, len(names))
+        progress.report("audit", done, len(names))
         checks.append(_put(name, material, budget))
-    material.tell("audit", len(names), len(names))
+    progress.report("audit", len(names), len(names))
     report = AuditReport(_heading(material, budget), tuple(checks))
     text = json.dumps(report.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
     atomic_write(run / AUDIT, text + "\n")

@@ -53,10 +53,8 @@ def audit(
     """
     from covid_cxr import pipeline
 
-    with output.progress(context) as progress:
-        found = pipeline.audit(
-            pipeline.RunFolder.open(run), budget=budget, only=only or (), progress=progress
-        )
+    with output.progress(context):
+        found = pipeline.audit(pipeline.RunFolder.open(run), budget=budget, only=only or ())
     if json:
         output.as_json(found)
     else:

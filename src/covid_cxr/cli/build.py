@@ -51,10 +51,8 @@ def demo(
     from covid_cxr import pipeline
 
     words = ["demo", *(["--rigged"] if rigged else []), "--seed", str(seed)]
-    with output.progress(context) as progress:
-        folder = pipeline.demo(
-            out, command=command(*words), rigged=rigged, seed=seed, progress=progress
-        )
+    with output.progress(context):
+        folder = pipeline.demo(out, command=command(*words), rigged=rigged, seed=seed)
     _finish(folder, json)
 
 
@@ -82,14 +80,13 @@ def run(
     chosen = configuration.load(config, settings)
     out = out or Path("runs") / chosen.name
     words = ["run", str(config), "--data", "DATA", *repeated(settings)]
-    with output.progress(context) as progress:
+    with output.progress(context):
         folder = pipeline.run(
             chosen,
             data_root(data, chosen.data_root),
             out,
             command=command(*words),
             processes=os.cpu_count() or 1,
-            progress=progress,
         )
     _finish(folder, json)
 
@@ -155,15 +152,15 @@ def train(
     table = schema.load(cohort)
     folder = pipeline.RunFolder.create(out, chosen, root, command(*words))
     folder.put_cohort(table)
-    with output.progress(context) as progress:
+    with output.progress(context):
         if protocol:
-            output.generalised(pipeline.generalise(folder, seeds, progress=progress), json)
+            output.generalised(pipeline.generalise(folder, seeds), json)
             return
         if folds:
-            pipeline.train_folds(folder, folds, progress=progress)
+            pipeline.train_folds(folder, folds)
             output.summarise(folder.metrics(), out, json)
             return
-        made = pipeline.train_only(folder, progress=progress)
+        made = pipeline.train_only(folder)
     output.out.print(f"Bundle {made.id}: {made.folder}", soft_wrap=True)
     output.out.print(f"Next: covid-cxr evaluate {out}", soft_wrap=True)
 
@@ -191,14 +188,13 @@ def lungs(
     settings = network.Settings(epochs=epochs, folds=folds, seed=seed)
     words = ["lungs", "--cohort", cohort.name, "--data", "DATA", "--folds", str(folds)]
     words += ["--epochs", str(epochs), "--seed", str(seed)]
-    with output.progress(context) as progress:
+    with output.progress(context):
         metrics = network.train_lungs(
             table,
             data_root(data, None),
             out,
             settings,
             command=command(*words),
-            progress=progress,
         )
     if json:
         output.as_json(metrics)

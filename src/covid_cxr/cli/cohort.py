@@ -64,7 +64,7 @@ def build_cohort(
         named = _named_paths(dataset)
         sets = {name: DatasetConfig(adapter=name, path=path) for name, path in named.items()}
         wanted = wanted.model_copy(update={"datasets": sets})
-    with output.progress(context) as progress:
+    with output.progress(context):
         found = build.build(
             data_root(data, None),
             wanted,
@@ -72,7 +72,6 @@ def build_cohort(
             files=out / inventory.NAME,
             max_pixels=chosen.preprocess.max_pixels,
             processes=processes or os.cpu_count() or 1,
-            progress=progress,
         )
     build.write(found, out)
     summary = build.summary(found.cohort)

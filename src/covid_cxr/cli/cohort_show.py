@@ -59,8 +59,8 @@ def show_cohort(
     if out and root:
         from covid_cxr.cohort.summary import montage
 
-        with output.progress(context) as progress:
-            sheets = montage.contact_sheets(cohort, root, out / "sheets", seed, progress=progress)
+        with output.progress(context):
+            sheets = montage.contact_sheets(cohort, root, out / "sheets", seed)
         written.append(f"Contact sheets: {len(sheets)} in {out / 'sheets'} ({montage.PRIVATE})")
     if json:
         output.as_json(found.record())

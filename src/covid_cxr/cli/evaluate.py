@@ -86,10 +86,8 @@ def evaluate(
 def _evaluate_run(context: typer.Context, run: Path, prevalence: float | None, json: bool) -> None:
     from covid_cxr import pipeline
 
-    with output.progress(context) as progress:
-        folder = pipeline.evaluate(
-            pipeline.RunFolder.open(run), prevalence=prevalence, progress=progress
-        )
+    with output.progress(context):
+        folder = pipeline.evaluate(pipeline.RunFolder.open(run), prevalence=prevalence)
     output.summarise(folder.metrics(), run, json)
 
 
@@ -111,7 +109,7 @@ def _accept(
     words = ["evaluate", "--model", str(model), "--cohort", str(cohort), "--data", "DATA"]
     words += ["--out", str(out), *(["--recalibrate", "--share", f"{share:g}"] * recalibrate)]
     words += [] if prevalence is None else ["--prevalence", f"{prevalence:g}"]
-    with output.progress(context) as progress:
+    with output.progress(context):
         return pipeline.accept(
             bundle.load(model),
             cohort,
@@ -122,7 +120,6 @@ def _accept(
             recalibrate=recalibrate,
             share=share,
             prevalence=prevalence,
-            progress=progress,
         )
 
 

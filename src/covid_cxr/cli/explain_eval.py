@@ -84,7 +84,7 @@ def explain_eval(
     words += ["--methods", ",".join(each.name for each in chosen)]
     words += ["--samples", str(settings.samples), *(["--films", str(films)] if films else [])]
     target = out or run / "explain-eval"
-    with output.progress(context) as progress:
+    with output.progress(context):
         found = evaluation.explain_eval(
             folder,
             data_root(data, folder.config.data_root),
@@ -92,7 +92,6 @@ def explain_eval(
             settings,
             command=command(*words),
             threads=threads,
-            progress=progress,
         )
     if (run / "report.html").exists():
         write_report(run)

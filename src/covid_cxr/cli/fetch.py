@@ -51,8 +51,8 @@ def fetch(
         return
     if out is None:
         raise ConfigError(f"where to put '{name}'? give the data root, --out DATA")
-    with output.progress(context) as progress:
-        found = bring(chosen, out, sha256, progress)
+    with output.progress(context):
+        found = bring(chosen, out, sha256)
     said = "sha256" if chosen.how == "https" else "commit"
     if json:
         lines = _entry(chosen) | {"folder": str(found.folder), said: found.version}

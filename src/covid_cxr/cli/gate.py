@@ -51,7 +51,7 @@ def gate(
     words = ["gate", "--cohort", cohort.name, "--data", "DATA", "--pictures", str(pictures)]
     words += ["--phantoms", str(phantoms), "--seed", str(seed)]
     words += ["--others", others.name] if others else []
-    with output.progress(context) as progress:
+    with output.progress(context):
         figures = fitting.fit_gate(
             table,
             data_root(data, None),
@@ -60,7 +60,6 @@ def gate(
             command=command(*words),
             network=network,
             others=others,
-            progress=progress,
         )
     if json:
         output.as_json(figures)

@@ -15,7 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from covid_cxr.types import DISCLAIMER, Progress
+from covid_cxr.progress import reporting
+from covid_cxr.types import DISCLAIMER
 
 out = Console()
 # The first that a run has measured is shown.
@@ -23,10 +24,10 @@ _SPLITS = {"test": "test split", "val": "validation split", "external": "externa
 
 
 @contextmanager
-def progress(context: typer.Context) -> Iterator[Progress | None]:
-    """Give a progress callback that draws bars with the time left; None off a terminal."""
+def progress(context: typer.Context) -> Iterator[None]:
+    """Draw progress bars with the time left while the block runs, on a terminal only."""
     if not sys.stderr.isatty() or context.obj["quiet"]:
-        yield None
+        yield
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
@@ -37,7 +38,8 @@ def progress(context: typer.Context) -> Iterator[Progress | None]:
                 tasks[what] = bars.add_task(what, total=total)
             bars.update(tasks[what], completed=done, total=total)
 
-        yield update
+        with reporting(update):
+            yield
 
 
 def as_json(value: Any) -> None:

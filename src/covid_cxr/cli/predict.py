@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -194,9 +193,8 @@ class _Answering(NamedTuple):
         from covid_cxr.inference.batch import predict_to
 
         predictor = covid_cxr.load(model, threads)
-        with output.progress(self.context) as progress:
-            steps = partial(progress, "predicting") if progress else None
-            predictions = predict_to(self.out, predictor, self.paths, how=self.how, progress=steps)
+        with output.progress(self.context):
+            predictions = predict_to(self.out, predictor, self.paths, how=self.how)
         if self.json:
             output.as_json([asdict(each) for each in predictions])
         else:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +24,6 @@ from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
 from covid_cxr.imaging.raster import MAX_PIXELS
 
-Progress = Callable[[str, int, int], None]
 _MISTAKES = ("modality", "label", "file")
 
 logger = logging.getLogger(__name__)
@@ -59,7 +57,6 @@ def build(
     files: Path | None = None,
     max_pixels: int = MAX_PIXELS,
     processes: int = 1,
-    progress: Progress | None = None,
 ) -> CohortResult:
     """Read every source, exclude by rule, find duplicates and split.
 
@@ -77,7 +74,6 @@ def build(
         max_pixels: larger films are refused before they are decoded.
         processes: how many read files at a time. With more than one, a script that calls this
             needs `if __name__ == "__main__":`.
-        progress: called with (what is done, steps done, steps in all).
 
     Raises:
         CohortError: nothing recognised, a source without usable rows, labels in no table, or
@@ -93,10 +89,9 @@ def build(
     exclusions.by_description(table, own, config.filters)
     with closing(Inventory(files, max_pixels=max_pixels)) as inventory:
         paths = [data_root / path for path in table["path"]]
-        steps = partial(progress, "reading films") if progress else None
-        found = inventory.take(paths, processes=processes, progress=steps)
+        found = inventory.take(paths, processes=processes)
     _add_files(table, found, config)
-    copies = _add_groups(table, found, progress)
+    copies = _add_groups(table, found)
     exclusions.by_copies(table, config)
     _refuse_emptied(table)
     dealt = strategies.assign(table, config, seed, data_root)
@@ -215,15 +210,12 @@ def _add_files(table: pd.DataFrame, found: Sequence[File], config: CohortConfig)
     exclusions.by_modality_and_view(table, config.filters)
 
 
-def _add_groups(
-    table: pd.DataFrame, found: Sequence[File], progress: Progress | None
-) -> pd.DataFrame:
+def _add_groups(table: pd.DataFrame, found: Sequence[File]) -> pd.DataFrame:
     """Fill in `duplicate_group`, in place, and return the pairs of copies."""
     # A file that is not decodable has a hash but no fingerprint: of it no copies are known.
     usable = [file for file in found if file.fingerprint]
     hashes = table["sha256"].where(table["width"] > 0, "")
-    steps = partial(progress, "comparing films") if progress else None
-    table["duplicate_group"], copies = resolution.group(hashes, fingerprints(usable), steps)
+    table["duplicate_group"], copies = resolution.group(hashes, fingerprints(usable))
     return copies
 
 

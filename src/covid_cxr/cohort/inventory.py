@@ -12,7 +12,7 @@ import hashlib
 import multiprocessing
 import sqlite3
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -26,6 +26,7 @@ from covid_cxr import imaging
 from covid_cxr.cohort.dedup.fingerprint import Fingerprint, fingerprint
 from covid_cxr.errors import CohortError, UnreadableImage
 from covid_cxr.imaging.raster import MAX_PIXELS
+from covid_cxr.progress import report
 
 NAME = "files.sqlite"
 CRASHED = "unreadable: decoding it crashed the decoder"
@@ -37,7 +38,6 @@ _WORTH = 200  # so many files pay for the seconds that further processes take to
 _TABLE = """CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, stamp TEXT, sha256 TEXT, width INTEGER, height INTEGER,
     reason TEXT, view TEXT, modality TEXT, fingerprint BLOB)"""
-Progress = Callable[[int, int], None]
 
 
 class File(NamedTuple):
@@ -98,25 +98,20 @@ class Inventory:
         """Close the database; what it holds stays."""
         self._rows.close()
 
-    def take(
-        self, paths: Sequence[Path], *, processes: int = 1, progress: Progress | None = None
-    ) -> list[File]:
+    def take(self, paths: Sequence[Path], *, processes: int = 1) -> list[File]:
         """Return one answer a path, in order; only files not known yet are read.
 
         Args:
             paths: of regular files or anything else.
             processes: how many read at a time; under 200 files one is faster.
-            progress: called with (files known, files in all).
 
         Raises:
             CohortError: the database may not be written, or is damaged.
         """
         with _told(self._database):
-            return self._taken(paths, processes, progress)
+            return self._taken(paths, processes)
 
-    def _taken(
-        self, paths: Sequence[Path], processes: int, progress: Progress | None
-    ) -> list[File]:
+    def _taken(self, paths: Sequence[Path], processes: int) -> list[File]:
         stamps = {str(path): self._stamp(path) for path in paths}
         known = {str(path): file for path in paths if (file := self._known(path, stamps))}
         unknown = [path for path in map(Path, stamps) if str(path) not in known]
@@ -126,8 +121,7 @@ class Inventory:
                 self._keep(path, stamps[str(path)], file)
                 if done % _SAVED == 0:
                     self._rows.commit()
-                if progress:
-                    progress(len(paths) - len(unknown) + done, len(paths))
+                report("reading radiographs", len(paths) - len(unknown) + done, len(paths))
         finally:
             self._rows.commit()
         return [known[str(path)] for path in paths]

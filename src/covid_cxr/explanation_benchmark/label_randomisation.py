@@ -28,7 +28,7 @@ from covid_cxr.files import atomic_write
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.models import bundle
 from covid_cxr.pipeline.run_folder import RunFolder
-from covid_cxr.types import COVID, Explanation, FloatArray, Progress
+from covid_cxr.types import COVID, Explanation, FloatArray
 
 NAME = "labels"
 _EDGE = 96  # pixels; six cells a side at stride 16
@@ -52,7 +52,6 @@ def label_randomisation(
     data_root: Path,
     out: Path,
     settings: Settings,
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Return how alike the methods' maps are for networks of true and of permuted labels.
 
@@ -70,7 +69,7 @@ def label_randomisation(
     if file.exists() and (known := json.loads(file.read_text("utf-8")))["key"] == key:
         found: dict[str, Any] = known["found"]
         return found
-    networks = _networks(folder, data_root, out / NAME, settings.seed, progress)
+    networks = _networks(folder, data_root, out / NAME, settings.seed)
     chosen = np.flatnonzero(networks.rows["finding"] == COVID)[:_EXPLAINED].tolist()
     patients = networks.rows["patient_id"].iloc[chosen].tolist()
     methods = {}
@@ -119,9 +118,7 @@ def draw(cohort: pd.DataFrame, seed: int) -> pd.DataFrame:
     return pd.concat([rows[covid].head(half), rows[~covid].head(half)]).reset_index(drop=True)
 
 
-def _networks(
-    folder: RunFolder, data_root: Path, out: Path, seed: int, progress: Progress | None
-) -> _Networks:
+def _networks(folder: RunFolder, data_root: Path, out: Path, seed: int) -> _Networks:
     from covid_cxr.training.inputs import labels_of, preprocess_all
 
     config, rows = stand_in(seed), draw(folder.cohort(), seed)
@@ -132,7 +129,7 @@ def _networks(
     shown = np.asarray(films, np.float32)
     made, accuracy = {}, {}
     for name, learned in (("true", labels), ("permuted", dealt)):
-        runtime = _learn(config, rows, films, learned, out=out / name, progress=progress)
+        runtime = _learn(config, rows, films, learned, out=out / name)
         answer = runtime.probabilities(shown).argmax(axis=1)
         made[name], accuracy[name] = runtime, float((answer == learned).mean())
     (out / "films.npy").unlink()
@@ -146,7 +143,6 @@ def _learn(
     labels: NDArray[np.intp],
     *,
     out: Path,
-    progress: Progress | None,
 ) -> Runtime:
     """Train on all films and stop on them too: they are to be learned by heart."""
     if (out / "bundle" / bundle.MANIFEST).exists():
@@ -157,7 +153,7 @@ def _learn(
 
     everyone = np.arange(len(rows))
     part = Part(films, labels, everyone, everyone)
-    trained = fit(config, part, out / "training", progress, f"learning {out.name} labels")
+    trained = fit(config, part, out / "training", f"learning {out.name} labels")
     made = export(trained.network, config, rows, out / "bundle", "covid-cxr explain-eval")
     shutil.rmtree(out / "training")
     return Runtime(made)

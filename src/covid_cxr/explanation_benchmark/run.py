@@ -24,7 +24,8 @@ from covid_cxr.explanation_benchmark.settings import Settings
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
 from covid_cxr.pipeline.run_folder import RunFolder
-from covid_cxr.types import COVID, DISCLAIMER, Progress
+from covid_cxr.progress import report
+from covid_cxr.types import COVID, DISCLAIMER
 
 NAME = "explain-eval"
 _GRID = (224, 224)  # for the areas of chance
@@ -47,7 +48,6 @@ def explain_eval(
     *,
     command: str,
     threads: int | None = None,
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Hold the methods' maps against radiologists, the model, and themselves.
 
@@ -62,7 +62,6 @@ def explain_eval(
         settings: methods, samples and numbers of films.
         command: how to repeat it.
         threads: of the model; None for all cores.
-        progress: called with (what, done, total).
 
     Raises:
         InputError: the run holds no bundle that can be used.
@@ -75,10 +74,10 @@ def explain_eval(
     work = _Work(chosen, wanted, settings, out, threads)
     if left_out == "test split":
         _note_opening(folder, chosen[0].made.id)
-    records = _measure_all(work, progress)
+    records = _measure_all(work)
     labels = None
     if settings.labels:
-        labels = label_randomisation(folder, data_root, out, settings, progress)
+        labels = label_randomisation(folder, data_root, out, settings)
     rows = summary.table({case: _asked(each, settings) for case, each in records.items()}, wanted)
     result = {
         "run": folder.path.resolve().name,
@@ -113,7 +112,7 @@ def _write(out: Path, rows: pd.DataFrame, result: dict[str, Any]) -> None:
     atomic_write(out / f"{NAME}.json", text + "\n")
 
 
-def _measure_all(work: _Work, progress: Progress | None) -> dict[Case, Record]:
+def _measure_all(work: _Work) -> dict[Case, Record]:
     """Measure bundle by bundle, so that each is opened once."""
     total = len(work.cases) * (len(work.settings.methods) + len(BASELINES))
     done = 0
@@ -121,8 +120,7 @@ def _measure_all(work: _Work, progress: Progress | None) -> dict[Case, Record]:
     def step() -> None:
         nonlocal done
         done += 1
-        if progress:
-            progress("measuring explanations", done, total)
+        report("measuring explanations", done, total)
 
     found: dict[Case, Record] = {}
     for made in dict.fromkeys(case.made.folder for case in work.cases):

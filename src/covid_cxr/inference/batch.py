@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -26,9 +26,9 @@ from covid_cxr.files import atomic_write
 from covid_cxr.inference.explaining import Answered, How, explained
 from covid_cxr.inference.inputs import Prepared
 from covid_cxr.inference.predictor import Predictor
+from covid_cxr.progress import report
 from covid_cxr.types import FloatArray, Prediction, Radiograph
 
-Steps = Callable[[int, int], None]
 PREDICTIONS, EXPLANATIONS = "predictions.csv", "explanations"
 # Films that go through a network together: as fast a film as 16 on one core, and every answer is
 # the same bit for bit whatever the number.
@@ -70,7 +70,6 @@ def predict_to(
     paths: Sequence[Path | str],
     *,
     how: How | None = None,
-    progress: Steps | None = None,
 ) -> list[Prediction]:
     """Answer everything in `paths` and write `out/predictions.csv` and `out/explanations/`.
 
@@ -79,7 +78,6 @@ def predict_to(
         predictor: the model.
         paths: files and folders; our own CSV and pictures in `out` are left out.
         how: explain every row with a prediction, and how; None writes no pictures.
-        progress: called with (done, total).
 
     Raises:
         InputError: `out` is a file.
@@ -91,7 +89,7 @@ def predict_to(
         raise InputError(f"--out '{out}' is a file; name a folder")
     out.mkdir(parents=True, exist_ok=True)
     entries = [entry for entry in expand(paths) if not _is_ours(entry.path, out)]
-    predictions = list(predict(predictor, entries, how, out / EXPLANATIONS, progress))
+    predictions = list(predict(predictor, entries, how, out / EXPLANATIONS))
     atomic_write(out / PREDICTIONS, table(predictions, predictor.classes))
     return predictions
 
@@ -101,7 +99,7 @@ def predict(
     entries: Sequence[Entry],
     how: How | None = None,
     pictures: Path = Path(EXPLANATIONS),
-    progress: Steps | None = None,
+    description: str = "predicting",
 ) -> Iterator[Prediction]:
     """Yield one prediction an entry, in order; a file that cannot be read gives an error row."""
     done = 0
@@ -116,8 +114,7 @@ def predict(
                     sheet.add(tile)
                 yield prediction
                 done += 1
-                if progress:
-                    progress(done, len(entries))
+                report(description, done, len(entries))
     if sheet:
         sheet.close()
 
@@ -126,18 +123,17 @@ def predict_cohort(
     predictor: Predictor,
     paths: Iterable[str],
     data_root: Path,
-    progress: Steps | None = None,
+    description: str = "predicting",
 ) -> list[Prediction]:
     """Answer a cohort's `paths` as the shipped system would; `file` is the path in the cohort."""
     entries = [Entry(path, data_root / path) for path in paths]
-    return list(predict(predictor, entries, progress=progress))
+    return list(predict(predictor, entries, description=description))
 
 
 def embed_cohort(
     predictor: Predictor,
     paths: Iterable[str],
     data_root: Path,
-    progress: Steps | None = None,
 ) -> tuple[list[Prediction], FloatArray]:
     """Answer a cohort's `paths` as `predict_cohort` does, and return the embeddings beside.
 
@@ -156,8 +152,7 @@ def embed_cohort(
             else:
                 predictions.append(found)
                 embeddings.append(nothing)
-        if progress:
-            progress(len(predictions), len(entries))
+        report("predicting", len(predictions), len(entries))
     return predictions, np.stack(embeddings) if embeddings else nothing[None][:0]
 
 

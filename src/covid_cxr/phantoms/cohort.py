@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from covid_cxr.errors import InputError
 from covid_cxr.phantoms.hospitals import HOSPITALS
 from covid_cxr.phantoms.radiograph import Phantom, draw
 from covid_cxr.phantoms.shortcuts import Shortcut, inject_shortcut
+from covid_cxr.progress import track
 from covid_cxr.types import COVID, FINDINGS, BoolArray, Finding
 
 _COLUMNS = ("image_id", "path", "patient_id", "finding", "site", "view", "sex", "age")
@@ -51,7 +52,6 @@ def write_cohort(
     seed: int,
     shortcut: Shortcut = "none",
     duplicates: int = 6,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a cohort of phantoms and return the path of its manifest.
 
@@ -68,7 +68,6 @@ def write_cohort(
             "resolution": as "none", and all covid-19 is marked as `rigging.rigged` says.
         duplicates: images entered once more under another patient's name, by turns as the very
             same bytes, made smaller, and recompressed as JPEG.
-        progress: called with (images done, images in all) after each.
 
     Raises:
         InputError: no patients, or more duplicates than images.
@@ -81,12 +80,8 @@ def write_cohort(
         raise InputError(f"duplicates is {duplicates}, expected 0 to {total}, the number of images")
     for folder in ("images", "masks/lungs", "masks/opacities"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    rows: list[_Row] = []
-    for row in _write_all(root, plan, seed, duplicates, shortcut):
-        rows.append(row)
-        if progress is not None:
-            progress(len(rows), total + duplicates)
-    return _write_manifest(root, rows)
+    rows = _write_all(root, plan, seed, duplicates, shortcut)
+    return _write_manifest(root, list(track(rows, "drawing phantoms", total + duplicates)))
 
 
 def _write_all(

@@ -11,7 +11,6 @@ from covid_cxr.audit import AUDIT, run_audit
 from covid_cxr.config.audit import Budget
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.report import write_report
-from covid_cxr.types import Progress
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +20,6 @@ def audit(
     *,
     budget: Budget | None = None,
     only: Sequence[str] = (),
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Audit a trained run, and write its report anew if it is evaluated.
 
@@ -29,7 +27,6 @@ def audit(
         folder: the run; a leak in its cohort is a finding, not an error.
         budget: None for what the run's configuration says ("quick" if it says none).
         only: names of checks; empty for all.
-        progress: called with (what, done, total).
 
     Returns:
         What stands in `audit.json`; see `covid_cxr.audit`.
@@ -46,14 +43,13 @@ def audit(
         folder.bundle(),
         budget=chosen,
         only=only,
-        progress=progress,
     )
     if (folder.path / "report.html").exists():
         write_report(folder.path)
     return report.as_json()
 
 
-def audit_unless_done(folder: RunFolder, progress: Progress | None = None) -> None:
+def audit_unless_done(folder: RunFolder) -> None:
     """Audit as the run's configuration says, unless it says none or this bundle is audited."""
     budget = folder.config.audit.budget
     if budget == "none":
@@ -62,7 +58,7 @@ def audit_unless_done(folder: RunFolder, progress: Progress | None = None) -> No
     if made and (made["bundle"], made["budget"]) == (folder.bundle().id, budget):
         log.info("'%s' is audited already", folder.path)
         return
-    found = audit(folder, budget=budget, progress=progress)
+    found = audit(folder, budget=budget)
     log.info("audit: %s", found["summary"])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,9 @@ from covid_cxr.metrics import bootstrap
 from covid_cxr.pipeline.examples import explain_options
 from covid_cxr.pipeline.run import run
 from covid_cxr.pipeline.run_folder import RunFolder
+from covid_cxr.progress import track
 from covid_cxr.report import write_report
-from covid_cxr.types import COVID, BoolArray, Progress
+from covid_cxr.types import COVID, BoolArray
 
 PATIENTS = 170
 
@@ -62,7 +62,6 @@ def demo(
     command: str,
     rigged: bool = False,
     seed: int = 2020,
-    progress: Progress | None = None,
 ) -> RunFolder:
     """Draw a cohort of phantoms into `out/phantoms`, then run everything on it.
 
@@ -71,22 +70,19 @@ def demo(
         command: how to repeat it.
         rigged: tie COVID-19 to one hospital, the mistake that an audit must find.
         seed: of phantoms, split and training.
-        progress: called with (what, done, total).
     """
     data, config = out / "phantoms", demo_config(seed, rigged)
     RunFolder.create(out, config, data, command)
     if not (data / "manifest.csv").exists():
-        steps = partial(progress, "drawing phantoms") if progress else None
         phantoms.write_cohort(
             data,
             patients=PATIENTS,
             seed=seed,
             shortcut="hospital" if rigged else "none",
-            progress=steps,
         )
-    folder = run(config, data, out, command=command, progress=progress)
+    folder = run(config, data, out, command=command)
     metrics = folder.metrics()
-    metrics["explanations"] = localise(folder, data / "masks", progress=progress)
+    metrics["explanations"] = localise(folder, data / "masks")
     folder.write_metrics(metrics)
     write_report(folder.path)
     return folder
@@ -97,7 +93,6 @@ def localise(
     masks: Path,
     *,
     methods: Sequence[str] = ("cam", "lime"),
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Count how often each method's peak falls on a true opacity.
 
@@ -108,7 +103,6 @@ def localise(
         folder: an evaluated run.
         masks: with `lungs/` and `opacities/`, 1-bit PNGs named by image id.
         methods: explainers.
-        progress: called with (what, done, total).
 
     Returns:
         method -> images, hits, hit_rate {value, low, high} (patients drawn) and inside_lungs,
@@ -120,14 +114,12 @@ def localise(
     found: dict[str, Any] = {}
     for method in methods:
         hit, inside = [], []
-        for done, row in enumerate(rows.itertuples(), start=1):
+        for row in track(rows.itertuples(), f"checking where {method} points", len(rows)):
             film = predictor.prepare(predictor.read(folder.data_root / str(row.path)))
             explanation = predictor.explain(film, COVID, method, options)
             name = str(row.image_id).split(":", 1)[1] + ".png"
             hit.append(hits(explanation, _mask(masks / "opacities" / name)))
             inside.append(inside_lungs(explanation, _mask(masks / "lungs" / name)))
-            if progress:
-                progress(f"checking where {method} points", done, len(rows))
         found[method] = _summary(hit, inside, rows["patient_id"])
     return found
 

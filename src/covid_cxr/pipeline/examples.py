@@ -17,8 +17,9 @@ from covid_cxr.explain.rendering.writing import Facts, Style, save
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import picture_stem
 from covid_cxr.pipeline.run_folder import RunFolder
+from covid_cxr.progress import track
 from covid_cxr.report.html import SHEETS
-from covid_cxr.types import COVID, Progress, class_of
+from covid_cxr.types import COVID, class_of
 
 _STYLE = Style(longest=768)  # the report holds every picture within itself
 
@@ -35,7 +36,6 @@ def explain_examples(
     folder: RunFolder,
     predictor: Predictor,
     cohort: pd.DataFrame,
-    progress: Progress | None = None,
 ) -> None:
     """Write `explanations/` and `sheets/` anew: a few images by each configured method.
 
@@ -58,14 +58,10 @@ def explain_examples(
     known = {each.path for each in chosen}
     chosen += [each for each in _errors(folder, cohort, threshold) if each.path not in known]
     work = [(each, method) for each in chosen for method in methods]
-    for done, (each, method) in enumerate(work, start=1):
+    for each, method in track(work, "explaining examples"):
         _explain(folder, predictor, each, method)
-        if progress:
-            progress("explaining examples", done, len(work))
     if settings.sheets:
-        contact_sheets(
-            cohort, folder.data_root, folder.path / SHEETS, folder.config.seed, progress=progress
-        )
+        contact_sheets(cohort, folder.data_root, folder.path / SHEETS, folder.config.seed)
 
 
 def _explain(folder: RunFolder, predictor: Predictor, chosen: _Chosen, method: str) -> None:

@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from covid_cxr.pipeline import training_overlap
 from covid_cxr.pipeline.attach_card import sign
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.report import write_report
-from covid_cxr.types import Prediction, Progress, class_of
+from covid_cxr.types import Prediction, class_of
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,6 @@ class _Films:
     data_root: Path
     config: RunConfig
     command: str
-    progress: Progress | None
     prevalence: float | None = None
 
     @property
@@ -93,7 +91,6 @@ def accept(
     recalibrate: bool = False,
     share: float = 0.5,
     prevalence: float | None = None,
-    progress: Progress | None = None,
 ) -> Accepted:
     """Measure a bundle on every usable film of a cohort, and write a run folder with its report.
 
@@ -113,7 +110,6 @@ def accept(
         recalibrate: make a new bundle; needs the package onnx.
         share: to fit to, in (0, 1).
         prevalence: share with COVID-19, in (0, 1), of a place that the report speaks of too.
-        progress: called with (what, done, total).
 
     Raises:
         ConfigError: the prevalence is none.
@@ -135,10 +131,9 @@ def accept(
         )
     as_external = table_.assign(split=table_["split"].mask(usable, _EXTERNAL))
     config = _config(made.manifest, settings)
-    films = _Films(as_external, data_root, config, command, progress, prevalence)
+    films = _Films(as_external, data_root, config, command, prevalence)
     predictor = Predictor(made)
-    steps = partial(progress, "predicting") if progress else None
-    answers, embeddings = embed_cohort(predictor, films.rows["path"], data_root, steps)
+    answers, embeddings = embed_cohort(predictor, films.rows["path"], data_root)
     known = _known(films.rows, training_overlap.find(films.rows, embeddings, made), out)
     answers = [each for each, reason in zip(answers, known, strict=True) if not reason]
     films = films.moved("excluded", known[known != ""])
@@ -223,9 +218,13 @@ def _new_bundle(films: _Films, new: Bundle, out: Path, record: dict[str, Any]) -
     """Predict both halves by the new bundle, measure it on the one it was not fitted to, report."""
     folder, predictor = _begin(films, out), Predictor(new)
     for split in (_FITTED, _EXTERNAL):
-        steps = partial(films.progress, f"predicting {split}") if films.progress else None
         paths = films.split(split)["path"]
-        _put(folder, split, predict_cohort(predictor, paths, films.data_root, steps), new)
+        _put(
+            folder,
+            split,
+            predict_cohort(predictor, paths, films.data_root, f"predicting {split}"),
+            new,
+        )
     metrics = _finish(films, folder, new, record)
     sign(folder, new, metrics)
     write_report(out)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from covid_cxr.pipeline.audit import audit_unless_done
 from covid_cxr.pipeline.examples import explain_examples
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.report import write_report
-from covid_cxr.types import CLASSES, Progress, class_of
+from covid_cxr.types import CLASSES, class_of
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,6 @@ def run(
     *,
     command: str,
     processes: int = 1,
-    progress: Progress | None = None,
 ) -> RunFolder:
     """Build the cohort, train, audit, evaluate, explain examples and write the report.
 
@@ -50,7 +48,6 @@ def run(
         out: run folder.
         command: how to repeat the run; goes into bundle, card and report.
         processes: how many read the films at a time, as for `cohort.build.build`.
-        progress: called with (what, done, total).
 
     Raises:
         UnknownName: no such model, explainer or check; found before anything is written.
@@ -65,17 +62,16 @@ def run(
             files=out / inventory.NAME,
             max_pixels=config.preprocess.max_pixels,
             processes=processes,
-            progress=progress,
         )
         build.write(found, out)
         folder.note_cohort()
-    made = train_only(folder, progress=progress)
+    made = train_only(folder)
     # before the test split is opened: an audit has no use for it
-    audit_unless_done(folder, progress)
+    audit_unless_done(folder)
     if folder.metrics().get("bundle") == made.id and (out / "report.html").exists():
         log.info("'%s' is evaluated already", out)
         return folder
-    return evaluate(folder, progress=progress)
+    return evaluate(folder)
 
 
 def check_names(config: RunConfig) -> None:
@@ -94,7 +90,7 @@ def check_names(config: RunConfig) -> None:
     chosen(config)
 
 
-def train_only(folder: RunFolder, *, progress: Progress | None = None) -> Bundle:
+def train_only(folder: RunFolder) -> Bundle:
     """Train the run's model on its cohort, unless that is done."""
     if folder.is_trained:
         log.info("'%s' is trained already", folder.path)
@@ -102,14 +98,10 @@ def train_only(folder: RunFolder, *, progress: Progress | None = None) -> Bundle
     from covid_cxr.training.run import train
 
     root, command = folder.data_root, folder.command
-    return train(
-        folder.config, folder.cohort(), root, folder.path, command=command, progress=progress
-    )
+    return train(folder.config, folder.cohort(), root, folder.path, command=command)
 
 
-def evaluate(
-    folder: RunFolder, *, prevalence: float | None = None, progress: Progress | None = None
-) -> RunFolder:
+def evaluate(folder: RunFolder, *, prevalence: float | None = None) -> RunFolder:
     """Measure the run's bundle on val, test and external rows; explain examples; report.
 
     Each call opens the test split once, and `metrics.json` keeps account of it.
@@ -118,7 +110,6 @@ def evaluate(
         folder: the run.
         prevalence: share of films with COVID-19 in a place that the report also speaks of, in
             (0, 1). The bundle and its predictions do not depend on it.
-        progress: called with (what, done, total).
 
     Raises:
         ConfigError: the prevalence is none.
@@ -135,20 +126,20 @@ def evaluate(
     for split in ("val", "test", "external"):
         rows = cohort[cohort["split"] == split]
         if len(rows):
-            steps = partial(progress, f"predicting {split}") if progress else None
-            answers = predict_cohort(predictor, rows["path"], folder.data_root, steps)
+            description = f"predicting {split}"
+            answers = predict_cohort(predictor, rows["path"], folder.data_root, description)
             path = folder.path / f"predictions-{split}.csv"
             atomic_write(path, table(answers, made.manifest.classes))
             threshold = made.manifest.threshold
             metrics["splits"][split] = _measure(folder, cohort, rows, path, threshold, place=place)
     folder.write_metrics(metrics)
     sign(folder, made, metrics)
-    explain_examples(folder, predictor, cohort, progress)
+    explain_examples(folder, predictor, cohort)
     write_report(folder.path)
     return folder
 
 
-def train_folds(folder: RunFolder, folds: int, *, progress: Progress | None = None) -> RunFolder:
+def train_folds(folder: RunFolder, folds: int) -> RunFolder:
     """Score the recipe out of fold over train and val rows; into metrics and the run's report.
 
     Scores at the threshold use the mean of the folds' own thresholds and are indicative only.
@@ -157,9 +148,7 @@ def train_folds(folder: RunFolder, folds: int, *, progress: Progress | None = No
 
     cohort = folder.cohort()
     root, command = folder.data_root, folder.command
-    path = out_of_fold(
-        folder.config, cohort, root, folder.path, folds=folds, command=command, progress=progress
-    )
+    path = out_of_fold(folder.config, cohort, root, folder.path, folds=folds, command=command)
     rows = cohort[cohort["split"].isin(("train", "val"))]
     threshold = float(evaluation.read_predictions(path)["threshold"].mean())
     measured = _measure(folder, cohort, rows, path, threshold) | {"folds": folds}
@@ -186,9 +175,7 @@ def train_folds(folder: RunFolder, folds: int, *, progress: Progress | None = No
     return folder
 
 
-def generalise(
-    folder: RunFolder, seeds: int, *, progress: Progress | None = None
-) -> dict[str, Any]:
+def generalise(folder: RunFolder, seeds: int) -> dict[str, Any]:
     """Score the recipe on sources and sites left out; see `training.generalise`."""
     from covid_cxr.training.hold_out_validation import generalise as protocol
 
@@ -198,7 +185,6 @@ def generalise(
         folder.data_root,
         folder.path,
         seeds=seeds,
-        progress=progress,
     )
 
 

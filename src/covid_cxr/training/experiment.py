@@ -26,7 +26,7 @@ from covid_cxr.training.datamodule import FilmData, Part
 from covid_cxr.training.module import TrainingModule, class_weights
 from covid_cxr.training.numerics import without_denormals
 from covid_cxr.training.tracking import Tracker
-from covid_cxr.types import CLASSES, Progress
+from covid_cxr.types import CLASSES
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,6 @@ def fit(
     config: RunConfig,
     part: Part,
     out: Path,
-    progress: Progress | None = None,
     label: str = "training",
 ) -> Trained:
     """Train `config.model` and return it with its best validation weights.
@@ -72,7 +71,7 @@ def fit(
     done = out / "done.json"
     if not done.exists():
         with _quiet_lightning():
-            trainer = _trainer(config, network, out, best, Tracker(progress, classes, label))
+            trainer = _trainer(config, network, out, best, Tracker(classes, label))
             trainer.fit(
                 module,
                 datamodule=FilmData(config, part),
@@ -95,18 +94,17 @@ def fit_best_of(
     part: Part,
     out: Path,
     *,
-    progress: Progress | None = None,
     label: str = "training",
 ) -> Trained:
     """Train `config.training.runs` seeds, counted up, and keep the lowest validation loss."""
     runs = config.training.runs
     if runs == 1:
-        return fit(config, part, out, progress, label)
+        return fit(config, part, out, label)
     best: Trained | None = None
     for run in range(runs):
         seeded = config.model_copy(update={"seed": config.seed + run})
         which = f"{label} {run + 1} of {runs}"
-        trained = fit(seeded, part, out / f"seed-{seeded.seed}", progress, which)
+        trained = fit(seeded, part, out / f"seed-{seeded.seed}", which)
         log.info("seed %d: validation loss %.4f", seeded.seed, trained.val_loss)
         if best is None or trained.val_loss < best.val_loss:
             best = trained

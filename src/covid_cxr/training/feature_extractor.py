@@ -6,7 +6,6 @@ learned from films at all. Run by ONNX Runtime, which is faster than torch on a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -55,23 +54,16 @@ class FrozenNetwork:
             graph, options, providers=["CPUExecutionProvider"]
         )
 
-    def features(
-        self,
-        films: Films,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> FloatArray:
+    def features(self, films: Films) -> FloatArray:
         """Return float32 (N, F) of films (N, 1, size, size) in [0, 1], in batches.
 
         Args:
             films: preprocessed; float16 will do.
-            progress: called with (done, total).
         """
         found = np.empty((len(films), self.width), dtype=np.float32)
         for start in range(0, len(films), _BATCH):
             batch = np.ascontiguousarray(films[start : start + _BATCH], dtype=np.float32)
             found[start : start + len(batch)] = self._session.run(None, {"images": batch})[0]
-            if progress:
-                progress(start + len(batch), len(films))
         return found
 
 

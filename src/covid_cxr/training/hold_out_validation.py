@@ -25,7 +25,7 @@ from covid_cxr.files import atomic_write
 from covid_cxr.metrics import Interval, clustered_auroc, projections, view_alone
 from covid_cxr.training.datamodule import Part
 from covid_cxr.training.run import clean, films_of, part_of, score, trained_on
-from covid_cxr.types import COVID, Progress
+from covid_cxr.types import COVID
 
 SCORES, RESULT = "generalise-scores.csv", "generalise.json"
 _STOPPING = 10  # a tenth of the patients is set aside to stop on
@@ -38,7 +38,6 @@ def generalise(
     out: Path,
     *,
     seeds: int,
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train the recipe for every left-out task and seed, and score it.
 
@@ -54,9 +53,9 @@ def generalise(
         CohortError: no source or site can be left out.
     """
     seen = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
-    films = films_of(config, seen, data_root, out, progress)
-    part = part_of(config, seen, films, progress)
-    bench = _Bench(seen, part, out, progress)
+    films = films_of(config, seen, data_root, out)
+    part = part_of(config, seen, films)
+    bench = _Bench(seen, part, out)
     runs = range(1 if config.training.method == "linear" else seeds)
     parts = [
         bench.scores(config.model_copy(update={"seed": config.seed + run}), task)
@@ -137,7 +136,6 @@ class _Bench:
     seen: pd.DataFrame
     part: Part
     out: Path
-    progress: Progress | None
 
     def scores(self, config: RunConfig, task: Task) -> pd.DataFrame:
         """Return one training's scores: log-odds of COVID-19, comparable over parts of a task."""
@@ -148,7 +146,7 @@ class _Bench:
             return pd.read_csv(done)
         train, stop = _stopping(self.seen, np.flatnonzero(task.train), config.seed)
         own = replace(self.part, train=train, val=stop)
-        trained = trained_on(config, own, folder / name, self.progress, name)
+        trained = trained_on(config, own, folder / name, name)
         rows = np.flatnonzero(task.scored)
         table = scores_of(self.seen, task, score(trained, own, rows), config.seed)
         atomic_write(done, table.to_csv(index=False, lineterminator="\n"))

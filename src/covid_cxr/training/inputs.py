@@ -28,9 +28,9 @@ from torch.utils.data import Dataset
 from covid_cxr import imaging
 from covid_cxr.config import AugmentConfig, PreprocessSpec
 from covid_cxr.inference.inputs import Preparer
+from covid_cxr.progress import track
 from covid_cxr.types import CLASSES, FloatArray, Task, class_of
 
-Progress = Callable[[int, int], None]
 _AT_ONCE = 16
 QUALITY = (15, 76)  # of compression, the last not reached
 
@@ -40,7 +40,6 @@ def preprocess_all(
     data_root: Path,
     spec: PreprocessSpec,
     cache: Path,
-    progress: Progress | None = None,
 ) -> NDArray[np.float16]:
     """Preprocess every film of `cohort` once, into a file that is read as memory.
 
@@ -49,7 +48,6 @@ def preprocess_all(
         data_root: folder that `path` is relative to.
         spec: the preprocessing that the bundle will carry.
         cache: `.npy` file to write; float16 keeps a thousand films at 100 MB.
-        progress: called with (done, total).
 
     Returns:
         float16 (N, 1, S, S) in [0, 1], memory-mapped.
@@ -58,13 +56,11 @@ def preprocess_all(
     cache.parent.mkdir(parents=True, exist_ok=True)
     films = np.lib.format.open_memmap(cache, mode="w+", dtype=np.float16, shape=shape)
     preparer, paths = Preparer(spec), cohort["path"].tolist()
-    for start in range(0, len(paths), _AT_ONCE):
+    for start in track(range(0, len(paths), _AT_ONCE), "reading radiographs"):
         chunk = [data_root / path for path in paths[start : start + _AT_ONCE]]
         read = [imaging.read(path, max_pixels=spec.max_pixels).pixels for path in chunk]
         for i, film in enumerate(preparer.prepare(read), start=start):
             films[i] = film.image
-        if progress:
-            progress(start + len(chunk), len(paths))
     films.flush()
     return films
 

@@ -8,9 +8,8 @@ never seen a radiograph cannot (docs/research/generalisation.md). It takes one p
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from covid_cxr.config import RunConfig
 from covid_cxr.errors import ConfigError
 from covid_cxr.models import zoo
 from covid_cxr.models.zoo.classifier import Classifier
+from covid_cxr.progress import track
 from covid_cxr.training.datamodule import Part
 from covid_cxr.training.experiment import Trained, need_all_classes
 from covid_cxr.training.feature_extractor import Films, FrozenNetwork
@@ -30,13 +30,13 @@ from covid_cxr.training.sample_weights import within_class
 from covid_cxr.types import CLASSES, FloatArray
 
 _TINY = 1e-6
+_BATCH = 32
 Array = NDArray[np.float64]
 
 
 def frozen_features(
     config: RunConfig,
     films: NDArray[np.float16],
-    progress: Callable[[int, int], None] | None = None,
 ) -> FloatArray:
     """Return what `config.model` makes of films (N, 1, S, S) before it is trained.
 
@@ -50,12 +50,12 @@ def frozen_features(
         views.append(films[..., ::-1])
     if config.augment.jpeg:
         views.append(_Compressed(films, config.seed))
-    total = len(views) * len(films)
-    found = []
-    for view, seen in enumerate(views):
-        steps = partial(_further, progress, view * len(films), total) if progress else None
-        found.append(frozen.features(seen, steps))
-    return np.stack(found)
+    batches = [(view, start) for view in views for start in range(0, len(films), _BATCH)]
+    features = [
+        frozen.features(view[start : start + _BATCH])
+        for view, start in track(batches, "extracting features")
+    ]
+    return np.concatenate(features).reshape(len(views), len(films), -1)
 
 
 @lru_cache(maxsize=1)  # folds, protocols and audits ask for the same one again and again
@@ -76,13 +76,6 @@ class _Compressed:
     def __getitem__(self, rows: slice) -> FloatArray:
         pairs = zip(self._films[rows], self._qualities[rows], strict=True)
         return np.stack([compressed(film, int(quality)) for film, quality in pairs])
-
-
-def _further(
-    progress: Callable[[int, int], None], before: int, total: int, done: int, _: int
-) -> None:
-    """Tell how far all views are."""
-    progress(before + done, total)
 
 
 def fit_linear(config: RunConfig, part: Part) -> Trained:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +26,7 @@ from covid_cxr.training.export import Scored, calibrate, check_parity, export, s
 from covid_cxr.training.inputs import labels_of, preprocess_all
 from covid_cxr.training.linear_probe import crossed, fit_linear, frozen_features
 from covid_cxr.training.sample_weights import where_both
-from covid_cxr.types import FloatArray, Progress
+from covid_cxr.types import FloatArray
 
 log = logging.getLogger(__name__)
 _BATCH = 64
@@ -42,7 +40,6 @@ def train(
     out: Path,
     *,
     command: str,
-    progress: Progress | None = None,
 ) -> Bundle:
     """Train on the cohort's train rows; test is not read.
 
@@ -57,17 +54,15 @@ def train(
         data_root: folder that the cohort's paths are relative to.
         out: run folder. A killed training in it goes on where it was.
         command: how to make the bundle again, for its manifest.
-        progress: called with (what, done, total).
     """
     seen = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
-    films = films_of(config, seen, data_root, out, progress)
+    films = films_of(config, seen, data_root, out)
     fitted = (seen["split"] == "train").to_numpy()
-    everything = part_of(config, seen, films, progress)
+    everything = part_of(config, seen, films)
     part = replace(everything, train=np.flatnonzero(fitted), val=np.flatnonzero(~fitted))
-    made = _bundle(config, seen, part, out, data_root=data_root, command=command, progress=progress)
-    steps = _named(progress, "predicting val")
+    made = _bundle(config, seen, part, out, data_root=data_root, command=command)
     made = remember(made, films, seen)
-    val = predict_cohort(Predictor(made), seen.iloc[part.val]["path"], data_root, steps)
+    val = predict_cohort(Predictor(made), seen.iloc[part.val]["path"], data_root, "predicting val")
     atomic_write(out / "predictions-val.csv", table(val, made.manifest.classes))
     clean(out)
     return made
@@ -99,7 +94,6 @@ def out_of_fold(
     *,
     folds: int,
     command: str,
-    progress: Progress | None = None,
 ) -> Path:
     """Predict every train and val row by a model that has seen neither it nor its patient.
 
@@ -108,8 +102,8 @@ def out_of_fold(
     done are not repeated.
     """
     seen = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
-    films = films_of(config, seen, data_root, out, progress)
-    everything = part_of(config, seen, films, progress)
+    films = films_of(config, seen, data_root, out)
+    everything = part_of(config, seen, films)
     parts = grouped_folds(seen, 2 * folds, config.seed).to_numpy()
     answers = []
     for fold in range(folds):
@@ -128,11 +122,10 @@ def out_of_fold(
                 folder,
                 data_root=data_root,
                 command=command,
-                progress=progress,
                 note=note,
             )
-            rows, steps = seen.iloc[left_out.nonzero()[0]], _named(progress, f"predicting {note}")
-            found = predict_cohort(Predictor(made), rows["path"], data_root, steps)
+            paths = seen.iloc[left_out.nonzero()[0]]["path"]
+            found = predict_cohort(Predictor(made), paths, data_root, f"predicting {note}")
             atomic_write(folder / "predictions.csv", table(found, made.manifest.classes))
             clean(folder)
         answers.append(pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False))
@@ -143,16 +136,13 @@ def out_of_fold(
 
 
 def films_of(
-    config: RunConfig, rows: pd.DataFrame, data_root: Path, out: Path, progress: Progress | None
+    config: RunConfig, rows: pd.DataFrame, data_root: Path, out: Path
 ) -> NDArray[np.float16]:
     """Return the preprocessed films of `rows`, float16 (N, 1, S, S), kept in `out`."""
-    cache, step = out / "training" / "films.npy", _named(progress, "reading films")
-    return preprocess_all(rows, data_root, config.preprocess, cache, step)
+    return preprocess_all(rows, data_root, config.preprocess, out / "training" / "films.npy")
 
 
-def part_of(
-    config: RunConfig, rows: pd.DataFrame, films: NDArray[np.float16], progress: Progress | None
-) -> Part:
+def part_of(config: RunConfig, rows: pd.DataFrame, films: NDArray[np.float16]) -> Part:
     """Return the films (N, 1, S, S) of `rows` with all that training asks of them; none chosen."""
     return Part(
         films,
@@ -161,7 +151,7 @@ def part_of(
         np.arange(0),
         rows["source"].to_numpy(str),
         multipliers_of(config, rows),
-        features_of(config, films, progress),
+        features_of(config, films),
     )
 
 
@@ -171,22 +161,18 @@ def multipliers_of(config: RunConfig, rows: pd.DataFrame) -> NDArray[np.float64]
     return np.array([factors.get(finding, 1.0) for finding in rows["finding"]])
 
 
-def features_of(
-    config: RunConfig, films: NDArray[np.float16], progress: Progress | None
-) -> FloatArray | None:
+def features_of(config: RunConfig, films: NDArray[np.float16]) -> FloatArray | None:
     """Return a frozen network's features (V, N, F); None where the network is trained."""
     if config.training.method != "linear":
         return None
-    return frozen_features(config, films, _named(progress, "looking at films"))
+    return frozen_features(config, films)
 
 
-def trained_on(
-    config: RunConfig, part: Part, out: Path, progress: Progress | None, note: str
-) -> Trained:
+def trained_on(config: RunConfig, part: Part, out: Path, note: str) -> Trained:
     """Train as the config says; a training that was killed goes on in `out`."""
     if config.training.method == "linear":
         return fit_linear(config, part)
-    return fit_best_of(config, part, out, progress=progress, label=note)
+    return fit_best_of(config, part, out, label=note)
 
 
 def score(trained: Trained, part: Part, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -214,10 +200,9 @@ def _bundle(
     *,
     data_root: Path,
     command: str,
-    progress: Progress | None = None,
     note: str = "training",
 ) -> Bundle:
-    trained = trained_on(config, part, out / "training", progress, note)
+    trained = trained_on(config, part, out / "training", note)
     epoch = f"best epoch {trained.epoch}, " if trained.epoch else ""
     log.info("%s: %svalidation loss %.4f", note, epoch, trained.val_loss)
     rows = seen.iloc[np.concatenate([part.train, part.val])]
@@ -226,7 +211,9 @@ def _bundle(
     if config.training.method == "linear":
         known = _crossed(config, seen, part)
     else:
-        val = predict_cohort(Predictor(draft), seen.iloc[part.val]["path"], data_root)
+        val = predict_cohort(
+            Predictor(draft), seen.iloc[part.val]["path"], data_root, "predicting to calibrate"
+        )
         known = scored(val, part.labels[part.val])
     made = calibrate(trained.network, draft, known, config.evaluation)
     check_parity(trained.network, made, part.films[part.val].astype(np.float32))
@@ -243,10 +230,6 @@ def _crossed(config: RunConfig, seen: pd.DataFrame, part: Part) -> Scored:
     logits, labels = crossed(config, part, folds), part.labels[part.train]
     sources = None if part.sources is None else part.sources[part.train]
     return Scored(logits, labels, where_both(labels, sources))
-
-
-def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
-    return partial(progress, what) if progress else None
 
 
 def clean(out: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a training shows while it runs: log lines, a progress callback, TensorBoard pictures."""
+"""What a training shows while it runs: log lines, progress, TensorBoard pictures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_curve
 
+from covid_cxr.progress import report
 from covid_cxr.training.module import TrainingModule
-from covid_cxr.types import Progress
 
 log = logging.getLogger(__name__)
 
@@ -24,23 +24,19 @@ class Tracker(lightning.Callback):
     """Says after each epoch how it went and how long the rest takes at most.
 
     Args:
-        progress: called with (label, steps done, steps at most) after every batch.
         classes: class names for the confusion matrix.
-        label: shown beside the bar.
+        label: description under which every batch is reported.
     """
 
-    def __init__(
-        self, progress: Progress | None, classes: tuple[str, ...], label: str = "training"
-    ) -> None:
-        self.progress, self.classes, self.label = progress, classes, label
+    def __init__(self, classes: tuple[str, ...], label: str = "training") -> None:
+        self.classes, self.label = classes, label
         self._started, self._first_epoch = 0.0, 0
 
     def on_train_start(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
         self._started, self._first_epoch = time.monotonic(), trainer.current_epoch
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        if self.progress:
-            self.progress(self.label, trainer.global_step, int(trainer.estimated_stepping_batches))
+        report(self.label, trainer.global_step, int(trainer.estimated_stepping_batches))
 
     def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
         if trainer.sanity_checking:

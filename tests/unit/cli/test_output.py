@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from covid_cxr.cli import output
+from covid_cxr.progress import report
 
 
 class Terminal(io.StringIO):
@@ -34,23 +35,23 @@ def test_a_terminal_sees_what_is_done_and_what_is_left(monkeypatch: pytest.Monke
     clock = iter(range(10_000))
     ticking = partial(output.Bars, get_time=lambda: float(next(clock)))
     monkeypatch.setattr(output, "Bars", ticking)
-    with output.progress(context()) as update:
-        assert update is not None
+    with output.progress(context()):
         for done in range(1, 31):
-            update("reading films", done, 40)
-        update("comparing films", 5, 5)
+            report("reading radiographs", done, 40)
+        report("comparing radiographs", 5, 5)
     drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())  # without colours
-    assert "reading films" in drawn and "30/40" in drawn
-    assert "comparing films" in drawn and "5/5" in drawn
+    assert "reading radiographs" in drawn and "30/40" in drawn
+    assert "comparing radiographs" in drawn and "5/5" in drawn
     left = drawn[drawn.rindex("30/40") :].split()[1]
     assert re.fullmatch(r"0:00:\d\d", left)  # not "-:--:--", which says that nothing is known
 
 
 def test_nobody_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
-    with output.progress(context(quiet=True)) as update:
-        assert update is None
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with output.progress(context()) as update:
-        assert update is None
-    assert screen.getvalue() == ""
+    with output.progress(context(quiet=True)):
+        report("reading radiographs", 1, 1)
+    elsewhere = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", elsewhere)
+    with output.progress(context()):
+        report("reading radiographs", 1, 1)
+    assert screen.getvalue() == elsewhere.getvalue() == ""

@@ -12,6 +12,7 @@ from covid_cxr.cohort import schema
 from covid_cxr.cohort.build import build, summary, write
 from covid_cxr.config import CohortConfig, DatasetConfig
 from covid_cxr.errors import CohortError, LeakError
+from covid_cxr.progress import reporting
 
 
 def picture(path: Path, seed: int, size: tuple[int, int] = (36, 40)) -> None:
@@ -193,8 +194,10 @@ def test_places_that_are_not_there_are_named(tmp_path: Path):
 def test_progress_counts_every_file(tmp_path: Path):
     manifest(tmp_path / "a", "1.png,1,normal,,", "2.png,2,normal,,")
     seen: list[tuple[str, int, int]] = []
-    build(tmp_path, config("a"), seed=1, progress=lambda *step: seen.append(step))
-    assert seen == [("reading films", 1, 2), ("reading films", 2, 2), ("comparing films", 1, 1)]
+    with reporting(lambda *step: seen.append(step)):
+        build(tmp_path, config("a"), seed=1)
+    reading, comparing = "reading radiographs", "comparing radiographs"
+    assert seen == [(reading, 1, 2), (reading, 2, 2), (comparing, 1, 1)]
 
 
 @pytest.fixture

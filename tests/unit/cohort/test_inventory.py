@@ -15,6 +15,7 @@ from PIL import Image
 from covid_cxr.cohort import inventory
 from covid_cxr.cohort.inventory import CRASHED, File, Inventory, examine, fingerprints
 from covid_cxr.errors import CohortError
+from covid_cxr.progress import reporting
 
 
 def picture(path: Path, seed: int) -> Path:
@@ -51,14 +52,20 @@ def test_what_is_known_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     paths = [picture(tmp_path / f"{number}.png", number) for number in range(5)]
     database = tmp_path / "out" / "files.sqlite"
     seen: list[tuple[int, int]] = []
-    first = Inventory(database).take(paths[:4], progress=lambda *step: seen.append(step))
+
+    def count(description: str, done: int, total: int) -> None:
+        seen.append((done, total))
+
+    with reporting(count):
+        first = Inventory(database).take(paths[:4])
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     read: list[Path] = []
     monkeypatch.setattr(
         inventory, "examine", lambda path, most: read.append(path) or examine(path, most)
     )
     os.utime(picture(paths[2], 99), (1, 1))
-    again = Inventory(database).take(paths, progress=lambda *step: seen.append(step))
+    with reporting(count):
+        again = Inventory(database).take(paths)
     assert read == [paths[2], paths[4]]
     assert seen[4:] == [(4, 5), (5, 5)]
     assert again[:2] == first[:2]
@@ -68,13 +75,13 @@ def test_what_is_known_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mon
 def test_interrupted_work_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [picture(tmp_path / f"{number}.png", number) for number in range(6)]
 
-    def stop(done: int, total: int) -> None:
+    def stop(description: str, done: int, total: int) -> None:
         if done == 4:
             raise KeyboardInterrupt
 
     database = tmp_path / "files.sqlite"
-    with pytest.raises(KeyboardInterrupt):
-        Inventory(database).take(paths, progress=stop)
+    with pytest.raises(KeyboardInterrupt), reporting(stop):
+        Inventory(database).take(paths)
     read: list[Path] = []
     monkeypatch.setattr(
         inventory, "examine", lambda path, most: read.append(path) or examine(path, most)
@@ -138,10 +145,12 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from covid_cxr.cohort import inventory
+from covid_cxr.progress import reporting
 inventory._SAVED = 4
 paths = sorted(Path(sys.argv[1]).glob("*.png"))
-stop = lambda done, total: done == 11 and os.kill(os.getpid(), signal.SIGKILL)
-inventory.Inventory(Path(sys.argv[1]) / "files.sqlite").take(paths, progress=stop)
+stop = lambda description, done, total: done == 11 and os.kill(os.getpid(), signal.SIGKILL)
+with reporting(stop):
+    inventory.Inventory(Path(sys.argv[1]) / "files.sqlite").take(paths)
 """
 
 

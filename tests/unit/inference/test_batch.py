@@ -18,6 +18,7 @@ from covid_cxr.explain.rendering.zones import ZONES
 from covid_cxr.inference.batch import BATCH, expand, picture_stem, predict_to
 from covid_cxr.inference.explaining import How
 from covid_cxr.inference.predictor import Predictor, predicted_class
+from covid_cxr.progress import reporting
 
 
 @pytest.fixture(scope="module")
@@ -288,11 +289,12 @@ def test_batches_begun_ahead_answer_as_films_alone_do(
     several = covid_cxr.load(tiny_run / "bundle", threads=2)
     films = sorted((phantoms / "images").glob("*.png"))[: 3 * BATCH]
     films.insert(BATCH + 1, tmp_path / "missing.png")
-    told: list[tuple[int, int]] = []
-    found = predict_to(tmp_path / "out", several, films, progress=lambda *at: told.append(at))
+    reports: list[tuple[str, int, int]] = []
+    with reporting(lambda *step: reports.append(step)):
+        found = predict_to(tmp_path / "out", several, films)
     assert [each.file for each in found] == [str(film) for film in films]
     assert [each.status for each in found].index("error") == BATCH + 1
-    assert told == [(number + 1, len(films)) for number in range(len(films))]
+    assert reports == [("predicting", done, len(films)) for done in range(1, len(films) + 1)]
     for film, each in zip(films, found, strict=True):
         if each.status != "error":
             alone = several.predict(film).prediction

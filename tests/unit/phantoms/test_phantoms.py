@@ -16,6 +16,7 @@ from scipy.ndimage import label
 
 from covid_cxr.errors import InputError, UnknownName
 from covid_cxr.phantoms import HOSPITALS, Phantom, draw, write_cohort
+from covid_cxr.progress import reporting
 from covid_cxr.types import FINDINGS
 
 COLUMNS = ("image_id", "path", "patient_id", "finding", "site", "view", "sex", "age")
@@ -292,16 +293,11 @@ def test_same_seed_same_bytes_and_a_patient_does_not_depend_on_those_who_follow(
 
 @pytest.mark.usefixtures("no_drawing")
 def test_progress_counts_to_the_end(tmp_path):
-    seen: list[tuple[int, int]] = []
-    manifest = write_cohort(
-        tmp_path,
-        patients=4,
-        seed=1,
-        duplicates=2,
-        progress=lambda done, all_: seen.append((done, all_)),
-    )
+    reports: list[tuple[str, int, int]] = []
+    with reporting(lambda *step: reports.append(step)):
+        manifest = write_cohort(tmp_path, patients=4, seed=1, duplicates=2)
     total = len(read_rows(manifest))
-    assert seen == [(done, total) for done in range(1, total + 1)]
+    assert reports == [("drawing phantoms", done, total) for done in range(1, total + 1)]
 
 
 @pytest.mark.parametrize(

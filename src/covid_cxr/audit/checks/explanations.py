@@ -20,6 +20,7 @@ from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.imaging.crop import crop
 from covid_cxr.metrics import Interval
 from covid_cxr.metrics.within_source import quantiles
+from covid_cxr.progress import report
 from covid_cxr.types import COVID, BoolArray, FloatArray
 
 _NORMS = 8  # films that the random network's batch norms take their means from
@@ -41,7 +42,7 @@ def _inside(material: Material, method: str) -> Finding:
     for done, (place, film) in enumerate(zip(rows.index, films, strict=True), start=1):
         lungs = crop(material.lungs.wide[place], film.field)
         ratios.append(_ratio(_map(film.image, material.predictor.runtime, method), lungs))
-        material.tell("audit: explaining", done, len(rows))
+        report("audit: explaining", done, len(rows))
     ratio = np.array(ratios)
     kept = ~np.isnan(ratio)
     if kept.sum() < 2:

@@ -18,6 +18,7 @@ from covid_cxr.config.audit import Budget
 from covid_cxr.imaging.markers import remove_markers
 from covid_cxr.metrics.scores import Array
 from covid_cxr.metrics.within_source import quantiles
+from covid_cxr.progress import report
 from covid_cxr.types import COVID, FloatArray
 
 _DONORS = 12
@@ -48,7 +49,7 @@ def findings(material: Material, _: Budget) -> list[Finding]:
         if kept.size >= _FEWEST:
             moved = np.abs(_answers(material, changed) - before[kept])
             found.append(_finding(material, name, moved, rows.index[kept].to_numpy()))
-        material.tell("audit: changing films", done, len(CHANGES))
+        report("audit: changing radiographs", done, len(CHANGES))
     if not found:
         sentence = f"{len(rows)} validation films are too few to see what changes do to them."
         return [Finding("changes", "info", sentence)]

@@ -9,7 +9,6 @@ are looked up again, until no search finds a copy that was not known.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -20,23 +19,22 @@ from scipy.sparse.csgraph import connected_components
 from covid_cxr.cohort.dedup.candidates import lookalikes
 from covid_cxr.cohort.dedup.fingerprint import Fingerprint
 from covid_cxr.cohort.dedup.registration import COPY, similarity
+from covid_cxr.progress import report
 
 _BATCH = 256
 _ROUNDS = 10  # each takes what the last left; two or three are what real collections need
 # A film and its one copy take a place from each other; that is no reason to look again.
 _PLACES_LOST = 2
 Pairs = NDArray[np.int64]
-Progress = Callable[[int, int], None]
 logger = logging.getLogger(__name__)
 
 
-def find(prints: Fingerprint, progress: Progress | None = None) -> pd.DataFrame:
+def find(prints: Fingerprint) -> pd.DataFrame:
     """Return `first, second, similarity` of row numbers of films that are copies, sorted.
 
     Args:
         prints: fingerprints uint8 (n, 64, 64), in an order that does not depend on that of the
             cohort's rows; the same order gives the same pairs.
-        progress: called with (pairs compared, pairs in all so far).
     """
     compared = np.empty((0, 2), np.int64)
     found = [_table(compared, np.empty(0, np.float32))]
@@ -44,7 +42,7 @@ def find(prints: Fingerprint, progress: Progress | None = None) -> pd.DataFrame:
     for _ in range(_ROUNDS):
         met = rows[lookalikes(prints[rows], asked)]
         fresh = _without(met, compared, len(prints))
-        found.append(_copies(prints, fresh, len(compared), progress))
+        found.append(_copies(prints, fresh, len(compared)))
         compared = np.concatenate((compared, fresh))
         group = groups(pd.concat(found), len(prints))
         rows = np.unique(group, return_index=True)[1]
@@ -82,15 +80,12 @@ def _without(pairs: Pairs, known: Pairs, count: int) -> Pairs:
     return pairs[~np.isin(pairs @ numbers, known @ numbers)]
 
 
-def _copies(
-    prints: Fingerprint, pairs: Pairs, before: int, progress: Progress | None
-) -> pd.DataFrame:
+def _copies(prints: Fingerprint, pairs: Pairs, before: int) -> pd.DataFrame:
     found = np.empty(len(pairs), np.float32)
     for at in range(0, len(pairs), _BATCH):
         batch = pairs[at : at + _BATCH]
         found[at : at + _BATCH] = similarity(prints[batch[:, 0]], prints[batch[:, 1]])
-        if progress:
-            progress(before + at + len(batch), before + len(pairs))
+        report("comparing radiographs", before + at + len(batch), before + len(pairs))
     copies = found >= COPY
     return _table(pairs[copies], found[copies])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -13,12 +12,9 @@ from covid_cxr.cohort.dedup.fingerprint import Fingerprint
 
 CONFLICT = "conflicting labels in duplicate group"
 _METADATA = ("site", "view", "sex", "license", "age")
-Progress = Callable[[int, int], None]
 
 
-def group(
-    sha256: pd.Series, prints: Fingerprint, progress: Progress | None = None
-) -> tuple[pd.Series, pd.DataFrame]:
+def group(sha256: pd.Series, prints: Fingerprint) -> tuple[pd.Series, pd.DataFrame]:
     """Return a group id for every image that occurs more than once, and the pairs found.
 
     Files of one SHA-256 are copies, and so are films whose fingerprints lie over each other
@@ -28,7 +24,6 @@ def group(
     Args:
         sha256: of every image, "" where there is no file.
         prints: fingerprints (n, 64, 64) of the images that have a hash, in the order of `sha256`.
-        progress: called with (pairs compared, pairs in all).
 
     Returns:
         The group of every row ("" for those that occur once), and pairs `first, second,
@@ -37,7 +32,7 @@ def group(
     filled = sha256[sha256 != ""]
     order = np.argsort(filled.to_numpy(), kind="stable")
     hashes, first = np.unique(filled.to_numpy()[order], return_index=True)
-    pairs = near_duplicates.find(prints[order[first]], progress)
+    pairs = near_duplicates.find(prints[order[first]])
     number = near_duplicates.groups(pairs, len(hashes))
     # Hashes are sorted, so that the first of a component names it.
     named = pd.Series(hashes).groupby(number).transform("first").str[:12].radd("copy-")

@@ -24,7 +24,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from covid_cxr.cohort.download.unpack import room
 from covid_cxr.errors import CohortError, InputError
 from covid_cxr.files import atomic_write, sha256_of
-from covid_cxr.types import Progress
+from covid_cxr.progress import report
 
 logger = logging.getLogger(__name__)
 
@@ -66,16 +66,13 @@ def address(link: str) -> str:
     return url
 
 
-def download(
-    link: str, part: Path, sha256: str | None = None, progress: Progress | None = None
-) -> str:
+def download(link: str, part: Path, sha256: str | None = None) -> str:
     """Fetch `link` as the file `archive` in the folder `part`; return its SHA-256.
 
     Args:
         link: https address.
         part: existing folder; what it holds of an earlier attempt is gone on with.
         sha256: expected checksum, 64 hexadecimal digits. A file with another one is removed.
-        progress: called with the host and (megabytes there, megabytes in all).
 
     Raises:
         CohortError: refused by the server, out of reach, or of another checksum.
@@ -85,7 +82,7 @@ def download(
     furthest, waits = _size(archive), list(_WAITS)
     while True:
         try:
-            _attempt(link, archive, sha256, progress)
+            _attempt(link, archive, sha256)
             return _checked(url, archive, sha256)
         except _LOST as error:
             why = _explained(url, archive, error)
@@ -100,7 +97,7 @@ def download(
         time.sleep(waits.pop(0))
 
 
-def _attempt(link: str, archive: Path, sha256: str | None, progress: Progress | None) -> None:
+def _attempt(link: str, archive: Path, sha256: str | None) -> None:
     """Bring the rest of the file, or all of it; returns only if it is as long as announced."""
     kept, have = _kept(archive, address(link)), _size(archive)
     if have and have == kept.size:
@@ -120,19 +117,19 @@ def _attempt(link: str, archive: Path, sha256: str | None, progress: Progress | 
         if not start:  # first of all, lest old bytes be taken for the new file's
             archive.unlink(missing_ok=True)
         atomic_write(_note(archive), json.dumps(kept))
-        _receive(reply, archive, start, kept, progress)
+        _receive(reply, archive, start, kept)
     if kept.size is not None and _size(archive) < kept.size:
         raise ConnectionError("the connection ended early")
 
 
-def _receive(reply: Any, archive: Path, start: int, kept: _Kept, progress: Progress | None) -> None:
+def _receive(reply: Any, archive: Path, start: int, kept: _Kept) -> None:
     host = urlsplit(kept.url).hostname or ""
     with archive.open("r+b" if start else "wb") as out:
         out.seek(start)
         while block := reply.read(_BLOCK):
             out.write(block)
-            if progress and kept.size:
-                progress(f"{host} (MB)", out.tell() // 10**6, max(1, kept.size // 10**6))
+            if kept.size:
+                report(f"{host} (MB)", out.tell() // 10**6, max(1, kept.size // 10**6))
 
 
 def _extent(reply: Any, archive: Path, kept: _Kept, url: str) -> tuple[int, _Kept]:

@@ -28,7 +28,7 @@ from covid_cxr.cohort.download.downloading import ARCHIVE, address, download
 from covid_cxr.cohort.download.unpack import room, unpack
 from covid_cxr.errors import CohortError, InputError, MissingDependency, UnknownName
 from covid_cxr.files import atomic_write
-from covid_cxr.types import Progress
+from covid_cxr.progress import report
 
 RECORD = "FETCHED.json"
 _BATCH = 32  # files that git brings at a time; an interruption loses no more
@@ -81,16 +81,13 @@ def choose(
     return found
 
 
-def fetch(
-    chosen: DataSet, data: Path, sha256: str | None = None, progress: Progress | None = None
-) -> Fetched:
+def fetch(chosen: DataSet, data: Path, sha256: str | None = None) -> Fetched:
     """Fetch a set into the data root `data`; one that is there is verified and left alone.
 
     Args:
         chosen: what `choose` returned; not one of those that are told in steps.
         data: data root, made where missing.
         sha256: what the archive's checksum must be.
-        progress: called with (what, done, total).
 
     Raises:
         CohortError: out of reach, damaged, unsafe, or there but different.
@@ -112,9 +109,9 @@ def fetch(
     part.mkdir(parents=True, exist_ok=True)
     try:
         if chosen.how == "git":
-            version = _from_git(chosen, tree, progress)
+            version = _from_git(chosen, tree)
         else:
-            version = _from_archive(chosen, tree, sha256, progress)
+            version = _from_archive(chosen, tree, sha256)
     except InputError:
         with suppress(OSError):  # it holds something, with which to go on
             part.rmdir()
@@ -179,10 +176,8 @@ def _extent(folder: Path) -> tuple[int, int]:
     return len(sizes), sum(sizes)
 
 
-def _from_archive(
-    chosen: DataSet, tree: Path, sha256: str | None, progress: Progress | None
-) -> str:
-    version = download(chosen.where, tree.parent, sha256, progress)
+def _from_archive(chosen: DataSet, tree: Path, sha256: str | None) -> str:
+    version = download(chosen.where, tree.parent, sha256)
     if tree.exists():  # of an unpacking that was stopped
         shutil.rmtree(tree)
     try:
@@ -193,7 +188,7 @@ def _from_archive(
     return version
 
 
-def _from_git(chosen: DataSet, tree: Path, progress: Progress | None) -> str:
+def _from_git(chosen: DataSet, tree: Path) -> str:
     """Bring the newest state of a repository into `tree`, which may hold a part; return it."""
     # Twice, for git keeps a copy; less what is there already.
     room(tree, int(2e9 * chosen.gigabytes) - _extent(tree.parent)[1], f"'{chosen.folder}'")
@@ -209,9 +204,8 @@ def _from_git(chosen: DataSet, tree: Path, progress: Progress | None) -> str:
     for start in range(0, len(missing), _BATCH):
         some = missing[start : start + _BATCH]
         _git(tree, *_PLAIN, "origin", *some)
-        if progress:
-            done = len(objects) - len(missing) + start + len(some)
-            progress(f"{chosen.folder} (objects)", done, len(objects))
+        done = len(objects) - len(missing) + start + len(some)
+        report(f"{chosen.folder} (objects)", done, len(objects))
     _git(tree, "checkout", "--quiet", "--force", "--detach", _HEAD)
     return _git(tree, "rev-parse", "HEAD").strip()
 

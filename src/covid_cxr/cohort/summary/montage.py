@@ -23,7 +23,8 @@ from covid_cxr.cohort.dedup import resolution
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.files import atomic_write
 from covid_cxr.imaging.text import Colour, printable, shorten, write
-from covid_cxr.types import DISCLAIMER, FINDINGS, FloatArray, Progress
+from covid_cxr.progress import report
+from covid_cxr.types import DISCLAIMER, FINDINGS, FloatArray
 
 PRIVATE = "these are the films themselves: never publish or commit them"
 
@@ -61,8 +62,6 @@ def contact_sheets(
     data_root: Path,
     folder: Path,
     seed: int,
-    *,
-    progress: Progress | None = None,
 ) -> list[Path]:
     """Write one PNG for each source and finding, and some of duplicate groups; return the paths.
 
@@ -75,7 +74,6 @@ def contact_sheets(
         data_root: folder that the paths in it are relative to.
         folder: where to; made where missing, sheets of the same name are replaced.
         seed: of the draw; same seed, same bytes.
-        progress: called with (what is done, films done, films in all).
 
     Raises:
         OSError: the folder cannot be written.
@@ -88,8 +86,7 @@ def contact_sheets(
         for film, place in zip(sheet.films, _places(sheet.films), strict=True):
             _cell(page, draw, film, place)
             done += 1
-            if progress:
-                progress("drawing contact sheets", done, total)
+            report("drawing montages", done, total)
         picture = io.BytesIO()
         page.save(picture, "PNG")
         written.append(folder / f"{sheet.name}.png")

@@ -32,6 +32,7 @@ from covid_cxr.config import AuditConfig, RunConfig
 from covid_cxr.errors import UnknownName
 from covid_cxr.imaging.markers import find_markers
 from covid_cxr.phantoms import write_cohort
+from covid_cxr.progress import reporting
 
 CELLS = 12
 
@@ -215,13 +216,8 @@ def test_names_are_checked(tiny_config: RunConfig) -> None:
 def test_an_audit_of_some_checks(honest: Material, tmp_path: Path) -> None:
     schema.save(honest.cohort, tmp_path / "cohort.csv")
     seen: list[str] = []
-    report = run_audit(
-        tmp_path,
-        honest.config,
-        honest.bundle,
-        only=["leak"],
-        progress=lambda what, done, total: seen.append(what),
-    )
+    with reporting(lambda description, done, total: seen.append(description)):
+        report = run_audit(tmp_path, honest.config, honest.bundle, only=["leak"])
     assert report.verdict == "pass"
     assert (tmp_path / "audit.json").exists()
     assert set(seen) == {"audit"}  # no film was read for a table

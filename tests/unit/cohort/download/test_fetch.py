@@ -22,6 +22,7 @@ from covid_cxr.cohort.download import downloading
 from covid_cxr.cohort.download.downloading import address, download
 from covid_cxr.cohort.download.fetch import RECORD, choose, fetch
 from covid_cxr.errors import CohortError, InputError, UnknownName
+from covid_cxr.progress import reporting
 
 CONTENT = bytes(range(256)) * 20  # 5,120 bytes, each place another content
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -123,7 +124,8 @@ def disk_with(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
 def test_a_file_arrives_whole_with_progress(site: Site, tmp_path: Path) -> None:
     site.content = bytes(3_000_000)
     seen: list[tuple[str, int, int]] = []
-    digest = download(site.url, tmp_path, progress=lambda *step: seen.append(step))
+    with reporting(lambda *step: seen.append(step)):
+        digest = download(site.url, tmp_path)
     assert digest == hashlib.sha256(bytes(3_000_000)).hexdigest()
     assert (tmp_path / "archive").read_bytes() == bytes(3_000_000)
     assert seen[-1] == ("127.0.0.1 (MB)", 3, 3)

@@ -17,6 +17,7 @@ from covid_cxr.cohort.download.downloading import address
 from covid_cxr.cohort.download.fetch import RECORD, choose, fetch
 from covid_cxr.cohort.sources import locate
 from covid_cxr.errors import CohortError, InputError, MissingDependency
+from covid_cxr.progress import reporting
 
 # The collection's own header, of August 2020.
 HEADER = (
@@ -93,8 +94,8 @@ def test_an_interrupted_fetch_goes_on_and_brings_only_the_rest(
         raise KeyboardInterrupt
 
     data = tmp_path / "data"
-    with pytest.raises(KeyboardInterrupt):
-        fetch(mila, data, progress=stop)
+    with pytest.raises(KeyboardInterrupt), reporting(stop):
+        fetch(mila, data)
     assert not (data / mila.folder).exists()
     # As if the line had been cut while git lays out the files: half a set is no set.
     half = data / f"{mila.folder}.part" / "tree"
@@ -102,7 +103,8 @@ def test_an_interrupted_fetch_goes_on_and_brings_only_the_rest(
     (half / "metadata.csv").write_text(HEADER + "half a li")
     with pytest.raises(CohortError, match="nor holds a data set"):
         locate(data, {})
-    found = fetch(mila, data, progress=lambda *step: seen.append(step))
+    with reporting(lambda *step: seen.append(step)):
+        found = fetch(mila, data)
     assert (found.folder / "metadata.csv").read_text() == HEADER
     # A commit, two trees and nine files; three are there before the first batch of four files.
     assert [done for _, done, _ in seen] == [7, 11, 12]
@@ -119,10 +121,9 @@ def test_a_server_that_goes_away_is_said_and_waited_for(
         if not away.exists():
             origin.rename(away)
 
-    with pytest.raises(
-        CohortError, match=r"git fetch failed .* the same command goes on"
-    ) as caught:
-        fetch(mila, tmp_path, progress=leave)
+    told = r"git fetch failed .* the same command goes on"
+    with pytest.raises(CohortError, match=told) as caught, reporting(leave):
+        fetch(mila, tmp_path)
     assert "\n" not in str(caught.value)
     away.rename(origin)
     assert fetch(mila, tmp_path).new

@@ -14,6 +14,7 @@ from covid_cxr.cohort.build import build
 from covid_cxr.cohort.summary import montage
 from covid_cxr.cohort.summary.montage import contact_sheets
 from covid_cxr.config import CohortConfig, DatasetConfig
+from covid_cxr.progress import reporting
 
 WHITE = 255
 
@@ -186,12 +187,11 @@ def test_progress_counts_films_and_one_is_in_memory_at_a_time(
     told: list[tuple[str, int, int]] = []
     imaging.read(tmp_path / "0.png")  # decoders are loaded before memory is counted
     tracemalloc.start()
-    contact_sheets(
-        pd.DataFrame(rows), tmp_path, tmp_path / "out", 0, progress=lambda *step: told.append(step)
-    )
+    with reporting(lambda *step: told.append(step)):
+        contact_sheets(pd.DataFrame(rows), tmp_path, tmp_path / "out", 0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert told == [("drawing contact sheets", number, 12) for number in range(1, 13)]
+    assert told == [("drawing montages", number, 12) for number in range(1, 13)]
     assert peak < 6 * 9_000_000
 
 
