@@ -1,0 +1,44 @@
+"""Typed results: what the JSON files of a run folder hold, read and written in one place.
+
+    metrics = RunMetrics.read(run / METRICS)
+    metrics.splits["test"].pooled.auroc.format(2)      # "0.72 (0.60-0.81)"
+
+`FILES` names each file's record; `docs/reference/` holds their JSON schemas.
+"""
+
+from covid_cxr.results.audit import AUDIT, AuditFinding, AuditResult, CheckResult
+from covid_cxr.results.comparison import RunComparison
+from covid_cxr.results.estimates import Estimate, ResultFile, rounded
+from covid_cxr.results.metrics import (
+    METRICS,
+    HeadlineMetrics,
+    OutOfFoldMetrics,
+    RunMetrics,
+    SplitMetrics,
+)
+from covid_cxr.results.scores import FEW, SubgroupMetrics
+
+FILES: dict[str, type[ResultFile]] = {
+    METRICS: RunMetrics,
+    AUDIT: AuditResult,
+    "compare.json": RunComparison,
+}
+
+__all__ = [
+    "AUDIT",
+    "FEW",
+    "FILES",
+    "METRICS",
+    "AuditFinding",
+    "AuditResult",
+    "CheckResult",
+    "Estimate",
+    "HeadlineMetrics",
+    "OutOfFoldMetrics",
+    "ResultFile",
+    "RunComparison",
+    "RunMetrics",
+    "SplitMetrics",
+    "SubgroupMetrics",
+    "rounded",
+]

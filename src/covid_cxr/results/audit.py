@@ -1,0 +1,65 @@
+"""What `audit.json` of a run folder holds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from covid_cxr.results.estimates import Estimate, Record, ResultFile
+
+AUDIT = "audit.json"
+
+Verdict = Literal["pass", "warn", "fail", "info"]
+Better = Literal["lower", "higher"]
+Number = int | float | None
+Detail = Number | str | Estimate | tuple[Number | str, ...] | dict[str, Number]
+
+
+class AuditFinding(Estimate):
+    """One number that a check measured, and its verdict.
+
+    Attributes:
+        name: what was measured.
+        bound: what the number is compared with; None for nothing.
+        better: which way is good.
+        verdict: "info" where there is no bound.
+        sentence: the same for a reader.
+        details: further numbers.
+    """
+
+    name: str
+    bound: float | None = None
+    better: Better = "lower"
+    verdict: Verdict
+    sentence: str
+    details: dict[str, Detail] = Field(default_factory=dict)
+
+
+class CheckResult(Record):
+    """One check: its verdict is that of its worst finding, its sentence that finding's."""
+
+    name: str
+    number: int
+    title: str
+    question: str
+    reference: str
+    verdict: Verdict
+    sentence: str
+    seconds: float
+    findings: tuple[AuditFinding, ...]
+
+
+class AuditResult(ResultFile):
+    """`audit.json`: the checks of one audit, on training and validation images."""
+
+    format: int
+    budget: Literal["quick", "full"]
+    bundle: str
+    created: str
+    images: int
+    patients: int
+    events: int
+    verdict: Verdict
+    summary: str
+    checks: tuple[CheckResult, ...]
