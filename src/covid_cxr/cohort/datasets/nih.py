@@ -1,8 +1,8 @@
 """NIH ChestX-ray8/14 in its official layout or sorted into class folders.
 
 Official: `Data_Entry_2017*.csv` and `images/` or `images_001/images` .. `images_012/images`.
-Sorted: the folders `No_findings` and `Pneumonia` with `<patient>_<study>.png`. Wang et al., CVPR
-2017. The patient is the eight digits before the underscore of the file name, in both layouts,
+Sorted: the folders `No_findings` and `Pneumonia` with `<patient>_<study>.png`; beside the official
+table, the table says what each image is. Wang et al., CVPR 2017. The patient is the eight digits before the underscore of the file name, in both layouts,
 so that the same patient has the same id whichever way the set was downloaded.
 """
 
@@ -51,7 +51,7 @@ def _tables(root: Path) -> list[Path]:
 
 
 def _official(root: Path, table: Path) -> list[Record]:
-    folders = [*root.glob("images*"), *root.glob("images*/images")]
+    folders = [*root.glob("images*"), *root.glob("images*/images"), *map(root.joinpath, _CLASSES)]
     paths = {
         path.name: path.relative_to(root).as_posix()
         for folder in sorted(folders)

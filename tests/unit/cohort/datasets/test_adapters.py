@@ -143,7 +143,10 @@ def test_nih_patient_is_the_same_in_both_layouts(tmp_path: Path):
     assert {row.patient_id for row in read("nih", tmp_path)} == {"00000061"}
     head = "Image Index,Finding Labels,Patient ID,Patient Age,Patient Gender,View Position\n"
     (tmp_path / "Data_Entry_2017.csv").write_text(head + "00000061_000.png,No Finding,61,9,F,PA\n")
-    assert [row.patient_id for row in read("nih", tmp_path)] == ["00000061"]
+    rows = read("nih", tmp_path)
+    assert [(row.patient_id, row.view, row.path) for row in rows] == [
+        ("00000061", "PA", "No_findings/00000061_000.png")
+    ]
     (tmp_path / "Data_Entry_2017_v2020.csv").touch()
     with pytest.raises(CohortError, match="keep one"):
         read("nih", tmp_path)
