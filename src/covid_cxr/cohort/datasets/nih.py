@@ -2,8 +2,9 @@
 
 Official: `Data_Entry_2017*.csv` and `images/` or `images_001/images` .. `images_012/images`.
 Sorted: the folders `No_findings` and `Pneumonia` with `<patient>_<study>.png`; beside the official
-table, the table says what each image is. Wang et al., CVPR 2017. The patient is the eight digits before the underscore of the file name, in both layouts,
-so that the same patient has the same id whichever way the set was downloaded.
+table, the table says what each image is. Wang et al., CVPR 2017. The patient is the eight digits
+before the underscore of the file name, in both layouts, so that the same patient has the same id
+whichever way the set was downloaded.
 """
 
 from __future__ import annotations
