@@ -24,7 +24,7 @@ from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.explanation_benchmark.cases import parts
 from covid_cxr.imaging.crop import spans
 from covid_cxr.inference import Predictor
-from covid_cxr.metrics import Interval, bootstrap
+from covid_cxr.metrics import Bootstrap, Interval
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.types import COVID, BoolArray
 
@@ -61,7 +61,7 @@ def median(values: NDArray[np.float64], patients: NDArray[np.str_]) -> Interval:
         medians = [np.median(np.repeat(values, times.astype(int))) for times in drawn]
         return {"median": np.array(medians)}
 
-    return bootstrap(statistic, patients)["median"]
+    return Bootstrap().intervals(statistic, patients)["median"]
 
 
 def main() -> None:

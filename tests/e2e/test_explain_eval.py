@@ -20,6 +20,7 @@ from covid_cxr.explain.base import Model
 from covid_cxr.explanation_benchmark import Settings, explain_eval, parse, settings
 from covid_cxr.explanation_benchmark.cases import Case, cases, parts
 from covid_cxr.explanation_benchmark.summary import means, summarise
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.progress import reporting
 from covid_cxr.types import Explanation, FloatArray
 
@@ -49,7 +50,7 @@ def few(methods: str = METHODS, **changes: object) -> Settings:
         stages=("head", "all"),
         steps=5,
         orders=2,
-        draws=50,
+        n_resamples=50,
         labels=False,
     )
     return replace(chosen, **changes)  # type: ignore[arg-type]
@@ -407,18 +408,18 @@ def test_a_full_budget_measures_no_less_than_a_quick_one() -> None:
 
 def test_means_by_hand_leave_out_what_is_not_measured() -> None:
     values = np.array([[1.0, np.nan], [0.0, 4.0], [0.5, np.nan]])
-    mean, other = means(values, ["a", "a", "b"], draws=200, seed=0)
+    mean, other = means(values, ["a", "a", "b"], bootstrap=Bootstrap(200))
     assert mean.value == pytest.approx(0.5)
     # patients are drawn whole: a twice 0.5, b twice 0.5, both 0.5: no spread at all
     assert (mean.low, mean.high) == pytest.approx((0.5, 0.5))
     assert other.value == 4
-    (spread,) = means(np.array([[1.0], [1.0], [0.0]]), ["a", "a", "b"], draws=500, seed=0)
+    (spread,) = means(np.array([[1.0], [1.0], [0.0]]), ["a", "a", "b"], bootstrap=Bootstrap(500))
     assert spread.value == pytest.approx(2 / 3)
     assert (spread.low, spread.high) == (0, 1)
     never = np.zeros((12, 1))
-    (point,) = means(never, list("abcdefghijkl"), draws=50, seed=0)
+    (point,) = means(never, list("abcdefghijkl"), bootstrap=Bootstrap(50))
     assert (point.low, point.high) == (0, 0)
-    (proportion,) = means(never, list("abcdefghijkl"), draws=50, seed=0, proportions=[0])
+    (proportion,) = means(never, list("abcdefghijkl"), bootstrap=Bootstrap(50), proportions=[0])
     assert (proportion.low, proportion.high) == pytest.approx((0, 1 - 0.025 ** (1 / 12)))
 
 
@@ -435,7 +436,7 @@ def test_a_method_that_is_always_better_beats_the_baselines() -> None:
         ]
     columns = ["file", "patient", "finding", "called", "bundle", "method", "group", "measure"]
     table = pd.DataFrame(rows, columns=[*columns, "value"])
-    subset = summarise(table, draws=500, seed=0)["covid-19 called covid-19"]
+    subset = summarise(table, bootstrap=Bootstrap(500))["covid-19 called covid-19"]
     assert subset["films"] == 30
     assert subset["beats_all_baselines"] == {"better": ["iou"], "same": []}
     # paired: the interval of the difference is far narrower than that of the mean itself

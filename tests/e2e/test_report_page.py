@@ -13,6 +13,7 @@ from PIL import Image
 from covid_cxr.cohort.schema import COLUMNS
 from covid_cxr.config import EvaluationConfig, RunConfig
 from covid_cxr.evaluation import Place, conformal_coverage, evaluate, join
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.report.html import write_report
 from covid_cxr.types import CLASSES, class_of
 
@@ -128,14 +129,15 @@ def make_run(run: Path, task):
         "task": task,
         "threshold": 0.5,
         "prevalence": prevalence.to_dict(),
-        "config": settings.evaluation,
-        "seed": 1,
+        "bootstrap": Bootstrap(settings.evaluation.bootstrap, 1),
     }
     measured = evaluate(join(answers, test), place=Place(0.003, 0.4), **options)
     train = people[people["split"] == "train"]
     folds = join(predictions(rng, train, task), train)
     fold = evaluate(folds, **options) | {"folds": 5}
-    fold["conformal"] = conformal_coverage(folds, people, task, parts=5, draws=200, seed=1)
+    fold["conformal"] = conformal_coverage(
+        folds, people, task, parts=5, bootstrap=Bootstrap(200, 1)
+    )
     metrics = {"task": task, "classes": CLASSES[task], "model": "resnet18", "bundle": "ab" * 32}
     metrics |= {
         "threshold": 0.5,

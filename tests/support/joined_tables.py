@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from covid_cxr.cohort.schema import COLUMNS
-from covid_cxr.config import EvaluationConfig
 from covid_cxr.evaluation import evaluate, join
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.types import CLASSES, class_of
 
 SITES = ("north", "south")
@@ -74,9 +74,9 @@ def awkward():
 def metrics():
     """`metrics.json` of a run on `awkward`, its test split measured."""
     test = awkward().query("split == 'test'")
-    config = EvaluationConfig(bootstrap=100)
+    bootstrap = Bootstrap(100, 1)
     prevalence = {"non-covid-19": 0.5, "covid-19": 0.5}
-    options = {"task": "binary", "threshold": 0.5, "prevalence": prevalence, "seed": 1}
+    options = {"task": "binary", "threshold": 0.5, "prevalence": prevalence}
     return {
         "task": "binary",
         "classes": ["non-covid-19", "covid-19"],
@@ -85,7 +85,7 @@ def metrics():
         "threshold": 0.5,
         "temperature": 1.2,
         "command": "covid-cxr run c.yaml --data DATA && echo '<script>'",
-        "splits": {"test": evaluate(join(predictions(test), test), config=config, **options)},
+        "splits": {"test": evaluate(join(predictions(test), test), bootstrap=bootstrap, **options)},
         "openings_of_test": ["2025-01-01T00:00:00Z"],
     }
 

@@ -29,6 +29,7 @@ from covid_cxr.inference import Predictor
 from covid_cxr.inference.inputs import Prepared
 from covid_cxr.inference.lungs import LungFinder
 from covid_cxr.inference.runtime import processors
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.metrics.scores import Array
 from covid_cxr.metrics.within_source import Codes, Events
 from covid_cxr.models.bundle import Bundle
@@ -95,6 +96,11 @@ class Material:
     @property
     def seed(self) -> int:
         return self.config.seed
+
+    @property
+    def bootstrap(self) -> Bootstrap:
+        """The bootstrap over patients behind every interval."""
+        return Bootstrap(self.settings.bootstrap, self.seed)
 
     @cached_property
     def events(self) -> Events:

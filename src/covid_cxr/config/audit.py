@@ -120,7 +120,7 @@ class AuditConfig(Strict):
     )
     size: int = Field(160, ge=64, le=512, description="edge of films for the frozen features")
     folds: int = Field(5, ge=2)
-    draws: int = Field(1000, ge=100, description="bootstrap draws of whole patients")
+    bootstrap: int = Field(1000, ge=100, description="bootstrap resamples of whole patients")
     permutations: int = Field(200, ge=100)
     seeds: int = Field(5, ge=2, description="seeds of the folds in the check of stability")
     perturbed: int = Field(40, ge=4, description="validation films that are changed and predicted")

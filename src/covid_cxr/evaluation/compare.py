@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,12 @@ from covid_cxr.evaluation import paired_runs
 from covid_cxr.evaluation.paired_runs import Contender, Split
 from covid_cxr.files import atomic_write
 from covid_cxr.metrics import (
+    Bootstrap,
     Interval,
     binary_scores,
     binary_support,
-    bootstrap,
     clustered_auroc,
     clustered_difference,
-    paired_bootstrap,
 )
 from covid_cxr.metrics.scores import Array, Scores
 from covid_cxr.report import formatting
@@ -40,32 +40,32 @@ def compare(
     runs: Sequence[Path],
     split: Split = "test",
     *,
-    draws: int | None = None,
     seed: int | None = None,
 ) -> dict[str, Any]:
     """Compare runs on the images of a split that all of them answered, against the first named.
 
-    Patients are drawn once for both sides of a pair (`metrics.paired_bootstrap`); the AUROC has
+    Patients are resampled once for both sides of a pair (`Bootstrap.paired_intervals`); AUROC has
     DeLong's interval and p value for clustered data beside it. Sensitivity and specificity are at
     each run's own frozen threshold. Predictions alone are read: no split is opened anew.
 
     Args:
         runs: two run folders or more.
         split: test, val, external, or oof (out of fold).
-        draws: of the bootstrap; None as the first run is configured.
         seed: of the bootstrap; None as the first run is configured.
 
     Returns:
-        JSON-ready: split, task, draws, seed, `runs` (name, path, model, bundles, asked, compared)
-        and `groups`, pooled and each source: n, patients, events and, by run name, `runs` (a
-        {value, low, high} for each score and auroc_delong) and `differences` from the first (the
-        same, auroc_delong with its p).
+        JSON-ready: split, task, n_resamples, seed, `runs` (name, path, model, bundles, asked,
+        compared) and `groups`, pooled and each source: n, patients, events and, by run name, `runs`
+        (a {value, low, high} for each score and auroc_delong) and `differences` from the first
+        (the same, auroc_delong with its p).
 
     Raises:
         InputError: they cannot be compared; see `contenders.read`.
     """
     found = paired_runs.read(runs, split)
-    draws, seed = draws or found[0].draws, found[0].seed if seed is None else seed
+    bootstrap = found[0].bootstrap
+    if seed is not None:
+        bootstrap = replace(bootstrap, seed=seed)
     sources = found[0].table["source"].to_numpy()
     groups = {"pooled": np.full(sources.size, True)}
     if len(set(sources)) > 1:
@@ -73,10 +73,9 @@ def compare(
     return {
         "split": split,
         "task": found[0].task,
-        "draws": draws,
-        "seed": seed,
+        **asdict(bootstrap),
         "runs": [_described(each) for each in found],
-        "groups": {name: _group(found, rows, draws, seed) for name, rows in groups.items()},
+        "groups": {name: _group(found, rows, bootstrap) for name, rows in groups.items()},
     }
 
 
@@ -146,7 +145,7 @@ def _described(run: Contender) -> dict[str, Any]:
     }
 
 
-def _group(runs: Sequence[Contender], rows: _Chosen, draws: int, seed: int) -> dict[str, Any]:
+def _group(runs: Sequence[Contender], rows: _Chosen, bootstrap: Bootstrap) -> dict[str, Any]:
     table = runs[0].table[rows]
     patients = table["patient_id"].to_numpy(dtype=object)
     events = (table["truth"] == COVID).to_numpy()
@@ -156,9 +155,7 @@ def _group(runs: Sequence[Contender], rows: _Chosen, draws: int, seed: int) -> d
         "patients": int(np.unique(patients).size),
         "events": int(events.sum()),
         "runs": {
-            side.name: _numbers(
-                bootstrap(side.statistic, patients, draws=draws, seed=seed, support=side.support)
-            )
+            side.name: _numbers(bootstrap.intervals(side.statistic, patients, support=side.support))
             | {"auroc_delong": _json(clustered_auroc(events, side.scores, patients)._asdict())}
             for side in sides
         },
@@ -166,7 +163,7 @@ def _group(runs: Sequence[Contender], rows: _Chosen, draws: int, seed: int) -> d
     }
     first = sides[0]
     for side in sides[1:]:
-        pairs = paired_bootstrap(side.statistic, first.statistic, patients, draws=draws, seed=seed)
+        pairs = bootstrap.paired_intervals(side.statistic, first.statistic, patients)
         delong = clustered_difference(events, side.scores, first.scores, patients)
         block["differences"][side.name] = {
             **_numbers({name: pair.difference for name, pair in pairs.items()}),

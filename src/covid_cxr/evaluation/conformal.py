@@ -13,7 +13,7 @@ from covid_cxr.cohort.splits.grouped import components, grouped_folds
 from covid_cxr.evaluation.operating_points import as_json, rounded
 from covid_cxr.evaluation.predictions import Cases, cases
 from covid_cxr.evaluation.subgroups import FEW
-from covid_cxr.metrics import bootstrap, class_quantiles, prediction_sets, set_scores
+from covid_cxr.metrics import Bootstrap, class_quantiles, prediction_sets, set_scores
 from covid_cxr.metrics.scores import Array, Scores
 from covid_cxr.types import Task
 
@@ -22,7 +22,7 @@ _SHARES = ("none", "one", "several")
 
 
 def conformal_coverage(
-    table: pd.DataFrame, cohort: pd.DataFrame, task: Task, *, parts: int, draws: int, seed: int
+    table: pd.DataFrame, cohort: pd.DataFrame, task: Task, *, parts: int, bootstrap: Bootstrap
 ) -> dict[str, Any] | None:
     """Return the coverage of class-conditional conformal sets; None without answered films.
 
@@ -37,7 +37,7 @@ def conformal_coverage(
         cohort: all of it: rows left out connect patients too.
         task: binary or multiclass.
         parts: of patients, 2 or more.
-        draws, seed: of the bootstrap over patients; the seed also draws the parts.
+        bootstrap: over patients; its seed also draws the parts.
 
     Returns:
         `parts` and `levels`: for each of `LEVELS` the `level`, `cuts` (class -> the probability
@@ -52,11 +52,11 @@ def conformal_coverage(
     if ok.empty:
         return None
     # Not the folds of the training: each part then holds films of every fold's model.
-    part = grouped_folds(cohort, parts, seed + 1)
+    part = grouped_folds(cohort, parts, bootstrap.seed + 1)
     origin = cohort.loc[part.index, ["path"]].assign(part=part, component=components(cohort))
     drawn = origin.set_index("path").loc[ok["path"]]
     bench = _Bench(
-        cases(table, task), drawn["part"].to_numpy(), drawn["component"].to_numpy(), draws, seed
+        cases(table, task), drawn["part"].to_numpy(), drawn["component"].to_numpy(), bootstrap
     )
     return {"parts": parts, "levels": [bench.at(level) for level in LEVELS]}
 
@@ -68,8 +68,7 @@ class _Bench:
     cases: Cases
     part: NDArray[np.int64]
     component: NDArray[np.int64]
-    draws: int
-    seed: int
+    bootstrap: Bootstrap
 
     def at(self, level: float) -> dict[str, Any]:
         """Return the account of one level."""
@@ -126,9 +125,7 @@ class _Bench:
         films = {name: found.labels == number for number, name in enumerate(classes)}
         support = {name: len(set(found.patients[rows])) for name, rows in films.items()}
         support |= dict.fromkeys(_SHARES, len(set(found.patients)))
-        ends = bootstrap(
-            statistic, found.patients, draws=self.draws, seed=self.seed, support=support
-        )
+        ends = self.bootstrap.intervals(statistic, found.patients, support=support)
         return {
             "n": int(found.labels.size),
             "patients": len(set(found.patients)),

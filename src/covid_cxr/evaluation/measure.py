@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from covid_cxr.config import EvaluationConfig
 from covid_cxr.evaluation import operating_points, subgroups
 from covid_cxr.evaluation.predictions import Cases, cases
 from covid_cxr.evaluation.target_prevalence import Place, at_place
 from covid_cxr.evaluation.views import by_view
 from covid_cxr.metrics import (
+    Bootstrap,
     binary_scores,
     binary_support,
-    bootstrap,
     confusion_matrix,
     multiclass_scores,
 )
@@ -33,8 +32,7 @@ def evaluate(
     task: Task,
     threshold: float,
     prevalence: Mapping[str, float],
-    config: EvaluationConfig,
-    seed: int,
+    bootstrap: Bootstrap,
     place: Place | None = None,
 ) -> dict[str, Any]:
     """Measure predictions, with a constant forecast measured beside them.
@@ -48,8 +46,7 @@ def evaluate(
         task: binary or multiclass.
         threshold: on the probability of COVID-19, fixed on validation.
         prevalence: class -> share among the training images; the constant forecast.
-        config: number of bootstrap draws.
-        seed: of the bootstrap.
+        bootstrap: over patients.
         place: where the answers are to be used, if COVID-19 is more or less common there.
 
     Returns:
@@ -65,14 +62,13 @@ def evaluate(
         `target_prevalence.at_place`.
     """
     share = np.array([prevalence[name] for name in CLASSES[task]])
-    measure = _Measure(task, threshold, share, config.bootstrap, seed)
+    measure = _Measure(task, threshold, share, bootstrap)
     whole = pooled, prior = measure.both(table)
     answered, told = cases(table, task), subgroups.levels(table)
     ok = (table["status"] == "ok").to_numpy()
-    chance = {"draws": config.bootstrap, "seed": seed}
     views = measure.views(table)
     within: dict[str, Any] = {
-        key: operating_points.within(answered, told[key][ok].astype(str).to_numpy(), **chance)
+        key: operating_points.within(answered, told[key][ok].astype(str).to_numpy(), bootstrap)
         for key in ("per_source", "per_site")
         if key in told
     }
@@ -88,13 +84,13 @@ def evaluate(
             for key in subgroups.GROUPS
         },
         "within": {key: found for key, found in within.items() if found},
-        "calibration": operating_points.calibration(answered, **chance),
-        "calibration_by_source": operating_points.calibration_by_source(answered, **chance),
+        "calibration": operating_points.calibration(answered, bootstrap),
+        "calibration_by_source": operating_points.calibration_by_source(answered, bootstrap),
         "thresholds": operating_points.thresholds(
-            answered, threshold, prevalences=_prevalences(place), **chance
+            answered, threshold, bootstrap, prevalences=_prevalences(place)
         ),
-        "decision": operating_points.decision(answered, **chance),
-        **({"at_prevalence": at_place(answered, threshold, place, **chance)} if place else {}),
+        "decision": operating_points.decision(answered, bootstrap),
+        **({"at_prevalence": at_place(answered, threshold, place, bootstrap)} if place else {}),
     }
 
 
@@ -109,21 +105,20 @@ class _Measure:
     task: Task
     threshold: float
     share: Array
-    draws: int
-    seed: int
+    bootstrap: Bootstrap
 
     def both(self, rows: pd.DataFrame) -> tuple[Block, Block]:
         """Return the block of the model and that of the constant forecast."""
         model = cases(rows, self.task)
         prior = replace(model, probabilities=np.tile(self.share, (model.labels.size, 1)))
         return (
-            _block(model, self.threshold, self.draws, self.seed, constant=False),
-            _block(prior, self.threshold, self.draws, self.seed, constant=True),
+            _block(model, self.threshold, self.bootstrap, constant=False),
+            _block(prior, self.threshold, self.bootstrap, constant=True),
         )
 
     def views(self, rows: pd.DataFrame) -> Block | None:
         """Return the model's scores within views, beside that of the view alone."""
-        return by_view(rows, self.task, draws=self.draws, seed=self.seed)
+        return by_view(rows, self.task, self.bootstrap)
 
     def by(
         self, key: str, table: pd.DataFrame, names: pd.Series, whole: tuple[Block, Block]
@@ -146,7 +141,7 @@ def _unanswered(rows: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _block(chosen: Cases, threshold: float, draws: int, seed: int, *, constant: bool) -> Block:
+def _block(chosen: Cases, threshold: float, bootstrap: Bootstrap, *, constant: bool) -> Block:
     events = chosen.events
     scored, member = _alike(chosen) if constant else (chosen, None)
 
@@ -159,9 +154,9 @@ def _block(chosen: Cases, threshold: float, draws: int, seed: int, *, constant: 
             result |= multiclass_scores(scored.labels, p, scored.classes, weights)
         return result
 
-    # A constant forecast has no luck in its ranking: where all draws agree, they are right.
+    # A constant forecast has no luck in its ranking: where all resamples agree, they are right.
     support = None if constant else _support(chosen, threshold)
-    intervals = bootstrap(statistic, chosen.patients, draws=draws, seed=seed, support=support)
+    intervals = bootstrap.intervals(statistic, chosen.patients, support=support)
     block: Block = {
         "n": int(events.size),
         "events": int(events.sum()),

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from covid_cxr.evaluation.predictions import Cases
 from covid_cxr.metrics import (
+    Bootstrap,
     Interval,
     binary_support,
-    bootstrap,
     calibration_scores,
     net_benefit,
     predictive_values,
@@ -28,7 +28,7 @@ _GRID = np.arange(1, 100) / 100
 _NAMES = {"slope": "calibration_slope", "intercept": "calibration_intercept", "ece": "ece"}
 
 
-def calibration_by_source(cases: Cases, *, draws: int, seed: int) -> dict[str, Any]:
+def calibration_by_source(cases: Cases, bootstrap: Bootstrap) -> dict[str, Any]:
     """Return `calibration` of each source with both classes; empty where there is one source.
 
     Pooled forecasts can come true on the whole while one source's are too high and another's too
@@ -46,11 +46,11 @@ def calibration_by_source(cases: Cases, *, draws: int, seed: int) -> dict[str, A
             **found,
         }
         for name, part in parts.items()
-        if (found := calibration(part, draws=draws, seed=seed)) is not None
+        if (found := calibration(part, bootstrap)) is not None
     }
 
 
-def calibration(cases: Cases, *, draws: int, seed: int) -> dict[str, Any] | None:
+def calibration(cases: Cases, bootstrap: Bootstrap) -> dict[str, Any] | None:
     """Return how far probabilities of COVID-19 can be believed; None without both classes.
 
     Returns:
@@ -64,7 +64,7 @@ def calibration(cases: Cases, *, draws: int, seed: int) -> dict[str, Any] | None
     def statistic(weights: Array | None) -> Scores:
         return calibration_scores(cases.events, cases.scores, weights)
 
-    found = bootstrap(statistic, cases.patients, draws=draws, seed=seed)
+    found = bootstrap.intervals(statistic, cases.patients)
     bins = zip(*reliability(cases.events, cases.scores), strict=True)
     return {
         **{name: as_json(found[key]) for name, key in _NAMES.items()},
@@ -77,19 +77,18 @@ def calibration(cases: Cases, *, draws: int, seed: int) -> dict[str, Any] | None
 def thresholds(
     cases: Cases,
     frozen: float,
+    bootstrap: Bootstrap,
     *,
-    draws: int,
-    seed: int,
     prevalences: Sequence[float] = PREVALENCES,
 ) -> list[dict[str, Any]]:
     """Return what the frozen threshold and a few others mean where COVID-19 is rare or common.
 
-    Predictive values follow from sensitivity and specificity by Bayes' rule, in every draw.
+    Predictive values follow from sensitivity and specificity by Bayes' rule, in every resample.
 
     Args:
         cases: of one split.
         frozen: the threshold that was fixed on validation; comes first.
-        draws, seed: of the bootstrap over patients.
+        bootstrap: over patients.
         prevalences: shares with COVID-19, each in (0, 1).
 
     Returns:
@@ -100,12 +99,12 @@ def thresholds(
     if not cases.both_classes:
         return []
     return [
-        row(cases, threshold, prevalences, draws=draws, seed=seed) | {"frozen": number == 0}
+        row(cases, threshold, prevalences, bootstrap) | {"frozen": number == 0}
         for number, threshold in enumerate((frozen, *THRESHOLDS))
     ]
 
 
-def decision(cases: Cases, *, draws: int, seed: int) -> dict[str, Any] | None:
+def decision(cases: Cases, bootstrap: Bootstrap) -> dict[str, Any] | None:
     """Return the decision curve; None without both classes.
 
     Returns:
@@ -121,7 +120,7 @@ def decision(cases: Cases, *, draws: int, seed: int) -> dict[str, Any] | None:
         found = net_benefit(cases.events, cases.scores, _GRID, weights).model
         return dict(zip(names, found.T, strict=True))
 
-    found = bootstrap(statistic, cases.patients, draws=draws, seed=seed)
+    found = bootstrap.intervals(statistic, cases.patients)
     ends = [found[name] for name in names]
     everyone = net_benefit(cases.events, cases.scores, _GRID).treat_all[0]
     return {
@@ -133,7 +132,7 @@ def decision(cases: Cases, *, draws: int, seed: int) -> dict[str, Any] | None:
     }
 
 
-def within(cases: Cases, groups: NDArray[Any], *, draws: int, seed: int) -> dict[str, Any] | None:
+def within(cases: Cases, groups: NDArray[Any], bootstrap: Bootstrap) -> dict[str, Any] | None:
     """Return the AUROC over pairs of films of the same group; None where no group has both classes.
 
     Whoever only tells the groups apart scores 0.5: the covariate-adjusted AUROC of Janes and Pepe
@@ -143,7 +142,7 @@ def within(cases: Cases, groups: NDArray[Any], *, draws: int, seed: int) -> dict
     Args:
         cases: of one split.
         groups: (N,) group of each case.
-        draws, seed: of the bootstrap over patients.
+        bootstrap: over patients.
 
     Returns:
         {value, low, high} and the number of `groups` with both classes and `pairs`.
@@ -163,7 +162,7 @@ def within(cases: Cases, groups: NDArray[Any], *, draws: int, seed: int) -> dict
     chosen = cases.where(np.concatenate(parts))
     support = binary_support(chosen.events, chosen.scores, 0.5, chosen.patients)
     kept = {"auroc": support["auroc"]}
-    found = bootstrap(statistic, cases.patients, draws=draws, seed=seed, support=kept)
+    found = bootstrap.intervals(statistic, cases.patients, support=kept)
     pairs = sum(int(cases.events[part].sum() * (~cases.events[part]).sum()) for part in parts)
     return as_json(found["auroc"]) | {"groups": len(parts), "pairs": pairs}
 
@@ -181,7 +180,7 @@ def _pairs(events: NDArray[Any], scores: Array, weights: Array) -> tuple[Array, 
 
 
 def row(
-    cases: Cases, threshold: float, prevalences: Sequence[float], *, draws: int, seed: int
+    cases: Cases, threshold: float, prevalences: Sequence[float], bootstrap: Bootstrap
 ) -> dict[str, Any]:
     """Return one row of `thresholds`, all but `frozen`; `cases` must not be empty."""
     events = cases.events.astype(np.float64)
@@ -202,7 +201,7 @@ def row(
 
     support = binary_support(cases.events, cases.scores, threshold, cases.patients)
     kept = {name: support[name] for name in ("sensitivity", "specificity")}
-    found = bootstrap(statistic, cases.patients, draws=draws, seed=seed, support=kept)
+    found = bootstrap.intervals(statistic, cases.patients, support=kept)
     return {
         "threshold": rounded(threshold),
         "called": rounded(called.mean()),
@@ -220,8 +219,8 @@ def row(
 def _predictive(found: Mapping[str, Interval], key: str, prevalence: float) -> Interval:
     """Return a predictive value with its interval.
 
-    Where sensitivity or specificity is 0 or 1 its draws agree and would claim certainty; then the
-    ends follow from the ends of both, in which predictive values rise.
+    Where sensitivity or specificity is 0 or 1 its resamples agree and would claim certainty;
+    then the ends follow from the ends of both, in which predictive values rise.
     """
     interval = found[f"{key} {prevalence}"]
     se, sp = found["sensitivity"], found["specificity"]

@@ -15,6 +15,7 @@ from covid_cxr import config as configuration
 from covid_cxr.cohort import schema
 from covid_cxr.errors import InputError
 from covid_cxr.evaluation.predictions import cases, join, read_predictions
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.types import class_of
 
 Split = Literal["test", "val", "external", "oof"]
@@ -37,7 +38,7 @@ class Contender:
         task: binary or multiclass.
         model: architecture.
         bundles: ids of the bundles that answered; several out of fold.
-        seed, draws: of the bootstrap, from its configuration.
+        bootstrap: over patients, from its configuration.
         asked: images in the split.
         table: a row an answered image, by `image_id`: `truth`, `source`, `patient_id`, `score`
             (probability of COVID-19) and `threshold`.
@@ -48,8 +49,7 @@ class Contender:
     task: str
     model: str
     bundles: tuple[str, ...]
-    seed: int
-    draws: int
+    bootstrap: Bootstrap
     asked: int
     table: pd.DataFrame
 
@@ -120,8 +120,7 @@ def _read(path: Path, name: str, split: Split) -> Contender:
         task=config.task,
         model=config.model,
         bundles=tuple(sorted(set(answered["model"].dropna()))),
-        seed=config.seed,
-        draws=config.evaluation.bootstrap,
+        bootstrap=Bootstrap(config.evaluation.bootstrap, config.seed),
         asked=len(joined),
         table=table,
     )

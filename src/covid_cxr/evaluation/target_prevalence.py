@@ -12,7 +12,7 @@ from scipy.special import logit
 from covid_cxr.errors import ConfigError
 from covid_cxr.evaluation import operating_points
 from covid_cxr.evaluation.predictions import Cases
-from covid_cxr.metrics import bootstrap, calibration_scores, shift_prevalence
+from covid_cxr.metrics import Bootstrap, calibration_scores, shift_prevalence
 from covid_cxr.metrics.scores import Array, Scores
 
 # Probabilities whose meaning there is written out, beside the frozen threshold.
@@ -49,19 +49,19 @@ def check_prevalence(prevalence: float | None) -> None:
 
 
 def at_place(
-    cases: Cases, frozen: float, place: Place, *, draws: int, seed: int
+    cases: Cases, frozen: float, place: Place, bootstrap: Bootstrap
 ) -> dict[str, Any] | None:
     """Return what the frozen threshold and the probabilities mean in a place; None without cases.
 
     Sensitivity and specificity are taken to be those of these cases. Predictive values follow by
-    Bayes' rule in every draw; probabilities by multiplying their odds (Elkan, "The foundations of
-    cost-sensitive learning", 2001; Saerens et al. 2002).
+    Bayes' rule in every resample; probabilities by multiplying their odds (Elkan, "The foundations
+    of cost-sensitive learning", 2001; Saerens et al. 2002).
 
     Args:
         cases: of one split.
         frozen: the threshold that was fixed on validation.
         place: where it is used.
-        draws, seed: of the bootstrap over patients.
+        bootstrap: over patients.
 
     Returns:
         `prevalence`, `fitted`, `odds_times`, `threshold` and `threshold_there` (the probability
@@ -74,7 +74,7 @@ def at_place(
     if not cases.labels.size:
         return None
     share = place.prevalence
-    found = operating_points.row(cases, frozen, (share,), draws=draws, seed=seed)
+    found = operating_points.row(cases, frozen, (share,), bootstrap)
     se, sp = found["sensitivity"], found["specificity"]
     diseased, others = _FILMS * share, _FILMS * (1 - share)
     shown = sorted({*SHOWN, round(frozen, 6)})
@@ -82,7 +82,7 @@ def at_place(
         "prevalence": share,
         "fitted": operating_points.rounded(place.fitted),
         "odds_times": _odds_times(place),
-        "in_the_large": _in_the_large(cases, place.fitted, draws, seed),
+        "in_the_large": _in_the_large(cases, place.fitted, bootstrap),
         "threshold": found["threshold"],
         "threshold_there": _there([frozen], place)[0],
         "sensitivity": se,
@@ -115,9 +115,9 @@ def _odds_times(place: Place) -> float | None:
 
 
 def _in_the_large(
-    cases: Cases, fitted: float, draws: int, seed: int
+    cases: Cases, fitted: float, bootstrap: Bootstrap
 ) -> dict[str, float | None] | None:
-    """Return the calibration in the large after a move to each draw's own share; None without one.
+    """Return the calibration in the large after a move to each resample's own share, or None.
 
     A move adds the difference of prior log-odds to every log-odds, and so takes it off the shift
     that is still wanted.
@@ -131,7 +131,7 @@ def _in_the_large(
         share = w @ cases.events / w.sum(axis=1)
         return {"shift": wanted - logit(share) + logit(fitted)}
 
-    found = bootstrap(statistic, cases.patients, draws=draws, seed=seed)
+    found = bootstrap.intervals(statistic, cases.patients)
     return operating_points.as_json(found["shift"])
 
 

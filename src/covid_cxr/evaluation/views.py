@@ -10,9 +10,9 @@ import pandas as pd
 from covid_cxr.evaluation import operating_points
 from covid_cxr.evaluation.predictions import Cases, cases
 from covid_cxr.metrics import (
+    Bootstrap,
     binary_scores,
     binary_support,
-    bootstrap,
     projections,
     view_alone,
 )
@@ -20,13 +20,13 @@ from covid_cxr.metrics.scores import Array, Scores
 from covid_cxr.types import Task
 
 
-def by_view(table: pd.DataFrame, task: Task, *, draws: int, seed: int) -> dict[str, Any] | None:
+def by_view(table: pd.DataFrame, task: Task, bootstrap: Bootstrap) -> dict[str, Any] | None:
     """Return the AUROC with the view held fixed; None where no answered film states it.
 
     Args:
         table: what `join` returned; AP Supine counts as AP.
         task: binary or multiclass; the event is COVID-19 in both.
-        draws, seed: of the bootstrap over patients.
+        bootstrap: over patients.
 
     Returns:
         The films of a known view: `n`, `events`, `ap`, `pa`. As {value, low, high}: `auroc` of the
@@ -45,17 +45,17 @@ def by_view(table: pd.DataFrame, task: Task, *, draws: int, seed: int) -> dict[s
     return {
         **{"n": int(known.sum()), "events": int(chosen.events.sum())},
         **{"ap": int(ap.sum()), "pa": int(pa.sum())},
-        "auroc": _auroc(chosen, draws, seed),
+        "auroc": _auroc(chosen, bootstrap),
         "view_alone": operating_points.as_json(alone),
-        "within_ap": _auroc(answered.where(ap), draws, seed),
-        "within_pa": _auroc(answered.where(pa), draws, seed),
+        "within_ap": _auroc(answered.where(ap), bootstrap),
+        "within_pa": _auroc(answered.where(pa), bootstrap),
         "within": operating_points.within(
-            chosen, np.where(ap, "AP", "PA")[known].astype(object), draws=draws, seed=seed
+            chosen, np.where(ap, "AP", "PA")[known].astype(object), bootstrap=bootstrap
         ),
     }
 
 
-def _auroc(chosen: Cases, draws: int, seed: int) -> dict[str, float | None]:
+def _auroc(chosen: Cases, bootstrap: Bootstrap) -> dict[str, float | None]:
     """Return the AUROC with the interval that these films have in every other table."""
 
     def statistic(weights: Array | None) -> Scores:
@@ -63,5 +63,5 @@ def _auroc(chosen: Cases, draws: int, seed: int) -> dict[str, float | None]:
 
     support = binary_support(chosen.events, chosen.scores, 0.5, chosen.patients)
     trials = {"auroc": support["auroc"]}
-    found = bootstrap(statistic, chosen.patients, draws=draws, seed=seed, support=trials)
+    found = bootstrap.intervals(statistic, chosen.patients, support=trials)
     return operating_points.as_json(found["auroc"])

@@ -80,7 +80,7 @@ def label_randomisation(
             continue
         columns = list(alike[0])
         values = np.array([[each[column] for column in columns] for each in alike])
-        intervals = means(values, patients, draws=settings.draws, seed=settings.seed)
+        intervals = means(values, patients, bootstrap=settings.bootstrap)
         methods[variant.name] = {
             name: scored(interval, len(chosen))
             for name, interval in zip(columns, intervals, strict=True)

@@ -91,7 +91,7 @@ def explain_eval(
         "chance": _chance(chosen),
         "seconds": summary.seconds(rows),
         "refused": {name: why for each in records.values() for name, why in each.refused.items()},
-        "subsets": summary.summarise(rows, draws=settings.draws, seed=settings.seed),
+        "subsets": summary.summarise(rows, bootstrap=settings.bootstrap),
         "label_randomisation": labels,
         "disclaimer": DISCLAIMER,
     }

@@ -9,6 +9,7 @@ from covid_cxr.errors import InputError
 from covid_cxr.explain.measures.faithfulness import STEPS
 from covid_cxr.explain.measures.sanity import STAGES
 from covid_cxr.explanation_benchmark.methods import Variant
+from covid_cxr.metrics import Bootstrap
 
 Budget = Literal["quick", "full"]
 
@@ -34,7 +35,7 @@ class Settings:
         stages: of the cascade of random layers.
         steps: of a deletion curve.
         orders: random orders a film.
-        draws: of the bootstrap.
+        n_resamples: of the bootstrap.
         labels: whether networks are trained on true and on permuted labels, about a minute.
     """
 
@@ -50,8 +51,13 @@ class Settings:
     stages: tuple[str, ...] = tuple(STAGES)
     steps: int = STEPS
     orders: int = 5
-    draws: int = 2000
+    n_resamples: int = 2000
     labels: bool = True
+
+    @property
+    def bootstrap(self) -> Bootstrap:
+        """The bootstrap over patients behind every interval."""
+        return Bootstrap(self.n_resamples, self.seed)
 
     def __post_init__(self) -> None:
         """Refuse what measures nothing."""

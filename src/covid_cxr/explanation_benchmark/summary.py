@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from covid_cxr.explain.measures.baselines import BASELINES
 from covid_cxr.explanation_benchmark.cases import Case
 from covid_cxr.explanation_benchmark.measure import AGREEMENT, Found
-from covid_cxr.metrics import Interval, bootstrap
+from covid_cxr.metrics import Bootstrap, Interval
 
 ALL, COVID_CALLED = "all", "covid-19 called covid-19"
 COLUMNS = ("file", "patient", "finding", "called", "bundle", "method", "group", "measure", "value")
@@ -53,13 +53,12 @@ def table(found: Mapping[Case, Found], groups: Mapping[Case, Sequence[str]]) -> 
     return pd.DataFrame(list(_rows(found, groups)), columns=list(COLUMNS))
 
 
-def summarise(rows: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
+def summarise(rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
     """Return, for all films and for COVID-19 called COVID-19, means and paired differences.
 
     Args:
         rows: as `table` returns them.
-        draws: of the bootstrap, which draws patients.
-        seed: of the bootstrap.
+        bootstrap: over patients.
 
     Returns:
         subset -> `films`, `patients`, `methods` (method -> measure -> value, low, high, films),
@@ -69,8 +68,7 @@ def summarise(rows: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
     covid = (rows["finding"] == "covid-19") & (rows["called"] == "covid-19")
     subsets = {ALL: rows, COVID_CALLED: rows[covid]}
     return {
-        name: _subset(part, draws, seed) if len(part) else _NOTHING
-        for name, part in subsets.items()
+        name: _subset(part, bootstrap) if len(part) else _NOTHING for name, part in subsets.items()
     }
 
 
@@ -78,18 +76,16 @@ def means(
     values: Numbers,
     patients: Sequence[str],
     *,
-    draws: int,
-    seed: int,
+    bootstrap: Bootstrap,
     proportions: Sequence[int] = (),
 ) -> list[Interval]:
-    """Return the mean of each column with its interval over draws of whole patients.
+    """Return the mean of each column with its interval over resamples of whole patients.
 
     Args:
         values: (films, M); NaN where a film has no such measure.
         patients: (films,) the patient of each.
-        draws: of the bootstrap.
-        seed: of the bootstrap.
-        proportions: columns of hits and misses: where no patient differs, no draw does, and the
+        bootstrap: over patients.
+        proportions: columns of hits and misses: where no patient differs, no resample does, and the
             interval is that of as many independent trials as there are patients.
     """
     known = (~np.isnan(values)).astype(np.float64)
@@ -105,7 +101,7 @@ def means(
     support = {
         str(column): len(set(clusters[known[:, column] > 0].tolist())) for column in proportions
     }
-    found = bootstrap(statistic, clusters, draws=draws, seed=seed, support=support)
+    found = bootstrap.intervals(statistic, clusters, support=support)
     return [found[str(column)] for column in range(values.shape[1])]
 
 
@@ -118,15 +114,15 @@ def _rows(found: Mapping[Case, Found], groups: Mapping[Case, Sequence[str]]) -> 
                     yield Row(*facts, method, group, measure, value)
 
 
-def _subset(rows: pd.DataFrame, draws: int, seed: int) -> dict[str, Any]:
+def _subset(rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
     wide = rows.pivot(index=["file", "patient"], columns=["method", "measure"], values="value")
     patients = wide.index.get_level_values("patient").tolist()
     columns = [(str(method), str(measure)) for method, measure in wide.columns]
     values = wide.to_numpy(np.float64)
     found: dict[str, Any] = {"films": len(wide), "patients": len(set(patients))}
-    found["methods"] = _nested(columns, values, patients, draws, seed)
+    found["methods"] = _nested(columns, values, patients, bootstrap)
     pairs, differences = _differences(columns, values)
-    found["differences"] = _nested(pairs, differences, patients, draws, seed)
+    found["differences"] = _nested(pairs, differences, patients, bootstrap)
     found["beats_all_baselines"] = {
         method: _best(against) for method, against in found["differences"].items()
     }
@@ -170,12 +166,11 @@ def _nested(
     names: Sequence[tuple[str, ...]],
     values: Numbers,
     patients: Sequence[str],
-    draws: int,
-    seed: int,
+    bootstrap: Bootstrap,
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
     hits = [place for place, name in enumerate(names) if len(name) == 2 and name[1] in PROPORTIONS]
-    intervals = means(values, patients, draws=draws, seed=seed, proportions=hits) if names else []
+    intervals = means(values, patients, bootstrap=bootstrap, proportions=hits) if names else []
     for name, interval, column in zip(names, intervals, values.T, strict=True):
         inner = found
         for key in name[:-1]:

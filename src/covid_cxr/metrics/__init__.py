@@ -1,8 +1,9 @@
 """Scores, intervals, calibration and operating points: NumPy and SciPy only.
 
-Throughout, N is the number of cases, C of classes, D of case weightings (bootstrap draws).
+Throughout, N is the number of cases, C of classes, D of case weightings (bootstrap resamples).
 """
 
+from covid_cxr.metrics.bootstrap import Bootstrap
 from covid_cxr.metrics.calibration import (
     Reliability,
     expected_calibration_error,
@@ -31,9 +32,7 @@ from covid_cxr.metrics.intervals import (
     Interval,
     Paired,
     binary_support,
-    bootstrap,
     clopper_pearson,
-    paired_bootstrap,
 )
 from covid_cxr.metrics.prevalence import PredictiveValues, predictive_values, shift_prevalence
 from covid_cxr.metrics.recalibration import (
@@ -55,6 +54,7 @@ from covid_cxr.metrics.threshold import choose_threshold
 
 __all__ = [
     "Band",
+    "Bootstrap",
     "CalibrationLine",
     "Curve",
     "Difference",
@@ -68,7 +68,6 @@ __all__ = [
     "average_precision",
     "binary_scores",
     "binary_support",
-    "bootstrap",
     "calibration_line",
     "calibration_scores",
     "choose_threshold",
@@ -84,7 +83,6 @@ __all__ = [
     "log_odds",
     "multiclass_scores",
     "net_benefit",
-    "paired_bootstrap",
     "precision_recall_band",
     "precision_recall_curve",
     "prediction_sets",

@@ -119,8 +119,8 @@ def squared_error(
 
     Args:
         labels, probabilities, bins, weights: as there.
-        chance: how often the variance of chance is taken off. In bootstrap draws chance has
-            struck twice, once in the sample and once in the draw: 2 centres them.
+        chance: how often the variance of chance is taken off. In bootstrap resamples chance has
+            struck twice, once in the sample and once in the resample: 2 centres them.
     """
     y = np.asarray(labels, dtype=np.float64)
     p = np.asarray(probabilities, dtype=np.float64)

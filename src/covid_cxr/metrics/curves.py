@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from covid_cxr.metrics.intervals import cluster_numbers, resample
+from covid_cxr.metrics.bootstrap import Bootstrap
+from covid_cxr.metrics.intervals import cluster_numbers
 from covid_cxr.metrics.scores import Array, cumulative_counts
 
 
@@ -57,9 +58,8 @@ def roc_band(
     labels: ArrayLike,
     scores: ArrayLike,
     clusters: ArrayLike,
+    bootstrap: Bootstrap,
     *,
-    draws: int = 2000,
-    seed: int = 0,
     level: float = 0.95,
 ) -> Band:
     """Return the pointwise bootstrap interval of sensitivity over 1 - specificity.
@@ -68,14 +68,13 @@ def roc_band(
         labels: (N,) 1 or True for an event, else 0; both must be present.
         scores: (N,) larger means more likely an event.
         clusters: (N,) patient of each case.
-        draws: number of draws of whole clusters; draws with one class only are left out.
-        seed: same seed, same band.
-        level: coverage aimed at, at each point.
+        bootstrap: of whole clusters; resamples with one class only are left out.
+        level: nominal coverage at each point.
     """
     index = cluster_numbers(clusters)
     grid = np.linspace(0, 1, 101)
     curves = []
-    for weights in resample(index, draws, seed):
+    for weights in bootstrap.weights(index):
         _, true, false = cumulative_counts(labels, scores, weights)
         both = (true[:, -1] > 0) & (false[:, -1] > 0)
         for t, f in zip(true[both], false[both], strict=True):
@@ -89,9 +88,8 @@ def precision_recall_band(
     labels: ArrayLike,
     scores: ArrayLike,
     clusters: ArrayLike,
+    bootstrap: Bootstrap,
     *,
-    draws: int = 2000,
-    seed: int = 0,
     level: float = 0.95,
 ) -> Band:
     """Return the pointwise bootstrap interval of precision (PPV) over recall (sensitivity).
@@ -102,14 +100,13 @@ def precision_recall_band(
         labels: (N,) 1 or True for an event, else 0; an event must be present.
         scores: (N,) larger means more likely an event.
         clusters: (N,) patient of each case.
-        draws: number of draws of whole clusters; draws without events are left out.
-        seed: same seed, same band.
-        level: coverage aimed at, at each point.
+        bootstrap: of whole clusters; resamples without events are left out.
+        level: nominal coverage at each point.
     """
     index = cluster_numbers(clusters)
     grid = np.linspace(0, 1, 101)[1:]  # at recall 0 nothing is called, and precision undefined
     curves = []
-    for weights in resample(index, draws, seed):
+    for weights in bootstrap.weights(index):
         _, true, false = cumulative_counts(labels, scores, weights)
         some = true[:, -1] > 0
         for t, f in zip(true[some], false[some], strict=True):

@@ -77,10 +77,10 @@ def calibration_scores(
     Args:
         labels: (N,) 1 or True for an event, else 0.
         probabilities: (N,) in [0, 1].
-        weights: (D, N) of bootstrap draws; None: every case counts once (D = 1).
+        weights: (D, N) of bootstrap resamples; None: every case counts once (D = 1).
 
     Returns:
-        (D,) arrays under calibration_slope, calibration_intercept and ece. In draws the chance
+        (D,) arrays under calibration_slope, calibration_intercept and ece. In resamples the chance
         taken off the calibration error is that of sample and draw, so that they lie around the
         value of the sample.
     """

@@ -1,6 +1,6 @@
 """Scores of predicted probabilities against the truth, for many case weightings at once.
 
-The weightings are what the bootstrap needs: D draws of the cases are D rows of weights, and
+The weightings are what the bootstrap needs: D resamples of the cases are D rows of weights, and
 every score of every draw comes from one sort and a few weighted sums. A score that is undefined
 (no events, nothing predicted positive, ...) is NaN, never an exception or a warning.
 

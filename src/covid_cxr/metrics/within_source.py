@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from covid_cxr.metrics import Interval, bootstrap
+from covid_cxr.metrics.bootstrap import Bootstrap
+from covid_cxr.metrics.intervals import Interval
 from covid_cxr.metrics.scores import Array, cumulative_counts
 
 Events = NDArray[np.bool_]
@@ -31,17 +32,16 @@ def aurocs(
     rankings: Mapping[str, Ranking],
     clusters: Codes,
     *,
-    draws: int,
-    seed: int,
+    bootstrap: Bootstrap,
     differences: Mapping[str, tuple[str, str]] | None = None,
 ) -> dict[str, Interval]:
-    """Return the AUROC of each ranking and their differences, all from the same draws.
+    """Return the AUROC of each ranking and their differences, all from the same resamples.
 
     Args:
         events: (N,) whether it is COVID-19.
         rankings: name -> scores, larger means more likely COVID-19.
-        clusters: (N,) patients, drawn whole.
-        draws, seed: of the bootstrap.
+        clusters: (N,) patients, resampled whole.
+        bootstrap: over patients.
         differences: name -> (first, second), the first AUROC less the second.
     """
 
@@ -53,7 +53,7 @@ def aurocs(
 
     rarer = min(np.unique(clusters[events]).size, np.unique(clusters[~events]).size)
     support = dict.fromkeys(rankings, rarer)
-    return bootstrap(statistic, clusters, draws=draws, seed=seed, support=support)
+    return bootstrap.intervals(statistic, clusters, support=support)
 
 
 def auroc_within(events: Events, ranking: Ranking, weights: Array | None = None) -> Array:
@@ -72,8 +72,8 @@ def auroc_within(events: Events, ranking: Ranking, weights: Array | None = None)
         (D,).
     """
     origin = np.zeros(events.size, np.intp) if ranking.origin is None else ranking.origin
-    draws = 1 if weights is None else len(weights)
-    right, all_pairs = np.zeros(draws), np.zeros(draws)
+    n_weightings = 1 if weights is None else len(weights)
+    right, all_pairs = np.zeros(n_weightings), np.zeros(n_weightings)
     for code in np.unique(origin):
         chosen = origin == code
         if events[chosen].all() or not events[chosen].any():
@@ -82,7 +82,7 @@ def auroc_within(events: Events, ranking: Ranking, weights: Array | None = None)
         _, true, false = cumulative_counts(events[chosen], ranking.scores[chosen], part)
         right += np.einsum("dk,dk->d", np.diff(false, axis=1), true[:, 1:] + true[:, :-1]) / 2
         all_pairs += true[:, -1] * false[:, -1]
-    empty = np.full(draws, np.nan)
+    empty = np.full(n_weightings, np.nan)
     answer: Array = np.divide(right, all_pairs, out=empty, where=all_pairs > 0)
     return answer
 
@@ -95,15 +95,15 @@ def two_classes(events: Events, origin: Codes) -> NDArray[np.bool_]:
 
 
 def quantiles(
-    values: Array, clusters: Codes, shares: Mapping[str, float], *, draws: int, seed: int
+    values: Array, clusters: Codes, shares: Mapping[str, float], *, bootstrap: Bootstrap
 ) -> dict[str, Interval]:
-    """Return quantiles of values (N,) with intervals over draws of whole patients.
+    """Return quantiles of values (N,) with intervals over resamples of whole patients.
 
     Args:
         values: (N,).
         clusters: (N,).
         shares: name -> share in [0, 1], such as {"median": 0.5}.
-        draws, seed: of the bootstrap.
+        bootstrap: over patients.
     """
     order = np.argsort(values, kind="stable")
     ranked = values[order]
@@ -116,7 +116,7 @@ def quantiles(
             for name, share in shares.items()
         }
 
-    return bootstrap(statistic, clusters, draws=draws, seed=seed)
+    return bootstrap.intervals(statistic, clusters)
 
 
 def counts(names: NDArray[Any], events: Events) -> dict[str, dict[str, int]]:

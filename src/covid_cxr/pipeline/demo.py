@@ -22,7 +22,7 @@ from covid_cxr.config import (
 )
 from covid_cxr.explain.measures.localisation import hits, inside_lungs
 from covid_cxr.inference import Predictor
-from covid_cxr.metrics import bootstrap
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.pipeline.examples import explain_options
 from covid_cxr.pipeline.run import run
 from covid_cxr.pipeline.run_folder import RunFolder
@@ -145,7 +145,9 @@ def _summary(hit: list[bool], inside: list[float | None], patients: pd.Series) -
         return {"hit_rate": times @ np.asarray(hit, dtype=np.float64) / times.sum(axis=1)}
 
     clusters = patients.to_numpy(dtype=object)
-    interval = bootstrap(rate, clusters, support={"hit_rate": patients.nunique()})["hit_rate"]
+    interval = Bootstrap().intervals(rate, clusters, support={"hit_rate": patients.nunique()})[
+        "hit_rate"
+    ]
     shares = [share for share in inside if share is not None]
     return {
         "images": len(hit),

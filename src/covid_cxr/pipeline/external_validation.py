@@ -20,6 +20,7 @@ from covid_cxr.evaluation.paired_runs import Split
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import embed_cohort, predict_cohort, table
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.models import bundle
 from covid_cxr.models.bundle import Bundle, Manifest, TrainingSource
 from covid_cxr.models.recalibrate import need_onnx
@@ -105,7 +106,7 @@ def accept(
         cohort: a `cohort.csv` of `cohort build`.
         data_root: folder that its paths are relative to.
         out: folder that holds no run yet.
-        settings: its `evaluation` (threshold rule, draws) and `seed` are used.
+        settings: its `evaluation` (threshold rule, resamples) and `seed` are used.
         command: how to repeat it, data root written as DATA.
         recalibrate: make a new bundle; needs the package onnx.
         share: to fit to, in (0, 1).
@@ -279,8 +280,7 @@ def _numbers(films: _Films, folder: Path, made: Bundle) -> dict[str, Any]:
         task=made.manifest.task,
         threshold=made.manifest.threshold,
         prevalence=_shares(made.manifest.training_data, made.manifest),
-        config=films.config.evaluation,
-        seed=films.config.seed,
+        bootstrap=Bootstrap(films.config.evaluation.bootstrap, films.config.seed),
         place=_place(films, made.manifest),
     )
 

@@ -17,6 +17,7 @@ from covid_cxr.errors import LeakError, UnknownName
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import predict_cohort, table
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.models import zoo
 from covid_cxr.models.bundle import Bundle, training_sources
 from covid_cxr.pipeline.attach_card import sign
@@ -158,8 +159,7 @@ def train_folds(folder: RunFolder, folds: int) -> RunFolder:
         cohort,
         task,
         parts=folds,
-        draws=folder.config.evaluation.bootstrap,
-        seed=folder.config.seed,
+        bootstrap=Bootstrap(folder.config.evaluation.bootstrap, folder.config.seed),
     )
     fresh: dict[str, Any] = {
         "task": task,
@@ -232,8 +232,7 @@ def _measure(
         task=folder.config.task,
         threshold=threshold,
         prevalence=_prevalence(folder.config, cohort),
-        config=folder.config.evaluation,
-        seed=folder.config.seed,
+        bootstrap=Bootstrap(folder.config.evaluation.bootstrap, folder.config.seed),
         place=place,
     )
 

@@ -18,6 +18,7 @@ from covid_cxr.evaluation import confident_errors
 from covid_cxr.evaluation.predictions import cases, join, read_predictions
 from covid_cxr.evaluation.subgroups import FEW, GROUPS
 from covid_cxr.files import atomic_write
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import checklists, explanations, formatting
 from covid_cxr.report.explanations import read_json
 from covid_cxr.report.figures import cohort
@@ -28,7 +29,7 @@ from covid_cxr.types import DISCLAIMER
 # A table longer than this says how many rows it leaves to its file.
 _MOST_ROWS = 20
 _MOST_ERRORS = 12
-_DRAWS = 1000
+_BAND_RESAMPLES = 1000
 # Where the command of that name leaves its findings in a run folder.
 EXPLAIN_EVAL = "explain-eval/explain-eval.json"
 AUDIT = "audit.json"
@@ -167,7 +168,9 @@ def _predicted(run: _Run) -> pd.DataFrame | None:
 
 def _figures(run: _Run, table: pd.DataFrame) -> dict[str, str]:
     measured = run.metrics["splits"][primary(run.metrics)]
-    drawn = draw(cases(table, run.metrics["task"]), measured, draws=_DRAWS, seed=run.seed)
+    drawn = draw(
+        cases(table, run.metrics["task"]), measured, bootstrap=Bootstrap(_BAND_RESAMPLES, run.seed)
+    )
     if run.account is not None and run.cohort is not None:
         drawn |= cohort.draw(run.account, run.cohort)
     return drawn

@@ -12,6 +12,7 @@ from covid_cxr.audit.checks.left_out import grouped
 from covid_cxr.audit.checks.permutation import shuffled
 from covid_cxr.audit.checks.stability import spread
 from covid_cxr.audit.probe import Probe
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.metrics.within_source import Ranking, auroc_within, aurocs, quantiles, two_classes
 
 RNG = np.random.default_rng(0)
@@ -61,11 +62,11 @@ def test_no_origin_with_both_classes_is_undefined() -> None:
     assert two_classes(events, origin).tolist() == [False, False]
 
 
-def test_differences_come_from_the_same_draws() -> None:
+def test_differences_come_from_the_same_resamples() -> None:
     events, scores = np.tile([True, False], 40), RNG.random(80)
     rankings = {"a": Ranking(scores), "b": Ranking(scores.copy())}
     found = aurocs(
-        events, rankings, np.arange(80), draws=200, seed=1, differences={"d": ("a", "b")}
+        events, rankings, np.arange(80), bootstrap=Bootstrap(200, 1), differences={"d": ("a", "b")}
     )
     assert found["d"] == (0.0, 0.0, 0.0)
     assert found["a"].low < found["a"].value < found["a"].high
@@ -73,7 +74,7 @@ def test_differences_come_from_the_same_draws() -> None:
 
 def test_quantiles_of_eleven_numbers() -> None:
     values = np.arange(11.0)[::-1]
-    found = quantiles(values, np.arange(11), {"median": 0.5, "most": 1.0}, draws=500, seed=0)
+    found = quantiles(values, np.arange(11), {"median": 0.5, "most": 1.0}, bootstrap=Bootstrap(500))
     assert found["median"].value == 5
     assert 2 <= found["median"].low < found["median"].high <= 8
     assert found["most"].value == 10

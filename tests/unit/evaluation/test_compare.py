@@ -80,7 +80,7 @@ def test_numbers_are_those_of_the_metrics(runs):
     a, b = noisy(rows, 0.6, 1), noisy(rows, 3.0, 2)
     found = compare(runs)
     assert [run["name"] for run in found["runs"]] == ["a/run", "b/run"]
-    assert (found["draws"], found["seed"]) == (150, 5)  # of the first run's configuration
+    assert (found["n_resamples"], found["seed"]) == (150, 5)  # of the first run's configuration
     pooled = found["groups"]["pooled"]
     assert (pooled["n"], pooled["patients"], pooled["events"]) == (60, 30, 14)
     for name, scores, threshold in (("a/run", a, 0.4), ("b/run", b, 0.6)):
@@ -91,12 +91,10 @@ def test_numbers_are_those_of_the_metrics(runs):
     assert set(pooled["differences"]) == {"b/run"}
     expected = metrics.clustered_difference(truth, b, a, patients)
     assert gap["auroc_delong"] == pytest.approx(expected._asdict(), abs=1e-6)
-    pair = metrics.paired_bootstrap(
+    pair = metrics.Bootstrap(150, 5).paired_intervals(
         lambda w: metrics.binary_scores(truth, b, 0.6, w),
         lambda w: metrics.binary_scores(truth, a, 0.4, w),
         patients,
-        draws=150,
-        seed=5,
     )
     for score in ("auroc", "sensitivity", "specificity", "brier"):
         assert gap[score] == pytest.approx(pair[score].difference._asdict(), abs=1e-6)

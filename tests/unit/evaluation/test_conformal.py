@@ -7,15 +7,18 @@ import pytest
 
 from covid_cxr.cohort.splits.grouped import components
 from covid_cxr.evaluation import conformal, conformal_coverage, join
+from covid_cxr.metrics import Bootstrap
 from support import joined_tables as made
 
-CHANCE = {"draws": 100, "seed": 1}
+BOOTSTRAP = Bootstrap(100, 1)
 
 
 def account(cohort, predictions=None, parts=5):
     rows = cohort[cohort["split"] == "train"]
     predicted = made.predictions(rows) if predictions is None else predictions
-    return conformal_coverage(join(predicted, rows), cohort, "binary", parts=parts, **CHANCE)
+    return conformal_coverage(
+        join(predicted, rows), cohort, "binary", parts=parts, bootstrap=BOOTSTRAP
+    )
 
 
 def films(n=400, **more):

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from covid_cxr.config import EvaluationConfig
 from covid_cxr.evaluation import evaluate
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import verdict
 
 PRIOR = {"non-covid-19": 0.75, "covid-19": 0.25}
-DRAWS = EvaluationConfig(bootstrap=100)
+BOOTSTRAP = Bootstrap(100, 1)
 
 
 def table(rows):
@@ -37,7 +37,7 @@ ROWS = [
 
 
 def measure(rows=ROWS, threshold=0.5, **more):
-    options = {"task": "binary", "prevalence": PRIOR, "config": DRAWS, "seed": 1} | more
+    options = {"task": "binary", "prevalence": PRIOR, "bootstrap": BOOTSTRAP} | more
     return evaluate(table(rows), threshold=threshold, **options)
 
 
@@ -92,7 +92,7 @@ def test_per_source_and_view():
 def test_result_is_json_without_nan_and_repeats():
     text = json.dumps(measure(), allow_nan=False)
     assert text == json.dumps(measure(), allow_nan=False)
-    assert text != json.dumps(measure(seed=2), allow_nan=False)
+    assert text != json.dumps(measure(bootstrap=Bootstrap(100, 2)), allow_nan=False)
 
 
 def test_multiclass_scores_covid_against_the_rest_and_each_class():
@@ -106,8 +106,7 @@ def test_multiclass_scores_covid_against_the_rest_and_each_class():
         task="multiclass",
         threshold=0.5,
         prevalence={"normal": 0.5, "pneumonia": 0.3, "covid-19": 0.2},
-        config=DRAWS,
-        seed=1,
+        bootstrap=BOOTSTRAP,
     )
     pooled = found["pooled"]
     assert pooled["auroc"] == pooled["auroc_covid-19"]
@@ -185,7 +184,7 @@ def test_verdict_counts_what_has_no_score():
 def test_sites_stand_in_for_sources_where_there_is_one():
     rows = [row for row in cohort(0, 5) if row[0] == "mila"]
     table_ = table(rows).assign(site=["north", "north", "south", "south"] * 50)
-    options = {"task": "binary", "prevalence": PRIOR, "config": DRAWS, "seed": 1}
+    options = {"task": "binary", "prevalence": PRIOR, "bootstrap": BOOTSTRAP}
     found = verdict({"splits": {"test": evaluate(table_, threshold=0.5, **options)}})
     assert not found.caution
     assert found.sentences[1].startswith("Among images of the same site, 2 sites in all, it is")

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from covid_cxr.config import EvaluationConfig
 from covid_cxr.evaluation import evaluate, join, subgroups
 from covid_cxr.evaluation.confident_errors import most_confident
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import formatting
 from support import joined_tables as made
 
@@ -19,8 +19,7 @@ def measure(table, task="binary"):
         task=task,
         threshold=0.5,
         prevalence=made.prevalence(made.cohort(), task),
-        config=EvaluationConfig(bootstrap=100),
-        seed=1,
+        bootstrap=Bootstrap(100, 1),
     )
 
 

@@ -6,10 +6,10 @@ import pytest
 from covid_cxr.errors import ConfigError
 from covid_cxr.evaluation import Place, check_prevalence
 from covid_cxr.evaluation.target_prevalence import at_place
-from unit.evaluation.test_operating_points import CHANCE, TRUE, answered
+from unit.evaluation.test_operating_points import BOOTSTRAP, TRUE, answered
 
 # Sensitivity and specificity of TRUE are 3 / 4 at 0.6.
-FOUND = at_place(TRUE, 0.6, Place(0.05, 0.5), **CHANCE)
+FOUND = at_place(TRUE, 0.6, Place(0.05, 0.5), BOOTSTRAP)
 
 
 def test_a_thousand_films_by_hand():
@@ -37,13 +37,13 @@ def test_odds_are_multiplied_by_the_ratio_of_prior_odds():
     assert FOUND["threshold_there"] == shown[0.6] == pytest.approx(1.5 / (1.5 + 19), abs=1e-6)
     assert list(shown) == sorted(shown)
     # from 20 % to 50 % the odds grow fourfold
-    more = at_place(TRUE, 0.5, Place(0.5, 0.2), **CHANCE)
+    more = at_place(TRUE, 0.5, Place(0.5, 0.2), BOOTSTRAP)
     assert more["odds_times"] == pytest.approx(4)
     assert more["shown"][4] == {"probability": 0.5, "there": 0.8}
 
 
 def test_a_place_like_home_changes_nothing():
-    same = at_place(TRUE, 0.6, Place(0.3, 0.3), **CHANCE)
+    same = at_place(TRUE, 0.6, Place(0.3, 0.3), BOOTSTRAP)
     assert all(each["there"] == pytest.approx(each["probability"]) for each in same["shown"])
 
 
@@ -51,22 +51,22 @@ def test_the_move_is_tried_on_the_cases_themselves():
     """Right at a share of 1 / 2; where 1 in 5 is ill, the forecasts are wrong until moved."""
     ill, well = [0.25] * 4 + [0.75] * 12, [0.25] * 48 + [0.75] * 16  # a fourth as many events
     rare = answered([1] * 16 + [0] * 64, ill + well)
-    found = at_place(rare, 0.5, Place(0.01, 0.5), **CHANCE)["in_the_large"]
+    found = at_place(rare, 0.5, Place(0.01, 0.5), BOOTSTRAP)["in_the_large"]
     assert found["value"] == pytest.approx(0, abs=1e-4)
     assert found["low"] < 0 < found["high"]
-    wrong = at_place(rare, 0.5, Place(0.01, 0.2), **CHANCE)["in_the_large"]
+    wrong = at_place(rare, 0.5, Place(0.01, 0.2), BOOTSTRAP)["in_the_large"]
     assert wrong["value"] == pytest.approx(-np.log(4), abs=1e-4)
 
 
 def test_what_is_undefined_is_none():
-    one = at_place(answered([1, 1], [0.1, 0.9]), 0.5, Place(0.1, 1.0), **CHANCE)
+    one = at_place(answered([1, 1], [0.1, 0.9]), 0.5, Place(0.1, 1.0), BOOTSTRAP)
     assert one["specificity"]["value"] is None and one["ppv"]["value"] is None
     assert one["per_1000"]["false_positives"] == {"value": None, "low": None, "high": None}
     assert one["per_1000"]["true_positives"]["value"] == 50
     assert one["odds_times"] is None and one["in_the_large"] is None
     assert {each["there"] for each in one["shown"]} == {None}
     nobody = TRUE.where(np.zeros(8, dtype=bool))
-    assert at_place(nobody, 0.5, Place(0.1, 0.5), **CHANCE) is None
+    assert at_place(nobody, 0.5, Place(0.1, 0.5), BOOTSTRAP) is None
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 5.0, float("nan"), float("inf")])

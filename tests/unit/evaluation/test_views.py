@@ -5,11 +5,12 @@ import pytest
 
 from covid_cxr.evaluation import join
 from covid_cxr.evaluation.views import by_view
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import verdict
 from support import joined_tables as made
 from unit.evaluation.test_measure import ROWS, measure, table
 
-CHANCE = {"draws": 100, "seed": 1}
+BOOTSTRAP = Bootstrap(100, 1)
 
 
 def test_within_views_by_hand():
@@ -23,7 +24,7 @@ def test_within_views_by_hand():
         ("mila", "7", "normal", "", 0.99),  # no known view: in no score here
         ("mila", "8", "covid-19", "AP", None),  # not answered
     ]
-    found = by_view(table(rows), "binary", **CHANCE)
+    found = by_view(table(rows), "binary", BOOTSTRAP)
     counts = {name: found[name] for name in ("n", "events", "ap", "pa")}
     assert counts == {"n": 6, "events": 3, "ap": 3, "pa": 3}
     assert found["within_ap"]["value"] == 1 / 2
@@ -58,7 +59,7 @@ def test_a_model_that_reads_the_view_scores_nothing_within_it():
     predicted = made.predictions(rows)
     predicted["probability_covid-19"] = np.where(bed, 0.9, 0.1)
     predicted["probability_non-covid-19"] = 1 - predicted["probability_covid-19"]
-    found = by_view(join(predicted, rows), "binary", **CHANCE)
+    found = by_view(join(predicted, rows), "binary", BOOTSTRAP)
     assert found["auroc"]["value"] == found["view_alone"]["value"] > 0.7
     assert found["within"]["value"] == found["within_ap"]["value"] == 0.5
 

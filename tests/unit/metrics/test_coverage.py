@@ -36,10 +36,9 @@ def delong(y, p, patients):
 
 
 def bootstrap(y, p, patients):
-    found = metrics.bootstrap(
+    found = metrics.Bootstrap(150).intervals(
         lambda w: metrics.binary_scores(y, p, 0.5, w),
         patients,
-        draws=150,
         support=metrics.binary_support(y, p, 0.5, patients),
     )["auroc"]
     return found.low, found.high
@@ -77,12 +76,15 @@ def test_differences_of_two_models_of_the_same_patients():
         found = metrics.clustered_difference(y, a, b, patients)
         inside["delong"] += found.low <= 0 <= found.high
         rejected += found.p < 0.05
-        pair = metrics.paired_bootstrap(
-            lambda w, y=y, a=a: metrics.binary_scores(y, a, 0.5, w),
-            lambda w, y=y, b=b: metrics.binary_scores(y, b, 0.5, w),
-            patients,
-            draws=150,
-        )["auroc"].difference
+        pair = (
+            metrics.Bootstrap(150)
+            .paired_intervals(
+                lambda w, y=y, a=a: metrics.binary_scores(y, a, 0.5, w),
+                lambda w, y=y, b=b: metrics.binary_scores(y, b, 0.5, w),
+                patients,
+            )["auroc"]
+            .difference
+        )
         inside["bootstrap"] += pair.low <= 0 <= pair.high
     for name, count in inside.items():
         assert 0.92 <= count / 300 <= 0.98, name

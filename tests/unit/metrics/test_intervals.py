@@ -9,7 +9,7 @@ import sklearn.metrics as reference
 from scipy import special, stats
 
 from covid_cxr import metrics
-from covid_cxr.metrics.intervals import resample
+from covid_cxr.metrics import Bootstrap
 
 
 def cohort(rng, with_disease, without, separation):
@@ -25,46 +25,46 @@ def scorer(y, p, threshold=0.5):
     return lambda weights: metrics.binary_scores(y, p, threshold, weights)
 
 
-def test_draws_take_whole_clusters():
+def test_resamples_take_whole_clusters():
     index = np.array([0, 0, 1, 2, 2, 2])
-    weights = np.concatenate(list(resample(index, 50, seed=1)))
+    weights = np.concatenate(list(Bootstrap(50, 1).weights(index)))
     assert weights.shape == (50, 6)
     assert (weights[:, 0] == weights[:, 1]).all() and (weights[:, 3] == weights[:, 5]).all()
     assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()
     assert weights.std(axis=0).min() > 0
 
 
-def test_same_as_scoring_the_drawn_rows_one_by_one():
+def test_same_as_scoring_the_resampled_rows_one_by_one():
     y, p, patients = cohort(np.random.default_rng(0), 15, 25, 2.0)
     areas = []
-    for weights in resample(patients, 200, seed=7):
+    for weights in Bootstrap(200, 7).weights(patients):
         for w in weights.astype(int):
             areas.append(reference.roc_auc_score(np.repeat(y, w), np.repeat(p, w)))
-    found = metrics.bootstrap(scorer(y, p), patients, draws=200, seed=7)["auroc"]
+    found = Bootstrap(200, 7).intervals(scorer(y, p), patients)["auroc"]
     assert found.value == pytest.approx(reference.roc_auc_score(y, p))
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(areas, [0.025, 0.975])))
 
 
 def test_seed_decides_and_cluster_names_do_not():
     y, p, patients = cohort(np.random.default_rng(0), 15, 25, 2.0)
-    first = metrics.bootstrap(scorer(y, p), patients, draws=100, seed=1)
-    again = metrics.bootstrap(scorer(y, p), [f"p{n:03}" for n in patients], draws=100, seed=1)
-    other = metrics.bootstrap(scorer(y, p), patients, draws=100, seed=2)
+    first = Bootstrap(100, 1).intervals(scorer(y, p), patients)
+    again = Bootstrap(100, 1).intervals(scorer(y, p), [f"p{n:03}" for n in patients])
+    other = Bootstrap(100, 2).intervals(scorer(y, p), patients)
     assert first == again
     assert first["auroc"].low != other["auroc"].low
 
 
-def test_undefined_draws_are_left_out_and_too_few_give_none():
-    # One event among 40 patients: 1 - (39/40)^40 = 64 % of draws hold it.
+def test_undefined_resamples_are_left_out_and_too_few_give_none():
+    # One event among 40 patients: 1 - (39/40)^40 = 64 % of resamples hold it.
     labels, p = np.zeros(40), np.linspace(0, 0.4, 40)
     labels[30] = 1
-    some = metrics.bootstrap(scorer(labels, p), np.arange(40), draws=400)["auroc"]
+    some = Bootstrap(400).intervals(scorer(labels, p), np.arange(40))["auroc"]
     assert np.isfinite([some.low, some.high]).all()
-    # Defined in every third draw only.
+    # Defined in every third resample only.
     rare = lambda weights: {  # noqa: E731
         "x": np.where(np.arange(1 if weights is None else len(weights)) % 3 == 0, 0.5, np.nan)
     }
-    few = metrics.bootstrap(rare, np.arange(40), draws=400)["x"]
+    few = Bootstrap(400).intervals(rare, np.arange(40))["x"]
     assert few.value == 0.5
     assert np.isnan([few.low, few.high]).all()
 
@@ -73,13 +73,13 @@ def test_perfect_scores_do_not_claim_certainty():
     labels = np.repeat([1, 0], [12, 30])
     p = np.where(labels == 1, 0.9, 0.1)
     patients = np.arange(42)
-    plain = metrics.bootstrap(scorer(labels, p), patients, draws=100)
+    plain = Bootstrap(100).intervals(scorer(labels, p), patients)
     assert plain["auroc"] == (1, 1, 1)  # what the fallback is for
     support = metrics.binary_support(labels, p, 0.5, patients)
-    found = metrics.bootstrap(scorer(labels, p), patients, draws=100, support=support)
+    found = Bootstrap(100).intervals(scorer(labels, p), patients, support=support)
     for name, n in {"sensitivity": 12, "specificity": 30, "auroc": 12, "ppv": 12}.items():
         assert found[name] == pytest.approx((1, 0.025 ** (1 / n), 1)), name
-    none_found = metrics.bootstrap(scorer(labels, 1 - p), patients, draws=100, support=support)
+    none_found = Bootstrap(100).intervals(scorer(labels, 1 - p), patients, support=support)
     assert none_found["sensitivity"] == pytest.approx((0, 0, 1 - 0.025 ** (1 / 12)))
 
 
@@ -99,56 +99,54 @@ def test_support_counts_patients_not_images():
 
 
 def test_one_patient_shows_no_variation():
-    found = metrics.bootstrap(scorer([1, 0], [0.7, 0.2]), ["a", "a"], draws=100)
+    found = Bootstrap(100).intervals(scorer([1, 0], [0.7, 0.2]), ["a", "a"])
     assert all(np.isnan([entry.low, entry.high]).all() for entry in found.values())
 
 
 def test_a_score_with_support_is_taken_on_the_logit_scale():
     y, p, patients = cohort(np.random.default_rng(3), 15, 40, 2.5)
     support = metrics.binary_support(y, p, 0.5, patients)
-    plain = metrics.bootstrap(scorer(y, p), patients, draws=300, seed=4)
-    found = metrics.bootstrap(scorer(y, p), patients, draws=300, seed=4, support=support)
-    draws = np.concatenate([scorer(y, p)(w)["auroc"] for w in resample(patients, 300, 4)])
+    plain = Bootstrap(300, 4).intervals(scorer(y, p), patients)
+    found = Bootstrap(300, 4).intervals(scorer(y, p), patients, support=support)
+    areas = np.concatenate([scorer(y, p)(w)["auroc"] for w in Bootstrap(300, 4).weights(patients)])
     area = found["auroc"].value
-    reach = stats.t.ppf(0.975, 14) * draws.std() / (area * (1 - area))
+    reach = stats.t.ppf(0.975, 14) * areas.std() / (area * (1 - area))
     ends = special.expit(special.logit(area) + np.array([-reach, reach]))
     assert (found["auroc"].low, found["auroc"].high) == pytest.approx(tuple(ends))
-    assert found["auroc"].low < plain["auroc"].low  # less sure downwards than the draws alone
+    assert found["auroc"].low < plain["auroc"].low  # less sure downwards than the resamples alone
     assert found["brier"] == plain["brier"]
 
 
-def test_a_pair_is_scored_on_the_same_draws():
+def test_a_pair_is_scored_on_the_same_resamples():
     rng = np.random.default_rng(6)
     y, p, patients = cohort(rng, 20, 30, 2.0)
     q = np.clip(p + rng.normal(0, 0.05, p.size), 0, 1)
-    pair = metrics.paired_bootstrap(scorer(y, p), scorer(y, q), patients, draws=150, seed=3)
-    assert (
-        pair["auroc"].first == metrics.bootstrap(scorer(y, p), patients, draws=150, seed=3)["auroc"]
-    )
-    assert (
-        pair["auroc"].second
-        == metrics.bootstrap(scorer(y, q), patients, draws=150, seed=3)["auroc"]
-    )
-    drawn = np.concatenate(
-        [scorer(y, p)(w)["auroc"] - scorer(y, q)(w)["auroc"] for w in resample(patients, 150, 3)]
+    pair = Bootstrap(150, 3).paired_intervals(scorer(y, p), scorer(y, q), patients)
+    assert pair["auroc"].first == Bootstrap(150, 3).intervals(scorer(y, p), patients)["auroc"]
+    assert pair["auroc"].second == Bootstrap(150, 3).intervals(scorer(y, q), patients)["auroc"]
+    gaps = np.concatenate(
+        [
+            scorer(y, p)(w)["auroc"] - scorer(y, q)(w)["auroc"]
+            for w in Bootstrap(150, 3).weights(patients)
+        ]
     )
     gap = pair["auroc"].difference
     assert gap.value == pytest.approx(metrics.auroc(y, p) - metrics.auroc(y, q))
-    assert (gap.low, gap.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+    assert (gap.low, gap.high) == pytest.approx(tuple(np.quantile(gaps, [0.025, 0.975])))
     apart = pair["auroc"].first.high - pair["auroc"].first.low
     assert gap.high - gap.low < apart / 2  # what is hard is hard for both
 
 
 def test_a_forecast_does_not_differ_from_itself():
     y, p, patients = cohort(np.random.default_rng(6), 10, 12, 2.0)
-    pair = metrics.paired_bootstrap(scorer(y, p), scorer(y, p), patients, draws=100)
+    pair = Bootstrap(100).paired_intervals(scorer(y, p), scorer(y, p), patients)
     assert {each.difference for each in pair.values()} == {(0.0, 0.0, 0.0)}
-    none = metrics.paired_bootstrap(scorer([], []), scorer([], []), [], draws=100)
+    none = Bootstrap(100).paired_intervals(scorer([], []), scorer([], []), [])
     assert np.isnan(none["auroc"].difference).all()
 
 
 def test_no_cases():
-    found = metrics.bootstrap(scorer([], []), [], draws=100)
+    found = Bootstrap(100).intervals(scorer([], []), [])
     assert all(np.isnan(entry).all() for entry in found.values())
 
 
@@ -166,8 +164,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     patients_hold = images_hold = 0
     for seed in range(100):
         y, p, patients = cohort(rng, 40, 60, 2.5)
-        by_patient = metrics.bootstrap(scorer(y, p), patients, draws=200, seed=seed)["auroc"]
-        by_image = metrics.bootstrap(scorer(y, p), np.arange(y.size), draws=200, seed=seed)["auroc"]
+        by_patient = Bootstrap(200, seed).intervals(scorer(y, p), patients)["auroc"]
+        by_image = Bootstrap(200, seed).intervals(scorer(y, p), np.arange(y.size))["auroc"]
         patients_hold += by_patient.low <= truth <= by_patient.high
         images_hold += by_image.low <= truth <= by_image.high
     assert patients_hold >= 89  # nominal 95, two standard errors and the small sample off
@@ -180,17 +178,17 @@ def large():
     return y, np.clip(rng.normal(0.3 + 0.3 * y, 0.2), 0, 1), rng.integers(0, 3000, 5000)
 
 
-def test_two_thousand_draws_of_five_thousand_rows_take_under_two_seconds():
+def test_two_thousand_resamples_of_five_thousand_rows_take_under_two_seconds():
     y, p, patients = large()
     start = time.process_time()  # processor seconds: other work on the machine does not count
-    metrics.bootstrap(scorer(y, p), patients, draws=2000)
+    Bootstrap(2000).intervals(scorer(y, p), patients)
     assert time.process_time() - start < 2
 
 
 def test_memory_stays_bounded():
     y, p, patients = large()
     tracemalloc.start()
-    metrics.bootstrap(scorer(y, p), patients, draws=300)
+    Bootstrap(300).intervals(scorer(y, p), patients)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100e6
@@ -198,7 +196,7 @@ def test_memory_stays_bounded():
 
 def test_roc_band_surrounds_the_curve():
     y, p, patients = cohort(np.random.default_rng(5), 40, 60, 2.0)
-    band = metrics.roc_band(y, p, patients, draws=200, seed=1)
+    band = metrics.roc_band(y, p, patients, bootstrap=Bootstrap(200, 1))
     curve = metrics.roc_curve(y, p)
     middle = np.interp(band.x, curve.x, curve.y)
     inside = (band.low - 1e-9 <= middle) & (middle <= band.high + 1e-9)

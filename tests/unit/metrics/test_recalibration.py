@@ -156,8 +156,8 @@ def test_draws_of_the_bootstrap_lie_around_the_sample():
     rng = np.random.default_rng(5)
     p = rng.uniform(0.1, 0.6, 300)
     labels = rng.random(300) < p + 0.2
-    found = metrics.bootstrap(
-        lambda w: metrics.calibration_scores(labels, p, w), np.arange(300), draws=400
+    found = metrics.Bootstrap(400).intervals(
+        lambda w: metrics.calibration_scores(labels, p, w), np.arange(300)
     )
     for name in ("calibration_slope", "calibration_intercept", "ece"):
         score = found[name]

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from covid_cxr.config import EvaluationConfig, RunConfig
+from covid_cxr.config import RunConfig
 from covid_cxr.errors import InputError
 from covid_cxr.evaluation import Place, conformal_coverage, evaluate, join
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import formatting
 from covid_cxr.report.html import write_report
 from support import joined_tables as made
@@ -80,8 +81,7 @@ def test_a_place_with_another_share_of_covid_has_its_section(run, metrics):
         task="binary",
         threshold=0.5,
         prevalence=made.prevalence(test),
-        config=EvaluationConfig(bootstrap=100),
-        seed=1,
+        bootstrap=Bootstrap(100, 1),
         place=place,
     )
     (run / "metrics.json").write_text(json.dumps(metrics | {"splits": {"test": measured}}))
@@ -101,7 +101,7 @@ def test_a_place_with_another_share_of_covid_has_its_section(run, metrics):
 def test_conformal_sets_stand_with_what_is_not_promised(run, metrics):
     people = made.cohort(200, split="train")
     people.loc[people["source"] == "nih", "finding"] = "normal"
-    options = {"parts": 4, "draws": 100, "seed": 1}
+    options = {"parts": 4, "bootstrap": Bootstrap(100, 1)}
     found = conformal_coverage(join(made.predictions(people), people), people, "binary", **options)
     fold = metrics["splits"]["test"] | {"folds": 4, "conformal": found}
     (run / "metrics.json").write_text(json.dumps(metrics | {"out_of_fold": fold}))

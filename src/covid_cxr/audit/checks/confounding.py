@@ -76,8 +76,7 @@ def _alone(material: Material, name: str, values: NDArray[Any]) -> Finding:
         material.events,
         {"auroc": Ranking(scores)},
         material.clusters,
-        draws=material.settings.draws,
-        seed=material.seed,
+        bootstrap=material.bootstrap,
     )["auroc"]
     bound = material.settings.bounds.origin
     meaning = (
@@ -102,8 +101,7 @@ def _pooled(material: Material, scored: _Scored) -> Finding:
             "within": Ranking(scored.scores, codes[scored.rows]),
         },
         material.clusters[scored.rows],
-        draws=material.settings.draws,
-        seed=material.seed,
+        bootstrap=material.bootstrap,
         differences={"lost": ("pooled", "within")},
     )
     bound, lost = material.settings.bounds.pooled_over_within, found["lost"]

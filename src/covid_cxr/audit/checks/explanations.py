@@ -52,8 +52,7 @@ def _inside(material: Material, method: str) -> Finding:
         ratio[kept],
         material.clusters[rows.index[kept]],
         {"median": 0.5},
-        draws=material.settings.draws,
-        seed=material.seed,
+        bootstrap=material.bootstrap,
     )["median"]
     bound = material.settings.bounds.attribution
     meaning = "more than" if middle.value > bound else "no more than"

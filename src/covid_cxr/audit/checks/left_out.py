@@ -55,8 +55,7 @@ def _finding(material: Material, kind: str, values: NDArray[Any]) -> Finding:
         material.events,
         {"known": Ranking(material.scores, codes), "new": Ranking(scores, codes)},
         material.clusters,
-        draws=material.settings.draws,
-        seed=material.seed,
+        bootstrap=material.bootstrap,
         differences={"lost": ("known", "new")},
     )
     lost, bound = found["lost"], material.settings.bounds.left_out

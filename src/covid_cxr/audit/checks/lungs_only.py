@@ -26,8 +26,7 @@ def _finding(material: Material, recipe: Budget) -> Finding:
         material.events[rows],
         {"whole": Ranking(whole), "lungs": Ranking(lungs)},
         material.clusters[rows],
-        draws=material.settings.draws,
-        seed=material.seed,
+        bootstrap=material.bootstrap,
         differences={"over": ("whole", "lungs")},
     )
     bound = material.settings.bounds.lungs_only

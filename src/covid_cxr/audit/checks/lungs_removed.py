@@ -55,6 +55,5 @@ def _auroc(material: Material, name: str, recipe: Budget) -> Interval:
         material.events[rows],
         {"auroc": Ranking(scores)},
         material.clusters[rows],
-        draws=material.settings.draws,
-        seed=material.seed,
+        bootstrap=material.bootstrap,
     )["auroc"]

@@ -64,8 +64,7 @@ def _auroc(part: pd.DataFrame, material: Material, rows: NDArray[np.bool_]) -> I
         events,
         {"auroc": Ranking(scores)},
         material.clusters[rows],
-        draws=material.settings.draws,
-        seed=material.seed,
+        bootstrap=material.bootstrap,
     )["auroc"]
 
 

@@ -18,7 +18,7 @@ from covid_cxr.audit.context import Material
 from covid_cxr.audit.predicted import Answers, answers
 from covid_cxr.audit.verdicts import Finding, held, told
 from covid_cxr.config.audit import Budget
-from covid_cxr.metrics import Interval, bootstrap
+from covid_cxr.metrics import Interval
 from covid_cxr.metrics.scores import Array
 from covid_cxr.metrics.within_source import Codes, Events, Ranking, auroc_within
 
@@ -109,12 +109,7 @@ def _skill(material: Material, found: Answers) -> Finding:
         times = np.ones((1, gain.size)) if weights is None else weights
         return {"skill": times @ gain / times.sum(axis=1)}
 
-    skill = bootstrap(
-        statistic,
-        material.clusters[found.rows],
-        draws=material.settings.draws,
-        seed=material.seed,
-    )["skill"]
+    skill = material.bootstrap.intervals(statistic, material.clusters[found.rows])["skill"]
     bound = material.settings.bounds.skill
     meaning = "better" if skill.value > bound else "no better"
     sentence = (

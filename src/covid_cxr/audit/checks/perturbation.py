@@ -111,8 +111,7 @@ def _finding(material: Material, name: str, moved: Array, rows: NDArray[np.intp]
         moved,
         material.clusters[rows],
         {"median": 0.5, "extreme": 0.95},
-        draws=material.settings.draws,
-        seed=material.seed,
+        bootstrap=material.bootstrap,
     )
     held = {"median": bounds.perturbed_median, "extreme": bounds.perturbed_extreme}
     verdicts = {which: judge(found[which], held[which]) for which in found}

@@ -30,8 +30,7 @@ def _width(material: Material) -> Finding:
         material.events,
         {"auroc": Ranking(material.scores, codes)},
         material.clusters,
-        draws=material.settings.draws,
-        seed=material.seed,
+        bootstrap=material.bootstrap,
     )["auroc"]
     bound = material.settings.bounds.width
     width = Interval(area.high - area.low, math.nan, math.nan)

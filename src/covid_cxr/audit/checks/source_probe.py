@@ -14,7 +14,6 @@ from covid_cxr.audit.context import Material
 from covid_cxr.audit.probe import Probe
 from covid_cxr.audit.verdicts import Finding, told
 from covid_cxr.config.audit import Budget
-from covid_cxr.metrics import bootstrap
 from covid_cxr.metrics.scores import Array
 from covid_cxr.metrics.within_source import Codes, Ranking, auroc_within
 
@@ -38,9 +37,7 @@ def findings(material: Material, _: Budget) -> list[Finding]:
         ]
         return {"auroc": np.mean(areas, axis=0)}
 
-    area = bootstrap(
-        statistic, material.clusters, draws=material.settings.draws, seed=material.seed
-    )["auroc"]
+    area = material.bootstrap.intervals(statistic, material.clusters)["auroc"]
     sentence = (
         f"Inside each class, a linear model tells the {kind} of a film with a mean AUROC of "
         f"{told(area)}: {'the hospital shows on the film' if area.value > 0.8 else 'faintly'}."

@@ -23,11 +23,11 @@ def _measures(facts: Facts) -> str | None:
 
 
 def _uncertainty(facts: Facts) -> str | None:
-    draws = facts.setting("evaluation", "bootstrap")
-    if draws is None:
+    n_resamples = facts.setting("evaluation", "bootstrap")
+    if n_resamples is None:
         return None
     seed = facts.setting("seed")
-    return f"95 % intervals from {draws} bootstrap draws of whole patients, seed {seed}."
+    return f"95 % intervals from {n_resamples} bootstrap draws of whole patients, seed {seed}."
 
 
 def _robustness(facts: Facts) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.patches import Rectangle
 from covid_cxr.evaluation.predictions import Cases
 from covid_cxr.evaluation.subgroups import FEW
 from covid_cxr.metrics import (
+    Bootstrap,
     auroc,
     average_precision,
     binary_scores,
@@ -39,14 +41,13 @@ _MOST_WEIGHTS = 20_000_000
 _DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 
 
-def draw(cases: Cases, measured: Mapping[str, Any], *, draws: int, seed: int) -> dict[str, str]:
+def draw(cases: Cases, measured: Mapping[str, Any], bootstrap: Bootstrap) -> dict[str, str]:
     """Return the figures that these cases allow, by name.
 
     Args:
         cases: the answered images of one split.
         measured: what `evaluate` returned for the same cases.
-        draws: bootstrap draws of the bands; fewer where there are many cases.
-        seed: of the bootstrap.
+        bootstrap: of the bands; fewer resamples are taken where there are many cases.
 
     Returns:
         SVG elements under roc, precision-recall, reliability, decision (these only where both
@@ -58,19 +59,20 @@ def draw(cases: Cases, measured: Mapping[str, Any], *, draws: int, seed: int) ->
         return figures
     threshold = float(measured["threshold"])
     # A band needs no finer ends than its line is wide.
-    chance = {"draws": max(100, min(draws, _MOST_WEIGHTS // cases.labels.size)), "seed": seed}
+    affordable = _MOST_WEIGHTS // cases.labels.size
+    bootstrap = replace(bootstrap, n_resamples=max(100, min(bootstrap.n_resamples, affordable)))
     with style():
         if cases.both_classes:
-            figures["roc"] = _roc(cases, threshold, **chance)
-            figures["precision-recall"] = _precision_recall(cases, threshold, **chance)
+            figures["roc"] = _roc(cases, threshold, bootstrap)
+            figures["precision-recall"] = _precision_recall(cases, threshold, bootstrap)
         figures["scores"] = _histograms(cases, threshold)
         figures |= _confusions(cases.classes, measured)
         return figures | use.draw(measured)
 
 
-def _roc(cases: Cases, threshold: float, draws: int, seed: int) -> str:
+def _roc(cases: Cases, threshold: float, bootstrap: Bootstrap) -> str:
     figure, axes = unit_square("1 − specificity", "sensitivity")
-    band = roc_band(cases.events, cases.scores, cases.patients, draws=draws, seed=seed)
+    band = roc_band(cases.events, cases.scores, cases.patients, bootstrap)
     axes.fill_between(band.x, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0)
     area = auroc(cases.events, cases.scores)
     curve = roc_curve(cases.events, cases.scores)
@@ -91,9 +93,9 @@ def _roc(cases: Cases, threshold: float, draws: int, seed: int) -> str:
     return to_svg(figure, "roc", "ROC curve with 95 % bootstrap band", text)
 
 
-def _precision_recall(cases: Cases, threshold: float, draws: int, seed: int) -> str:
+def _precision_recall(cases: Cases, threshold: float, bootstrap: Bootstrap) -> str:
     figure, axes = unit_square("sensitivity (recall)", "positive predictive value")
-    band = precision_recall_band(cases.events, cases.scores, cases.patients, draws=draws, seed=seed)
+    band = precision_recall_band(cases.events, cases.scores, cases.patients, bootstrap)
     axes.fill_between(band.x, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0)
     area = average_precision(cases.events, cases.scores)
     share = float(cases.events.mean())

@@ -47,7 +47,7 @@ class Cells:
 
 
 def material_of(folder: Path, root: Path, config: RunConfig) -> Material:
-    settings = AuditConfig(size=96, draws=200, permutations=100, seeds=3)
+    settings = AuditConfig(size=96, bootstrap=200, permutations=100, seeds=3)
     cohort = config.cohort.model_copy(update={"train": 0.6, "val": 0.3, "test": 0.1})
     changes = {"data_root": str(root), "audit": settings, "cohort": cohort}
     config = config.model_copy(update=changes)

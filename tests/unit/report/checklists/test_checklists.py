@@ -9,12 +9,12 @@ import pytest
 from covid_cxr.cohort.summary.summary import account
 from covid_cxr.config import (
     AugmentConfig,
-    EvaluationConfig,
     PreprocessSpec,
     RunConfig,
     TrainingConfig,
 )
 from covid_cxr.evaluation import evaluate, join
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import checklists
 from covid_cxr.report.checklists import AUTHOR, fill, markdown
 from covid_cxr.report.checklists.fill import ANSWERS
@@ -34,8 +34,7 @@ def facts():
         task="binary",
         threshold=0.5,
         prevalence=made.prevalence(rows),
-        config=EvaluationConfig(bootstrap=100),
-        seed=1,
+        bootstrap=Bootstrap(100, 1),
     )
     metrics = {
         "task": "binary",

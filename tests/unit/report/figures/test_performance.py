@@ -7,8 +7,8 @@ import matplotlib
 import numpy as np
 import pytest
 
-from covid_cxr.config import EvaluationConfig
 from covid_cxr.evaluation import cases, evaluate, join
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.report.figures.performance import draw
 from support import joined_tables as made
 
@@ -26,10 +26,9 @@ def figures(task="binary", sources=("mila", "a$b & <c>"), findings=None):
         task=task,
         threshold=0.5,
         prevalence=made.prevalence(made.cohort(), task),
-        config=EvaluationConfig(bootstrap=100),
-        seed=1,
+        bootstrap=Bootstrap(100, 1),
     )
-    return draw(cases(table, task), measured, draws=50, seed=1)
+    return draw(cases(table, task), measured, bootstrap=Bootstrap(50, 1))
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +104,9 @@ def test_a_handful_of_films_has_no_curve_of_its_own():
         task="binary",
         threshold=0.5,
         prevalence=made.prevalence(rows),
-        config=EvaluationConfig(bootstrap=100),
-        seed=1,
+        bootstrap=Bootstrap(100, 1),
     )
-    found = draw(cases(table, "binary"), measured, draws=50, seed=1)
+    found = draw(cases(table, "binary"), measured, bootstrap=Bootstrap(50, 1))
     assert "tiny" not in words(found["roc"])
     assert re.search(r"Source tiny: .*?, small", words(found["groups"]))
 

@@ -1,0 +1,178 @@
+"""95 % intervals by a bootstrap that resamples whole patients (Field and Welsh 2007).
+
+Images of one patient resemble each other, so resampling images would give intervals that are too
+narrow. A resample takes as many patients as there are, with replacement; it reaches the scores as
+one row of case weights, so thousands of resamples are scored together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from covid_cxr.metrics.intervals import (
+    Interval,
+    Paired,
+    clopper_pearson,
+    cluster_numbers,
+    logit_interval,
+)
+from covid_cxr.metrics.scores import Array
+
+Statistic = Callable[[Array | None], Mapping[str, Array]]
+
+# Weights in memory at once (8 bytes each): small enough for the cache, and about ten such arrays
+# live together, so the bootstrap stays far under 300 MB however many cases there are.
+_WEIGHTS_AT_ONCE = 500_000
+_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How clusters of cases (patients) are resampled.
+
+    Attributes:
+        n_resamples: number of bootstrap resamples.
+        seed: random seed; the same seed gives the same resamples and the same intervals.
+    """
+
+    n_resamples: int = 2000
+    seed: int = 0
+
+    def weights(self, index: NDArray[np.intp]) -> Iterator[Array]:
+        """Yield case weights (d, N), `n_resamples` rows in all, of resampled clusters.
+
+        Args:
+            index: (N,) cluster number 0..M-1 of each case.
+        """
+        n_clusters = int(index.max(initial=-1)) + 1
+        if n_clusters == 0:
+            return
+        rng = np.random.default_rng(self.seed)
+        step = max(1, _WEIGHTS_AT_ONCE // index.size)
+        for start in range(0, self.n_resamples, step):
+            d = min(step, self.n_resamples - start)
+            picked = rng.integers(n_clusters, size=(d, n_clusters))
+            picked += np.arange(d)[:, None] * n_clusters  # each resample counts in its own row
+            times = np.bincount(picked.ravel(), minlength=d * n_clusters).reshape(d, n_clusters)
+            yield times.astype(np.float64)[:, index]
+
+    def intervals(
+        self,
+        statistic: Statistic,
+        clusters: ArrayLike,
+        *,
+        level: float = 0.95,
+        support: Mapping[str, int] | None = None,
+    ) -> dict[str, Interval]:
+        """Return each score with its interval over resamples of whole clusters.
+
+        Resamples in which a score is undefined are left out of its interval; if fewer than half
+        of the resamples define it, the interval is NaN.
+
+        A score not in `support` gets the percentile interval. A score in `support`, which lies in
+        [0, 1], gets the standard error of the resamples on the logit scale, with Student's t for
+        one degree of freedom fewer than its trials (`logit_interval`). The percentile interval of
+        an AUROC is too narrow from above where patients are few: simulated with one to three
+        similar images a patient and a true AUROC of 0.97 it covered the truth in 92 % of runs with
+        40 patients of the rarer class and in 85 % with 20, this one in 95 % and 93 %.
+
+        Where all resamples agree there is no standard error: with no error among 12 patients it
+        would claim a sensitivity of exactly 1. A score in `support` then gets the Clopper-Pearson
+        interval for that many independent trials. For sensitivity and the like the trials are the
+        clusters that can contribute. For AUROC and AUPRC they are the clusters of the rarer class,
+        as if each were one trial "ranked right or not": with 12 of them and a perfect ranking the
+        lower end is 0.025 ** (1 / 12) = 0.735 (a two-sided rule of three). A score not in
+        `support` keeps its point, which is right for a constant forecast, unless there are fewer
+        than two clusters, which show no variation at all: then the interval is NaN.
+
+        Args:
+            statistic: from case weights (D, N), or None for once each, to (D,) arrays by name.
+            clusters: (N,) patient of each case, any hashable kind.
+            level: nominal coverage.
+            support: score name -> number of independent trials behind it (`binary_support`).
+        """
+        index = cluster_numbers(clusters)
+        values = {name: float(array[0]) for name, array in statistic(None).items()}
+        resampled = _concatenated([statistic(weights) for weights in self.weights(index)])
+        return _intervals(values, resampled, level, support, int(index.max(initial=-1)) + 1)
+
+    def paired_intervals(
+        self,
+        first: Statistic,
+        second: Statistic,
+        clusters: ArrayLike,
+        *,
+        level: float = 0.95,
+        supports: tuple[Mapping[str, int] | None, Mapping[str, int] | None] = (None, None),
+    ) -> dict[str, Paired]:
+        """Return the scores of two forecasts of the same cases, and their differences.
+
+        Both are scored on the same resamples, so that what is hard about a patient is hard for
+        both and cancels. The difference is the first less the second, with a percentile interval
+        over the resamples that define both.
+
+        Args:
+            first: as for `intervals`.
+            second: likewise, of the same cases in the same order; shared names are compared.
+            clusters: (N,) patient of each case, any hashable kind.
+            level: nominal coverage.
+            supports: as for `intervals`, for the first and the second.
+        """
+        index = cluster_numbers(clusters)
+        size = int(index.max(initial=-1)) + 1
+        pairs = [(first(weights), second(weights)) for weights in self.weights(index)]
+        resampled = [_concatenated([pair[side] for pair in pairs]) for side in (0, 1)]
+        points = [
+            {name: float(array[0]) for name, array in statistic(None).items()}
+            for statistic in (first, second)
+        ]
+        shared = [name for name in points[0] if name in points[1]]
+        gap = {name: points[0][name] - points[1][name] for name in shared}
+        gaps = {name: resampled[0][name] - resampled[1][name] for name in shared if pairs}
+        own = [_intervals(points[i], resampled[i], level, supports[i], size) for i in (0, 1)]
+        differences = _intervals(gap, gaps, level, None, size)
+        return {name: Paired(own[0][name], own[1][name], differences[name]) for name in shared}
+
+
+def _concatenated(parts: list[Mapping[str, Array]]) -> dict[str, Array]:
+    """Return the resamples (D,) of each score from those of each step."""
+    names = parts[0] if parts else ()
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def _intervals(
+    values: Mapping[str, float],
+    resampled: Mapping[str, Array],
+    level: float,
+    support: Mapping[str, int] | None,
+    n_clusters: int,
+) -> dict[str, Interval]:
+    trials, none = support or {}, np.empty(0)
+    return {
+        name: Interval(
+            value, *_ends(value, resampled.get(name, none), level, trials.get(name), n_clusters)
+        )
+        for name, value in values.items()
+    }
+
+
+def _ends(
+    value: float, resampled: Array, level: float, trials: int | None, n_clusters: int
+) -> tuple[float, float]:
+    defined = resampled[~np.isnan(resampled)]
+    if np.isnan(value) or defined.size == 0 or defined.size < resampled.size / 2:
+        return np.nan, np.nan
+    # Different sums of the same losses differ in the last bits, so "all agree" needs a tolerance.
+    varied = np.ptp(defined) > _TOLERANCE
+    if trials is not None:
+        if varied and trials > 1 and _TOLERANCE < value < 1 - _TOLERANCE:
+            return logit_interval(value, float(defined.std()), trials, level)
+        return clopper_pearson(value * trials, trials, level)
+    if varied:
+        low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+    return (value, value) if n_clusters > 1 else (np.nan, np.nan)
