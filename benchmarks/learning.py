@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from covid_cxr import config as configuration
 from covid_cxr.cohort import schema
 from covid_cxr.cohort.splits.grouped import components
-from covid_cxr.cohort.splits.hold_out import tasks
+from covid_cxr.cohort.splits.hold_out import hold_outs
 from covid_cxr.errors import ConfigError
 from covid_cxr.training.datamodule import Part
 from covid_cxr.training.hold_out_validation import measured, scores_of
@@ -42,7 +42,7 @@ class Bench:
 
     def __init__(self, config: Any, rows: pd.DataFrame, part: Part) -> None:
         self.config, self.rows, self.part = config, rows, part
-        self.tasks = tasks(rows)
+        self.tasks = hold_outs(rows)
         self.patients = components(rows).to_numpy()
 
     def objective(self, kept: NDArray[np.bool_]) -> dict[str, float] | None:

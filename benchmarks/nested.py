@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from covid_cxr import config as configuration
 from covid_cxr.cohort import schema
-from covid_cxr.cohort.splits.hold_out import Task, tasks
+from covid_cxr.cohort.splits.hold_out import HoldOut, hold_outs
 from covid_cxr.errors import CohortError, ConfigError
 from covid_cxr.training.datamodule import Part
 from covid_cxr.training.hold_out_validation import measured, scores_of
@@ -39,7 +39,7 @@ KINDS = ("objective", "within", "across")
 Recipes = dict[str, tuple[Any, Part]]
 
 
-def scores(config: Any, part: Part, rows: pd.DataFrame, task: Task) -> pd.DataFrame:
+def scores(config: Any, part: Part, rows: pd.DataFrame, task: HoldOut) -> pd.DataFrame:
     """Return what a recipe fitted to a task's training rows gives to its scored rows, scaled."""
     train, scored = np.flatnonzero(task.train), np.flatnonzero(task.scored)
     own = replace(part, train=train, val=train)
@@ -48,7 +48,7 @@ def scores(config: Any, part: Part, rows: pd.DataFrame, task: Task) -> pd.DataFr
 
 
 def under_protocol(
-    config: Any, part: Part, rows: pd.DataFrame, chosen: list[Task]
+    config: Any, part: Part, rows: pd.DataFrame, chosen: list[HoldOut]
 ) -> dict[str, float]:
     parts = [scores(config, part, rows, task) for task in chosen]
     found = measured(pd.concat(parts, ignore_index=True), rows)
@@ -68,12 +68,12 @@ def inside(part: Part, kept: NDArray[np.int64]) -> Part:
     )
 
 
-def with_choice(rows: pd.DataFrame) -> list[tuple[Task, list[Task]]]:
+def with_choice(rows: pd.DataFrame) -> list[tuple[HoldOut, list[HoldOut]]]:
     """Return the tasks with those that their training rows allow, where there are any."""
     found = []
-    for task in tasks(rows):
+    for task in hold_outs(rows):
         try:
-            inner = tasks(rows[task.train].reset_index(drop=True))
+            inner = hold_outs(rows[task.train].reset_index(drop=True))
         except CohortError:
             print(f"{task.name}, {task.part}: nothing to choose by, left out")
         else:
@@ -81,7 +81,7 @@ def with_choice(rows: pd.DataFrame) -> list[tuple[Task, list[Task]]]:
     return found
 
 
-def winner(recipes: Recipes, rows: pd.DataFrame, task: Task, inner: list[Task]) -> str:
+def winner(recipes: Recipes, rows: pd.DataFrame, task: HoldOut, inner: list[HoldOut]) -> str:
     """Return the recipe with the highest objective on a task's training rows."""
     kept = np.flatnonzero(task.train)
     own = rows.iloc[kept].reset_index(drop=True)
@@ -93,7 +93,7 @@ def winner(recipes: Recipes, rows: pd.DataFrame, task: Task, inner: list[Task]) 
 
 
 def nested(
-    recipes: Recipes, rows: pd.DataFrame, choices: list[tuple[Task, list[Task]]]
+    recipes: Recipes, rows: pd.DataFrame, choices: list[tuple[HoldOut, list[HoldOut]]]
 ) -> tuple[dict[str, Any], Counter[str]]:
     """Return the protocol's numbers of recipes chosen without what they are scored on."""
     parts, winners = [], Counter[str]()

@@ -74,12 +74,12 @@ def build_cohort(
             processes=processes or os.cpu_count() or 1,
         )
     build.write(found, out)
-    summary = build.summary(found.cohort)
+    counts = build.split_counts(found.cohort)
     if json:
-        output.as_json(summary.to_dict("records"))
+        output.as_json(counts.to_dict("records"))
         return
-    output.out.print(summary.to_string(index=False))
-    for line in build.remarks(found):
+    output.out.print(counts.to_string(index=False))
+    for line in build.notes(found):
         output.out.print(line, soft_wrap=True, markup=False, highlight=False)
     output.out.print(f"Cohort: {out / 'cohort.csv'}; accounts of it lie beside it", soft_wrap=True)
 
@@ -94,7 +94,7 @@ def check_cohort(
     from covid_cxr.cohort import schema
     from covid_cxr.cohort.splits import leakage
 
-    problems = leakage.check(schema.read(file))
+    problems = leakage.find_leaks(schema.read(file))
     for problem in problems:
         output.out.print(problem, soft_wrap=True, markup=False)
     if problems:

@@ -15,8 +15,8 @@ from covid_cxr.errors import ConfigError
 from covid_cxr.types import DISCLAIMER
 
 if TYPE_CHECKING:
-    from covid_cxr.cohort.summary.summary import Account
-    from covid_cxr.cohort.summary.tables import Shown
+    from covid_cxr.cohort.summary.summary import CohortSummary
+    from covid_cxr.cohort.summary.tables import TextTable
 
 
 def show_cohort(
@@ -47,7 +47,7 @@ def show_cohort(
         raise ConfigError("--data draws contact sheets, which need a folder: give --out DIR")
     root = data_root(data, None) if data else None
     cohort = schema.load(file)
-    found = summary.account(cohort, seed=seed)
+    found = summary.summarise(cohort, seed=seed)
     written: list[str] = []
     if out:
         from covid_cxr.report import cohort_page
@@ -60,7 +60,7 @@ def show_cohort(
         from covid_cxr.cohort.summary import montage
 
         with output.progress(context):
-            sheets = montage.contact_sheets(cohort, root, out / "sheets", seed)
+            sheets = montage.montages(cohort, root, out / "sheets", seed)
         written.append(f"Contact sheets: {len(sheets)} in {out / 'sheets'} ({montage.PRIVATE})")
     if json:
         output.as_json(found.record())
@@ -71,26 +71,26 @@ def show_cohort(
     output.out.print(DISCLAIMER, style="dim")
 
 
-def _tell(found: Account) -> None:
-    from covid_cxr.cohort.summary.tables import shown
+def _tell(found: CohortSummary) -> None:
+    from covid_cxr.cohort.summary.tables import text_tables
 
     output.out.print(
         f"{found.images:,} images of {found.patients:,} patients; {found.excluded:,} rows left out",
         highlight=False,
     )
-    for table in shown(found):
+    for table in text_tables(found):
         output.out.print()
         output.out.print(_table(table))
         if table.note:
             output.out.print(table.note, style="dim", highlight=False)
     output.out.print()
-    output.out.print("[bold]Warning[/bold]" if found.caution.warns else "[bold]In words[/bold]")
-    for sentence in found.caution.sentences:
+    output.out.print("[bold]Warning[/bold]" if found.warnings.warns else "[bold]In words[/bold]")
+    for sentence in found.warnings.sentences:
         output.out.print(sentence, markup=False, highlight=False)
     output.out.print()
 
 
-def _table(shown: Shown) -> Table:
+def _table(shown: TextTable) -> Table:
     table = Table(title=shown.title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
     for place, column in enumerate(shown.columns):
         text = place < shown.texts

@@ -18,7 +18,7 @@ from covid_cxr.cohort.records import view_of
 from covid_cxr.cohort.sources import Source, locate
 from covid_cxr.cohort.splits import strategies
 from covid_cxr.cohort.splits.leakage import assert_no_leak
-from covid_cxr.cohort.splits.warnings import doubts
+from covid_cxr.cohort.splits.warnings import split_warnings
 from covid_cxr.config import CohortConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
@@ -123,7 +123,7 @@ def write(result: CohortResult, out_dir: Path | str) -> None:
     schema.save(result.cohort, Path(out_dir) / "cohort.csv")  # last: where it is, all is
 
 
-def summary(cohort: pd.DataFrame) -> pd.DataFrame:
+def split_counts(cohort: pd.DataFrame) -> pd.DataFrame:
     """Return image counts: a row a source and finding, a column a split, and `total`."""
     included = cohort[cohort["split"] != "excluded"]
     counts = pd.crosstab([included["source"], included["finding"]], included["split"])
@@ -133,7 +133,7 @@ def summary(cohort: pd.DataFrame) -> pd.DataFrame:
     return counts.reset_index()
 
 
-def remarks(result: CohortResult) -> list[str]:
+def notes(result: CohortResult) -> list[str]:
     """Return what a person should know of a cohort, a line each.
 
     Exclusions, copies, labels that conflict, and splits that cannot be scored.
@@ -150,7 +150,7 @@ def remarks(result: CohortResult) -> list[str]:
     conflicts = result.duplicates[result.duplicates["conflict"]]["duplicate_group"].nunique()
     if conflicts:
         lines.append(f"{conflicts} films carry different findings in different copies")
-    return [*lines, *(f"Warning: {doubt}" for doubt in doubts(result.cohort))]
+    return [*lines, *(f"Warning: {doubt}" for doubt in split_warnings(result.cohort))]
 
 
 def _described(sources: dict[str, Source], data_root: Path) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from covid_cxr import evaluation
-from covid_cxr.cohort.summary.montage import contact_sheets
+from covid_cxr.cohort.summary.montage import montages
 from covid_cxr.config import RunConfig
 from covid_cxr.evaluation.confident_errors import most_confident
 from covid_cxr.explain import Options
@@ -61,7 +61,7 @@ def explain_examples(
     for each, method in track(work, "explaining examples"):
         _explain(folder, predictor, each, method)
     if settings.sheets:
-        contact_sheets(cohort, folder.data_root, folder.path / SHEETS, folder.config.seed)
+        montages(cohort, folder.data_root, folder.path / SHEETS, folder.config.seed)
 
 
 def _explain(folder: RunFolder, predictor: Predictor, chosen: _Chosen, method: str) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from covid_cxr.cohort.summary.summary import Account
-from covid_cxr.cohort.summary.tables import shown
+from covid_cxr.cohort.summary.summary import CohortSummary
+from covid_cxr.cohort.summary.tables import text_tables
 from covid_cxr.files import atomic_write
 from covid_cxr.report import formatting
 from covid_cxr.report.figures.cohort import draw
@@ -23,7 +23,7 @@ _CAPTIONS = {
 }
 
 
-def write_account(account: Account, cohort: pd.DataFrame, out: Path, *, name: str) -> Path:
+def write_account(account: CohortSummary, cohort: pd.DataFrame, out: Path, *, name: str) -> Path:
     """Write `cohort.html`, `account.json`, `tables/*.csv` and `figures/*.svg`.
 
     Nothing of it shows a film, so that all of it may be shared where the table may.
@@ -53,7 +53,7 @@ def write_account(account: Account, cohort: pd.DataFrame, out: Path, *, name: st
     return page
 
 
-def _page(account: Account, figures: dict[str, str], name: str) -> str:
+def _page(account: CohortSummary, figures: dict[str, str], name: str) -> str:
     return (
         formatting.templates()
         .get_template("cohort.html.j2")
@@ -63,6 +63,6 @@ def _page(account: Account, figures: dict[str, str], name: str) -> str:
             account=account,
             figures={stem: Markup(svg) for stem, svg in figures.items()},
             captions=_CAPTIONS,
-            tables=shown(account),
+            tables=text_tables(account),
         )
     )

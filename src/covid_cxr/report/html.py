@@ -11,8 +11,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from covid_cxr.cohort import schema
-from covid_cxr.cohort.summary.summary import Account, account
-from covid_cxr.cohort.summary.tables import Shown, shown
+from covid_cxr.cohort.summary.summary import CohortSummary, summarise
+from covid_cxr.cohort.summary.tables import TextTable, text_tables
 from covid_cxr.errors import InputError
 from covid_cxr.evaluation import confident_errors
 from covid_cxr.evaluation.predictions import cases, join, read_predictions
@@ -50,7 +50,7 @@ class _Run:
     manifest: dict[str, Any] | None
     audit: dict[str, Any] | None
     cohort: pd.DataFrame | None
-    account: Account | None
+    account: CohortSummary | None
 
     @property
     def seed(self) -> int:
@@ -109,7 +109,7 @@ def _read(folder: Path) -> _Run:
         manifest=read_json(folder / "bundle" / "manifest.json"),
         audit=read_json(folder / AUDIT),
         cohort=cohort,
-        account=None if cohort is None else account(cohort, seed=seed),
+        account=None if cohort is None else summarise(cohort, seed=seed),
     )
 
 
@@ -138,7 +138,7 @@ def _page(
         measures=list(explanations.MEASURES.values()),
         explanations=run.metrics.get("explanations") or {},
         account=run.account,
-        cohort_tables=[] if run.account is None else shown(run.account),
+        cohort_tables=[] if run.account is None else text_tables(run.account),
         attrition=_attrition(run.folder / "attrition.csv"),
         duplicates=_table(run.folder / "duplicates.csv"),
         sheets=explanations.sheets(run.folder / SHEETS),
@@ -185,7 +185,7 @@ def _errors(run: _Run, table: pd.DataFrame | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _attrition(path: Path) -> Shown | None:
+def _attrition(path: Path) -> TextTable | None:
     """Return how many rows of each source each rule left, where it took any out."""
     table = _table(path)
     if table is None:
@@ -204,7 +204,7 @@ def _attrition(path: Path) -> Shown | None:
         for rule in dict.fromkeys(table["rule"])
         if rule in set(kept)
     )
-    return Shown("What each rule left", _RULES, ("rule", *sources), rows, 1)
+    return TextTable("What each rule left", _RULES, ("rule", *sources), rows, 1)
 
 
 def _table(path: Path) -> pd.DataFrame | None:

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from covid_cxr.cohort.splits.grouped import grouped_folds
-from covid_cxr.cohort.splits.hold_out import Task, tasks
+from covid_cxr.cohort.splits.hold_out import HoldOut, hold_outs
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
@@ -60,7 +60,7 @@ def generalise(
     parts = [
         bench.scores(config.model_copy(update={"seed": config.seed + run}), task)
         for run in runs
-        for task in tasks(seen)
+        for task in hold_outs(seen)
     ]
     scores = pd.concat(parts, ignore_index=True)
     atomic_write(out / SCORES, scores.to_csv(index=False, lineterminator="\n"))
@@ -71,7 +71,7 @@ def generalise(
 
 
 def scores_of(
-    rows: pd.DataFrame, task: Task, odds: NDArray[np.float64], seed: int = 0
+    rows: pd.DataFrame, task: HoldOut, odds: NDArray[np.float64], seed: int = 0
 ) -> pd.DataFrame:
     """Return the table that `measured` reads, of one training.
 
@@ -137,7 +137,7 @@ class _Bench:
     part: Part
     out: Path
 
-    def scores(self, config: RunConfig, task: Task) -> pd.DataFrame:
+    def scores(self, config: RunConfig, task: HoldOut) -> pd.DataFrame:
         """Return one training's scores: log-odds of COVID-19, comparable over parts of a task."""
         name = f"{task.name}-{task.part}-{config.seed}".replace(" ", "-").replace("/", "-")
         folder = self.out / "generalise"

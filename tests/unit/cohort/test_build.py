@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from covid_cxr.cohort import schema
-from covid_cxr.cohort.build import build, summary, write
+from covid_cxr.cohort.build import build, split_counts, write
 from covid_cxr.config import CohortConfig, DatasetConfig
 from covid_cxr.errors import CohortError, LeakError
 from covid_cxr.progress import reporting
@@ -266,7 +266,7 @@ def test_lost_column_is_named(written: Path):
 
 
 def test_summary_counts_included_images(written: Path):
-    counts = summary(schema.load(written))
+    counts = split_counts(schema.load(written))
     assert counts.columns.tolist() == [
         "source",
         "finding",

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from covid_cxr.cohort.build import build, remarks
-from covid_cxr.cohort.splits.warnings import doubts
-from covid_cxr.cohort.summary.summary import account
+from covid_cxr.cohort.build import build, notes
+from covid_cxr.cohort.splits.warnings import split_warnings
+from covid_cxr.cohort.summary.summary import summarise
 from covid_cxr.config import CohortConfig, DatasetConfig, FilterConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.phantoms import draw
@@ -116,13 +116,13 @@ def test_splits_that_cannot_be_scored_are_told():
     whole = [
         (side, each, "2") for side in ("train", "val", "test") for each in ("normal", "covid-19")
     ]
-    assert doubts(split(*whole)) == []
-    assert doubts(split(*whole, ("external", "pneumonia", "3"))) == []
-    assert doubts(split(("excluded", "normal", "3"))) == []
-    assert doubts(split(*whole[:2], *whole[4:])) == [
+    assert split_warnings(split(*whole)) == []
+    assert split_warnings(split(*whole, ("external", "pneumonia", "3"))) == []
+    assert split_warnings(split(("excluded", "normal", "3"))) == []
+    assert split_warnings(split(*whole[:2], *whole[4:])) == [
         "val is empty; more patients, or another strategy or share, would fill it."
     ]
-    assert doubts(split(*whole[:4], whole[4], ("train", "pneumonia", "1"))) == [
+    assert split_warnings(split(*whole[:4], whole[4], ("train", "pneumonia", "1"))) == [
         "val holds no pneumonia.",
         "test holds no pneumonia and no covid-19.",
     ]
@@ -134,14 +134,16 @@ def test_one_patient_that_is_everybody_is_told_by_build_and_show(tmp_path: Path)
         film(tmp_path / "a" / f"{number}.png", number)
     manifest(tmp_path / "a", *rows)
     result = build(tmp_path, config("a"), seed=1)
-    lines = [line for line in remarks(result) if line.startswith("Warning: ")]
+    lines = [line for line in notes(result) if line.startswith("Warning: ")]
     assert lines[0].startswith("Warning: val is empty")
     assert lines[1].startswith("Warning: test is empty")
     assert lines[2].startswith("Warning: 6 of 6 images, such as 'a:0.png', hang together")
-    found = account(result.cohort).caution
+    found = summarise(result.cohort).warnings
     assert found.warns
     assert [f"Warning: {sentence}" for sentence in found.sentences[:3]] == lines
 
 
 def test_a_cohort_of_few_patients_is_no_everybody():
-    assert doubts(split(*((side, "normal", "1") for side in ("train", "val", "test")))) == []
+    assert (
+        split_warnings(split(*((side, "normal", "1") for side in ("train", "val", "test")))) == []
+    )

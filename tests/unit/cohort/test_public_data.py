@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from covid_cxr.cohort.build import CohortResult, build, summary
+from covid_cxr.cohort.build import CohortResult, build, split_counts
 from covid_cxr.cohort.dedup.resolution import overlap
-from covid_cxr.cohort.splits.leakage import check
+from covid_cxr.cohort.splits.leakage import find_leaks
 from covid_cxr.config import CohortConfig, DatasetConfig
 
 
@@ -24,7 +24,7 @@ def test_counts_are_those_of_the_tables(result: CohortResult):
     Mila: 319 frontal radiographs of COVID-19 less a child and 8 duplicates, 162 of other
     pneumonias less a duplicate. NIH: 336 and 366 adults less a duplicate.
     """
-    counts = summary(result.cohort).set_index(["source", "finding"])["total"]
+    counts = split_counts(result.cohort).set_index(["source", "finding"])["total"]
     assert counts["mila"].to_dict() == {"covid-19": 310, "normal": 13, "pneumonia": 161}
     assert counts["figure1"].to_dict() == {"covid-19": 24, "normal": 3, "pneumonia": 2}
     assert counts["nih"].to_dict() == {"normal": 335, "pneumonia": 366}
@@ -66,7 +66,7 @@ def test_copies_across_sources_are_found(everything: CohortResult):
 
 def test_everything_at_once_is_leak_free_and_keeps_one_copy_of_a_film(everything: CohortResult):
     cohort = everything.cohort
-    assert check(cohort) == []
+    assert find_leaks(cohort) == []
     included = cohort[cohort["split"] != "excluded"]
     copies = included[included["duplicate_group"] != ""]
     assert copies["duplicate_group"].is_unique

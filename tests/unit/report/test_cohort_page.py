@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from covid_cxr.cohort.summary.summary import Account, account
+from covid_cxr.cohort.summary.summary import CohortSummary, summarise
 from covid_cxr.report.cohort_page import write_account
 from covid_cxr.report.figures.cohort import draw
 from covid_cxr.types import DISCLAIMER
@@ -47,12 +47,12 @@ def cohort() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def found(cohort: pd.DataFrame) -> Account:
-    return account(cohort)
+def found(cohort: pd.DataFrame) -> CohortSummary:
+    return summarise(cohort)
 
 
 def test_every_file_is_written_and_json_and_tables_agree(
-    found: Account, cohort: pd.DataFrame, tmp_path: Path
+    found: CohortSummary, cohort: pd.DataFrame, tmp_path: Path
 ):
     page = write_account(found, cohort, tmp_path / "new", name="x/cohort.csv")
     out = page.parent
@@ -69,12 +69,12 @@ def test_every_file_is_written_and_json_and_tables_agree(
 
 
 def test_the_page_holds_all_and_fetches_nothing(
-    found: Account, cohort: pd.DataFrame, tmp_path: Path
+    found: CohortSummary, cohort: pd.DataFrame, tmp_path: Path
 ):
     text = write_account(found, cohort, tmp_path, name="x/cohort.csv").read_text()
     assert text.count("<svg") == 4
     assert text.count(DISCLAIMER) == 2
-    for sentence in found.caution.sentences:
+    for sentence in found.warnings.sentences:
         assert sentence.replace("'", "&#39;").replace("<b>", "&lt;b&gt;") in text
     assert 'class="verdict caution"' in text
     assert "<b>" not in text and "&lt;b&gt;a$b" in text
@@ -83,7 +83,7 @@ def test_the_page_holds_all_and_fetches_nothing(
     assert len(ids) == len(set(ids))
 
 
-def test_figures_are_accessible_and_say_their_numbers(found: Account, cohort: pd.DataFrame):
+def test_figures_are_accessible_and_say_their_numbers(found: CohortSummary, cohort: pd.DataFrame):
     before = dict(matplotlib.rcParams)
     figures = draw(found, cohort)
     assert set(figures) == {"source-finding", "view-finding", "age-finding", "confounding"}
@@ -116,10 +116,10 @@ def test_figures_are_accessible_and_say_their_numbers(found: Account, cohort: pd
 def test_what_cannot_be_drawn_is_left_out(cohort: pd.DataFrame, tmp_path: Path):
     plain = cohort[cohort["source"] == "nih"].assign(age=np.nan, view="\x1b" + "v" * 60)
     plain = plain.reset_index(drop=True)
-    figures = draw(account(plain), plain)
+    figures = draw(summarise(plain), plain)
     assert set(figures) == {"source-finding", "view-finding"}
     assert "\x1b" not in "".join(figures.values())
     nobody = plain.assign(split="excluded", exclusion="lateral view")
-    assert draw(account(nobody), nobody) == {}
-    text = write_account(account(nobody), nobody, tmp_path, name="n").read_text()
+    assert draw(summarise(nobody), nobody) == {}
+    text = write_account(summarise(nobody), nobody, tmp_path, name="n").read_text()
     assert "No image is included" in text and "Figures" not in text

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from covid_cxr.audit.context import Material
 from covid_cxr.audit.verdicts import Finding, Verdict
-from covid_cxr.cohort.splits.leakage import check
+from covid_cxr.cohort.splits.leakage import find_leaks
 from covid_cxr.config.audit import Budget
 
 _SHOWN = 5
@@ -17,7 +17,7 @@ _SHOWN = 5
 
 def findings(material: Material, _: Budget) -> list[Finding]:
     """Return one finding: how many patients or copies cross a split; one is too many."""
-    problems = check(material.cohort)
+    problems = find_leaks(material.cohort)
     included = material.cohort[material.cohort["split"] != "excluded"]
     copies = int((included["duplicate_group"] != "").sum())
     if problems:

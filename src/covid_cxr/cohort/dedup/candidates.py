@@ -26,7 +26,7 @@ Vectors = NDArray[np.float32]
 Pairs = NDArray[np.int64]
 
 
-def lookalikes(prints: Fingerprint, asked: Pairs | None = None) -> Pairs:
+def candidate_pairs(prints: Fingerprint, asked: Pairs | None = None) -> Pairs:
     """Return pairs (m, 2) of row numbers, first below second, each once and sorted.
 
     Args:

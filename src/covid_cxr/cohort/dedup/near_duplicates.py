@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from covid_cxr.cohort.dedup.candidates import lookalikes
+from covid_cxr.cohort.dedup.candidates import candidate_pairs
 from covid_cxr.cohort.dedup.fingerprint import Fingerprint
 from covid_cxr.cohort.dedup.registration import COPY, similarity
 from covid_cxr.progress import report
@@ -40,7 +40,7 @@ def find(prints: Fingerprint) -> pd.DataFrame:
     found = [_table(compared, np.empty(0, np.float32))]
     rows, asked = np.arange(len(prints)), None
     for _ in range(_ROUNDS):
-        met = rows[lookalikes(prints[rows], asked)]
+        met = rows[candidate_pairs(prints[rows], asked)]
         fresh = _without(met, compared, len(prints))
         found.append(_copies(prints, fresh, len(compared)))
         compared = np.concatenate((compared, fresh))

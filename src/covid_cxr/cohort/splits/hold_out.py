@@ -28,7 +28,7 @@ _LARGE = 5
 Mask = NDArray[np.bool_]
 
 
-class Task(NamedTuple):
+class HoldOut(NamedTuple):
     """One training and what it is scored on.
 
     Attributes:
@@ -45,7 +45,7 @@ class Task(NamedTuple):
     scored: Mask
 
 
-def tasks(rows: pd.DataFrame) -> list[Task]:
+def hold_outs(rows: pd.DataFrame) -> list[HoldOut]:
     """Return the tasks that a cohort's train and val rows allow.
 
     Args:
@@ -63,7 +63,7 @@ def tasks(rows: pd.DataFrame) -> list[Task]:
     return found
 
 
-def _within(rows: pd.DataFrame) -> list[Task]:
+def _within(rows: pd.DataFrame) -> list[HoldOut]:
     source, covid = rows["source"], rows["finding"] == COVID
     made = []
     for name in source.unique():
@@ -89,7 +89,7 @@ def _site_folds(rows: pd.DataFrame) -> pd.Series:
     return rows["site"].where(rows["site"].isin(large), "other sites")
 
 
-def _across(rows: pd.DataFrame) -> list[Task]:
+def _across(rows: pd.DataFrame) -> list[HoldOut]:
     source, covid = rows["source"].to_numpy(str), (rows["finding"] == COVID).to_numpy()
     made = []
     for ill, well in product(np.unique(source), repeat=2):
@@ -111,10 +111,10 @@ def _task(
     kind: Literal["within", "across"],
     part: str,
     scored: Mask,
-) -> Task:
+) -> HoldOut:
     linked = components(rows)
     train = ~scored & ~linked.isin(linked[scored]).to_numpy()
-    return Task(name, kind, part, train, scored)
+    return HoldOut(name, kind, part, train, scored)
 
 
 def _trainable(rows: pd.DataFrame, train: Mask) -> bool:

@@ -39,7 +39,7 @@ class _Image(NamedTuple):
     group: object
 
 
-def check(cohort: pd.DataFrame) -> list[str]:
+def find_leaks(cohort: pd.DataFrame) -> list[str]:
     """Return one line for each patient, duplicate or chain of both that crosses a split.
 
     A line names pairs of images and their splits, three at most, and counts the others; of a chain
@@ -64,7 +64,7 @@ def assert_no_leak(cohort: pd.DataFrame, remedy: str = _REMEDY) -> None:
     Raises:
         LeakError: with the first problems and their number.
     """
-    problems = check(cohort)
+    problems = find_leaks(cohort)
     if problems:
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         count = f"{len(problems)} leaks" if len(problems) > 1 else "1 leak"

@@ -13,7 +13,7 @@ from covid_cxr.types import FINDINGS
 _MOST = 0.5  # share of the images that one patient, with copies, may have
 
 
-def doubts(cohort: pd.DataFrame) -> list[str]:
+def split_warnings(cohort: pd.DataFrame) -> list[str]:
     """Return a sentence for each thing that makes a split useless; nothing of an empty cohort.
 
     Args:

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from covid_cxr.cohort.splits.grouped import components
-from covid_cxr.cohort.summary.strata import NOT_STATED, levels
+from covid_cxr.cohort.summary.strata import NOT_STATED, strata
 from covid_cxr.types import COVID
 
 Array = NDArray[np.float64]
@@ -185,7 +185,7 @@ def _auroc(counts: NDArray[np.int64], score: Array) -> float:
 
 
 def _predictors(included: pd.DataFrame) -> dict[str, pd.Series]:
-    columns = levels(included)
+    columns = strata(included)
     stated = {f"{name} stated": columns[name] != NOT_STATED for name in _OPTIONAL}
     told = {name: column for name, column in stated.items() if column.nunique() == 2}
     return {**{str(name): columns[name] for name in columns}, **told}

@@ -20,7 +20,7 @@ _ADVICE = (
 
 
 @dataclass(frozen=True)
-class Caution:
+class ConfoundingWarnings:
     """Sentences for a reader, and whether they warn.
 
     Attributes:
@@ -31,12 +31,12 @@ class Caution:
     warns: bool
     sentences: tuple[str, ...]
 
-    def preceded(self, doubts: Sequence[str]) -> Caution:
+    def preceded(self, doubts: Sequence[str]) -> ConfoundingWarnings:
         """Return the same with what is more urgent before it, which warns."""
-        return Caution(self.warns or bool(doubts), (*doubts, *self.sentences))
+        return ConfoundingWarnings(self.warns or bool(doubts), (*doubts, *self.sentences))
 
 
-def caution(confounding: pd.DataFrame, by_source: pd.DataFrame) -> Caution:
+def confounding_warnings(confounding: pd.DataFrame, by_source: pd.DataFrame) -> ConfoundingWarnings:
     """Return what a reader must know before believing a pooled score.
 
     A column warns from a Cramer's V of 0.3 or an AUROC of 0.6; from 0.7 on, where Hosmer and
@@ -49,11 +49,13 @@ def caution(confounding: pd.DataFrame, by_source: pd.DataFrame) -> Caution:
     """
     sources = by_source[by_source["total"] > 0]
     if sources.empty:
-        return Caution(True, ("No image is included, so there is nothing to predict.",))
+        return ConfoundingWarnings(True, ("No image is included, so there is nothing to predict.",))
     findings = sources.drop(columns="total").sum()
     shown = list(findings.index[findings > 0])
     if len(shown) == 1:
-        return Caution(True, (f"Every image is {shown[0]}, so there is nothing to tell apart.",))
+        return ConfoundingWarnings(
+            True, (f"Every image is {shown[0]}, so there is nothing to tell apart.",)
+        )
     lines = {str(line["column"]): line for line in confounding.to_dict("records")}
     source, alone = lines.pop("source"), len(sources) == 1
     others = sorted(filter(_warns, lines.values()), key=lambda line: -_number(line["auroc"]))
@@ -65,7 +67,7 @@ def caution(confounding: pd.DataFrame, by_source: pd.DataFrame) -> Caution:
         *map(_about, view),
     ]
     predicted = bool(others) or _warns(source)
-    return Caution(alone or predicted, (*sentences, *([_ADVICE] if predicted else [])))
+    return ConfoundingWarnings(alone or predicted, (*sentences, *([_ADVICE] if predicted else [])))
 
 
 def _warns(line: dict[str, Any]) -> bool:

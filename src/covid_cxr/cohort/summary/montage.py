@@ -57,7 +57,7 @@ class _Sheet:
     framed: bool = False
 
 
-def contact_sheets(
+def montages(
     cohort: pd.DataFrame,
     data_root: Path,
     folder: Path,

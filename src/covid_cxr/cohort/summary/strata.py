@@ -14,7 +14,7 @@ _ASPECTS = ("<0.8", "0.8-0.95", "0.95-1.05", "1.05-1.25", "1.25+")
 _SIDES = ("<384", "384-511", "512-1023", "1024-2047", "2048+")
 
 
-def levels(cohort: pd.DataFrame) -> pd.DataFrame:
+def strata(cohort: pd.DataFrame) -> pd.DataFrame:
     """Return the level that each row has in each column, as ordered categories.
 
     Columns: source, site, view, sex, age band (years), aspect ratio (width by height) and longer

@@ -10,10 +10,10 @@ import pandas as pd
 
 from covid_cxr.cohort import build
 from covid_cxr.cohort.dedup import resolution
-from covid_cxr.cohort.splits.warnings import doubts
+from covid_cxr.cohort.splits.warnings import split_warnings
 from covid_cxr.cohort.summary.confounding import confounding
-from covid_cxr.cohort.summary.confounding_warnings import Caution, caution
-from covid_cxr.cohort.summary.strata import NOT_STATED, levels
+from covid_cxr.cohort.summary.confounding_warnings import ConfoundingWarnings, confounding_warnings
+from covid_cxr.cohort.summary.strata import NOT_STATED, strata
 from covid_cxr.types import DISCLAIMER, FINDINGS
 
 COUNTED = ("site", "view", "sex", "age band")
@@ -26,7 +26,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class Account:
+class CohortSummary:
     """One cohort in numbers; every table is of included rows unless it says otherwise.
 
     Attributes:
@@ -40,7 +40,7 @@ class Account:
         groups: duplicate groups, of included and excluded rows.
         overlap: `source, other, groups, images, images_of_other`, see `duplicates.overlap`.
         confounding: see `covid_cxr.cohort.summary.confounding.confounding`.
-        caution: the same in words.
+        warnings: the same in words.
         seed: of the random draws behind `confounding`.
     """
 
@@ -54,7 +54,7 @@ class Account:
     groups: int
     overlap: pd.DataFrame
     confounding: pd.DataFrame
-    caution: Caution
+    warnings: ConfoundingWarnings
     seed: int
 
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -76,14 +76,14 @@ class Account:
             "excluded": self.excluded,
             "duplicate_groups": self.groups,
             "seed": self.seed,
-            "warns": self.caution.warns,
-            "words": list(self.caution.sentences),
+            "warns": self.warnings.warns,
+            "words": list(self.warnings.sentences),
             "tables": {name: _rows(table) for name, table in self.tables().items()},
             "disclaimer": DISCLAIMER,
         }
 
 
-def account(cohort: pd.DataFrame, *, seed: int = 0) -> Account:
+def summarise(cohort: pd.DataFrame, *, seed: int = 0) -> CohortSummary:
     """Take stock of a cohort; the order of its rows plays no part.
 
     Args:
@@ -91,16 +91,16 @@ def account(cohort: pd.DataFrame, *, seed: int = 0) -> Account:
         seed: of the random draws behind the confounding table.
     """
     included = cohort[cohort["split"] != "excluded"]
-    columns = levels(included)
-    said = doubts(cohort)
+    columns = strata(included)
+    said = split_warnings(cohort)
     confounded = confounding(cohort, seed)
     by_source = _crossed(columns["source"], included["finding"])
     repeated = resolution.table(cohort)
-    return Account(
+    return CohortSummary(
         images=len(included),
         patients=included["patient_id"].nunique(),
         excluded=len(cohort) - len(included),
-        by_source=build.summary(cohort),
+        by_source=build.split_counts(cohort),
         counts={
             name: _crossed(columns[name], included["finding"]).reset_index() for name in COUNTED
         },
@@ -109,7 +109,7 @@ def account(cohort: pd.DataFrame, *, seed: int = 0) -> Account:
         groups=repeated["duplicate_group"].nunique(),
         overlap=resolution.overlap(repeated),
         confounding=confounded,
-        caution=caution(confounded, by_source).preceded(said),
+        warnings=confounding_warnings(confounded, by_source).preceded(said),
         seed=seed,
     )
 

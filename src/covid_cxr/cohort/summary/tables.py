@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from covid_cxr.cohort.summary.summary import Account, shortened
+from covid_cxr.cohort.summary.summary import CohortSummary, shortened
 from covid_cxr.types import FINDINGS
 
 _MOST_SITES, _MOST_REASONS = 15, 15
@@ -15,7 +15,7 @@ _NONE = "–"
 
 
 @dataclass(frozen=True)
-class Shown:
+class TextTable:
     """One table, every cell as it is read.
 
     Attributes:
@@ -33,7 +33,7 @@ class Shown:
     texts: int
 
 
-def shown(account: Account) -> list[Shown]:
+def text_tables(account: CohortSummary) -> list[TextTable]:
     """Return the tables that hold anything, in reading order; none is wider than 80 columns.
 
     Names from the data (sources, sites, reasons) stand as they are, unprintable ones escaped, and
@@ -44,26 +44,26 @@ def shown(account: Account) -> list[Shown]:
     return [table for table in tables if table.rows]
 
 
-def _by_source(account: Account) -> Shown:
+def _by_source(account: CohortSummary) -> TextTable:
     table = account.by_source
     rows = [tuple(map(_cell, row)) for row in table.itertuples(index=False)]
     if rows:
         sums = table.drop(columns=["source", "finding"]).sum()
         rows = [*_once(rows), ("all", "", *map(_cell, sums))]
     names = tuple(map(str, table.columns))
-    return Shown("Images by source, finding and split", "", names, tuple(rows), 2)
+    return TextTable("Images by source, finding and split", "", names, tuple(rows), 2)
 
 
-def _by_level(account: Account) -> Shown:
+def _by_level(account: CohortSummary) -> TextTable:
     rows: list[tuple[str, ...]] = []
     for name, counts in account.counts.items():
         table = shortened(counts, _MOST_SITES) if name == "site" else counts
         rows += _once((name, *map(_cell, row)) for row in table.itertuples(index=False))
     columns = ("", "", *FINDINGS, "total")
-    return Shown("Images by site, view, sex and age", "", columns, tuple(rows), 2)
+    return TextTable("Images by site, view, sex and age", "", columns, tuple(rows), 2)
 
 
-def _missing(account: Account) -> Shown:
+def _missing(account: CohortSummary) -> TextTable:
     table = account.missing
     rows = [
         (_cell(source), _cell(images), *map(share, shares))
@@ -71,29 +71,29 @@ def _missing(account: Account) -> Shown:
         if images
     ]
     columns = ("source", "images", *(f"no {name}" for name in table.columns[2:]))
-    return Shown("Not stated", "", columns, tuple(rows), 1)
+    return TextTable("Not stated", "", columns, tuple(rows), 1)
 
 
-def _reasons(account: Account) -> Shown:
+def _reasons(account: CohortSummary) -> TextTable:
     table = account.reasons
     rows = [tuple(map(_cell, row)) for row in table.head(_MOST_REASONS).itertuples(index=False)]
     rest = table["images"].iloc[_MOST_REASONS:]
     if len(rest):
         rows.append((f"{len(rest)} others", "", _cell(rest.sum())))
-    return Shown("Left out", "", ("reason", "source", "images"), tuple(_once(rows)), 2)
+    return TextTable("Left out", "", ("reason", "source", "images"), tuple(_once(rows)), 2)
 
 
-def _overlap(account: Account) -> Shown:
+def _overlap(account: CohortSummary) -> TextTable:
     note = (
         f"Of {_cell(account.groups)} groups of copies, excluded ones included; a source beside "
         "itself holds copies of its own."
     )
     rows = [tuple(map(_cell, row)) for row in account.overlap.itertuples(index=False)]
     columns = ("source", "other", "groups", "images of it", "of the other")
-    return Shown("Images that two sources share", note, columns, tuple(rows), 2)
+    return TextTable("Images that two sources share", note, columns, tuple(rows), 2)
 
 
-def _confounding(account: Account) -> Shown:
+def _confounding(account: CohortSummary) -> TextTable:
     note = (
         "Cramer's V with the finding, bias-corrected (Bergsma 2013), 0 is none and 1 is all, with "
         "its 95 % interval over patients. AUROC: of a guesser of COVID-19 who sees this column "
@@ -110,7 +110,7 @@ def _confounding(account: Account) -> Shown:
         for line in account.confounding.to_dict("records")
     ]
     columns = ("column", "association", "levels", "Cramer's V (95 %)", "AUROC")
-    return Shown("What predicts the finding without a picture", note, columns, tuple(rows), 2)
+    return TextTable("What predicts the finding without a picture", note, columns, tuple(rows), 2)
 
 
 def _once(rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from covid_cxr.cohort.summary.summary import Account
+from covid_cxr.cohort.summary.summary import CohortSummary
 from covid_cxr.report.verdict import primary
 
 Block = Mapping[str, Any]
@@ -32,7 +32,7 @@ class Facts:
     manifest: Block = field(default_factory=dict)
     audit: Block | None = None
     cohort: pd.DataFrame | None = None
-    account: Account | None = None
+    account: CohortSummary | None = None
 
     @property
     def splits(self) -> Block:

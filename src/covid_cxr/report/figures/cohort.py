@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covid_cxr.cohort.summary.summary import Account, shortened
+from covid_cxr.cohort.summary.summary import CohortSummary, shortened
 from covid_cxr.cohort.summary.tables import share
 from covid_cxr.report.figures.svg import BLUE, GREEN, GREY, INK, ORANGE, style, to_svg
 from covid_cxr.types import COVID, FINDINGS
@@ -18,7 +18,7 @@ _LONGEST = 28  # letters of a bar's name
 _YEARS = np.arange(0, 105, 5)
 
 
-def draw(account: Account, cohort: pd.DataFrame) -> dict[str, str]:
+def draw(account: CohortSummary, cohort: pd.DataFrame) -> dict[str, str]:
     """Return the figures of a cohort by name.
 
     Args:
@@ -45,7 +45,7 @@ def draw(account: Account, cohort: pd.DataFrame) -> dict[str, str]:
     return figures
 
 
-def _by_source(account: Account) -> pd.DataFrame:
+def _by_source(account: CohortSummary) -> pd.DataFrame:
     counts = account.by_source.pivot_table(
         index="source", columns="finding", values="total", aggfunc="sum", fill_value=0
     )

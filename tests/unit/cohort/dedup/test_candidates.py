@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from covid_cxr.cohort.dedup import candidates
-from covid_cxr.cohort.dedup.candidates import lookalikes as search
+from covid_cxr.cohort.dedup.candidates import candidate_pairs as search
 
 
 def generated(count: int, seed: int = 0) -> np.ndarray:

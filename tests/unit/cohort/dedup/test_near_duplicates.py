@@ -89,9 +89,9 @@ def test_few_pairs_of_copies_cost_one_search(films: Films, monkeypatch: pytest.M
 
     def search(prints: Fingerprint, rows: np.ndarray | None = None) -> np.ndarray:
         asked.append(len(prints) if rows is None else len(rows))
-        return candidates.lookalikes(prints, rows)
+        return candidates.candidate_pairs(prints, rows)
 
-    monkeypatch.setattr(near_duplicates, "lookalikes", search)
+    monkeypatch.setattr(near_duplicates, "candidate_pairs", search)
     near_duplicates.find(np.concatenate((films.prints[:FILMS], films.prints[FILMS : FILMS + 5])))
     assert asked[0] == FILMS + 5
     assert sum(asked[1:]) < 60

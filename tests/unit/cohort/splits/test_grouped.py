@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from covid_cxr.cohort.splits.grouped import assign, components, grouped_folds
-from covid_cxr.cohort.splits.leakage import check
+from covid_cxr.cohort.splits.leakage import find_leaks
 from covid_cxr.config import CohortConfig
 from covid_cxr.errors import CohortError
 
@@ -56,7 +56,7 @@ def test_empty_hash_connects_nothing():
 def test_no_component_crosses_and_row_order_plays_no_part(cohort: pd.DataFrame, seed: int):
     split = assign(cohort, CONFIG, seed)
     cohort["split"] = split
-    assert check(cohort) == []
+    assert find_leaks(cohort) == []
     assert set(split[cohort["exclusion"] == ""]) <= {"train", "val", "test"}
     assert set(split[cohort["exclusion"] != ""]) <= {"excluded"}
     shuffled = cohort.sample(frac=1, random_state=seed)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from covid_cxr.cohort.splits import hold_out
-from covid_cxr.cohort.splits.hold_out import tasks
+from covid_cxr.cohort.splits.hold_out import hold_outs
 from covid_cxr.errors import CohortError
 from covid_cxr.training.hold_out_validation import measured
 
@@ -32,7 +32,7 @@ COHORT = rows(mixed=MIXED, ill={"e": (30, 0)}, well={"f": (0, 30)})
 
 
 def test_sites_of_a_mixed_source_are_left_out_in_turn() -> None:
-    within = [each for each in tasks(COHORT) if each.kind == "within"]
+    within = [each for each in hold_outs(COHORT) if each.kind == "within"]
     # c and d hold fewer than five of one kind, so that they are one part together.
     assert [each.part for each in within] == ["a", "b", "other sites"]
     assert {each.name for each in within} == {"within mixed"}
@@ -43,7 +43,7 @@ def test_sites_of_a_mixed_source_are_left_out_in_turn() -> None:
 
 
 def test_across_leaves_both_sources_out_wholly() -> None:
-    across = [each for each in tasks(COHORT) if each.kind == "across"]
+    across = [each for each in hold_outs(COHORT) if each.kind == "across"]
     # Only the mixed source can train alone; without it "ill" and "well" are one kind each.
     assert [each.name for each in across] == ["ill with against well without"]
     assert set(COHORT["source"][across[0].train]) == {"mixed"}
@@ -54,7 +54,7 @@ def test_copies_of_scored_films_are_not_trained_on() -> None:
     copied = COHORT.copy()
     twins = [0, copied.index[copied["source"] == "ill"][0]]
     copied.loc[twins, "duplicate_group"] = "g1"
-    for task in tasks(copied):
+    for task in hold_outs(copied):
         groups = {
             name: set(copied["duplicate_group"][task._asdict()[name]])
             for name in ("train", "scored")
@@ -64,7 +64,7 @@ def test_copies_of_scored_films_are_not_trained_on() -> None:
 
 def test_nothing_to_leave_out_is_told() -> None:
     with pytest.raises(CohortError, match="no source or site can be left out"):
-        tasks(rows(one={"a": (30, 30)}))
+        hold_outs(rows(one={"a": (30, 30)}))
     assert hold_out.LEAST == 15
 
 

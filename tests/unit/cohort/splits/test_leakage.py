@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from covid_cxr.cohort.splits import leakage as checks
 from covid_cxr.cohort.splits.grouped import components
-from covid_cxr.cohort.splits.leakage import assert_no_leak, check
+from covid_cxr.cohort.splits.leakage import assert_no_leak, find_leaks
 from covid_cxr.errors import LeakError
 
 _NAME = r"(i\d\.\d+)"
@@ -57,16 +57,16 @@ def test_doctest():
 @given(draw=st.data(), seed=st.integers(0, 9))
 def test_a_leak_is_found_if_and_only_if_a_component_crosses(draw: st.DataObject, seed: int):
     cohort = keys(lambda values: [draw.draw(st.sampled_from(values)) for _ in range(8)], "x")
-    found = check(cohort)
+    found = find_leaks(cohort)
     assert bool(found) == crosses(cohort)
-    assert found == check(cohort.sample(frac=1, random_state=seed))
+    assert found == find_leaks(cohort.sample(frac=1, random_state=seed))
 
 
 def test_of_many_cohorts_those_with_leaks_are_named_and_every_link_is_one():
     rng = np.random.default_rng(0)
     blocks = [keys(lambda values: rng.choice(values, 8).tolist(), str(n)) for n in range(400)]
     rows = pd.concat(blocks).set_index("image_id")
-    lines = check(pd.concat(blocks, ignore_index=True))
+    lines = find_leaks(pd.concat(blocks, ignore_index=True))
     named = {image.split(".")[1] for line in lines for image in IMAGE.findall(line)}
     assert named == {str(n) for n, block in enumerate(blocks) if crosses(block)}
     assert 100 < len(named) < 300
@@ -88,44 +88,48 @@ def shares(one: pd.Series, other: pd.Series) -> bool:
 class TestByHand:
     def test_a_patient(self):
         cohort = table("a p 1 - train", "b p 2 - test", "c q 3 - val")
-        assert check(cohort) == ["patient 'p' is in test and train: a in train and b in test"]
+        assert find_leaks(cohort) == ["patient 'p' is in test and train: a in train and b in test"]
 
     def test_a_file(self):
         cohort = table("a p 0123456789abcdef - train", "b q 0123456789abcdef - external")
-        assert check(cohort) == [
+        assert find_leaks(cohort) == [
             "the same file (sha256 0123456789ab) is in external and train: "
             "a in train and b in external"
         ]
 
     def test_a_group(self):
         cohort = table("a p 1 g train", "b q 2 g val")
-        assert check(cohort) == ["duplicate group 'g' is in train and val: a in train and b in val"]
+        assert find_leaks(cohort) == [
+            "duplicate group 'g' is in train and val: a in train and b in val"
+        ]
 
     def test_what_an_earlier_line_says_is_not_said_again(self):
         # One patient's two copies of one file, in one group: the patient's line says it all.
         cohort = table("a p 1 g train", "b p 1 g test")
-        assert [line.split(" is in")[0] for line in check(cohort)] == ["patient 'p'"]
+        assert [line.split(" is in")[0] for line in find_leaks(cohort)] == ["patient 'p'"]
         # One file of two patients: the file's line says it, the group's would repeat it.
         cohort = table("a p 1 g train", "b q 1 g test")
-        assert [line.split(" is in")[0] for line in check(cohort)] == ["the same file (sha256 1)"]
+        assert [line.split(" is in")[0] for line in find_leaks(cohort)] == [
+            "the same file (sha256 1)"
+        ]
 
     def test_a_group_that_reaches_further_than_its_patient_is_said(self):
         # p leaks by itself; that c is a copy of a is another leak of the same linked images.
         cohort = table("a p 1 g train", "b p 2 - test", "c q 3 g val")
-        assert check(cohort) == [
+        assert find_leaks(cohort) == [
             "patient 'p' is in test and train: a in train and b in test",
             "duplicate group 'g' is in train and val: a in train and c in val",
         ]
 
     def test_a_group_of_images_without_a_file_is_said(self):
         cohort = table("a p - g train", "b q - g test")
-        assert [line.split(" is in")[0] for line in check(cohort)] == ["duplicate group 'g'"]
+        assert [line.split(" is in")[0] for line in find_leaks(cohort)] == ["duplicate group 'g'"]
 
     def test_three_pairs_and_the_count_of_the_others(self):
         # 3 in train, 2 in test and 1 in val: 3 * 2 + 3 * 1 + 2 * 1 = 11 pairs, 3 of them named.
         splits = dict(zip("fedcba", ["train"] * 3 + ["test"] * 2 + ["val"], strict=True))
         cohort = table(*(f"{image} p {image} - {split}" for image, split in splits.items()))
-        assert check(cohort) == [
+        assert find_leaks(cohort) == [
             "patient 'p' is in test, train and val: a in val and b in test, a in val and c in "
             "test, a in val and d in train, 8 more pairs"
         ]
@@ -134,12 +138,12 @@ class TestByHand:
         # Pairs of 2 and 2: four.
         cohort = table(*(f"{image} p {image} - train" for image in "ab"))
         cohort = pd.concat([cohort, table(*(f"{image} p {image} - test" for image in "cd"))])
-        assert check(cohort)[0].endswith("b in train and c in test, 1 more pair")
+        assert find_leaks(cohort)[0].endswith("b in train and c in test, 1 more pair")
 
     def test_a_chain_tells_its_links(self):
         # p's excluded image is the file of q's excluded one, which is in the group of r's.
         cohort = table("a p 1 - train", "b p 2 - excluded", "c q 2 g excluded", "d r 4 g test")
-        assert check(cohort) == [
+        assert find_leaks(cohort) == [
             "excluded images link test and train: a in train and d in test (a and b share patient "
             "'p', b and c are the same file (sha256 2), c and d are copies (group 'g'))"
         ]
@@ -151,38 +155,38 @@ class TestByHand:
             *("b p 2 - excluded", "c p 3 - excluded", "d s 3 h excluded"),
             *("e q 2 h test", "f t 3 - excluded"),
         )
-        assert check(cohort) == [
+        assert find_leaks(cohort) == [
             "excluded images link test and train: a in train and e in test (a and b share patient "
             "'p', b and e are the same file (sha256 2))"
         ]
 
     def test_of_a_long_chain_both_ends_are_told(self):
         # 20 images, 19 links: 4 at each end and 11 between.
-        (line,) = check(table(*long_chain(20)))
+        (line,) = find_leaks(table(*long_chain(20)))
         assert "(i000000 and i000001 share patient 'p0', i000001 and i000002 are copies" in line
         assert "i000004 are copies (group 'g2'), 11 more links, i000015 and i000016 are" in line
         assert line.endswith("i000018 and i000019 share patient 'p9')")
-        nine = check(table(*long_chain(10)))[0]
+        nine = find_leaks(table(*long_chain(10)))[0]
         assert "i000004 are copies (group 'g2'), 1 more link, i000005 and i000006 are" in nine
 
     def test_a_chain_over_an_included_image_is_told_by_its_halves(self):
         # a - b is no leak, b - c is: the line is on patient q alone, not on a and c.
         cohort = table("a p 1 g train", "b q 2 g train", "c q 3 - test")
-        assert check(cohort) == ["patient 'q' is in test and train: b in train and c in test"]
+        assert find_leaks(cohort) == ["patient 'q' is in test and train: b in train and c in test"]
 
     def test_excluded_images_that_join_nothing_new_are_no_line(self):
         # The excluded x of p joins images that p joins already; y joins c to d, both in train.
         cohort = table("a p 1 - train", "b p 2 - test", "x p 3 - excluded")
-        assert len(check(cohort)) == 1
+        assert len(find_leaks(cohort)) == 1
         cohort = table("c q 4 - train", "y q 5 g excluded", "d r 6 g train", "e r 7 h train")
-        assert check(pd.concat([cohort, table("f s 8 h test")])) == [
+        assert find_leaks(pd.concat([cohort, table("f s 8 h test")])) == [
             "duplicate group 'h' is in test and train: e in train and f in test"
         ]
 
     def test_a_chain_beside_a_direct_leak_is_told_too(self):
         # Moving a and b to one side would leave d of r, a copy of p's excluded c, on another.
         cohort = table("a p 1 - train", "b p 2 - test", "c p 3 g excluded", "d r 4 g val")
-        first, second = check(cohort)
+        first, second = find_leaks(cohort)
         assert first == "patient 'p' is in test and train: a in train and b in test"
         assert second == (
             "excluded images link test, train and val: a in train and d in val (a and c share "
@@ -196,7 +200,7 @@ class TestByHand:
         train = [f"{image} p {image} - train" for image in "abc"]
         test = [*(f"{image} q {image} - test" for image in "de"), "f r f - test"]
         links = ["x p x g excluded", "y q y g excluded", "z r z g excluded"]
-        (line,) = check(table(*train, *test, *links))
+        (line,) = find_leaks(table(*train, *test, *links))
         assert line.count("(a and x share patient 'p', x and ") == 2
         assert "a in train and d in test (" in line
         assert "a in train and f in test (" in line
@@ -207,30 +211,30 @@ class TestByHand:
         one = ["a q 1 g train", "b p 1 - train", "x p 2 g excluded", "y r 2 - excluded"]
         two = ["e u 5 - train", "z u 6 - excluded", "zz v 6 - excluded", "i v 7 - test"]
         rows = [*one, "c r 3 - test", *two]
-        first, second = check(table(*rows))
+        first, second = find_leaks(table(*rows))
         assert "a in train and c in test (a and x are copies (group 'g'), x and y are" in first
         assert "e in train and i in test" in second
-        assert check(table(*reversed(rows))) == [first, second]
+        assert find_leaks(table(*reversed(rows))) == [first, second]
 
     def test_nothing_links_by_being_empty(self):
-        assert check(table("a p - - train", "b q - - test", "c r - - excluded")) == []
+        assert find_leaks(table("a p - - train", "b q - - test", "c r - - excluded")) == []
 
     def test_an_excluded_image_is_on_no_side(self):
-        assert check(table("a p 1 - train", "b p 2 - excluded")) == []
-        assert check(table("a p 1 - excluded", "b p 2 - excluded")) == []
+        assert find_leaks(table("a p 1 - train", "b p 2 - excluded")) == []
+        assert find_leaks(table("a p 1 - excluded", "b p 2 - excluded")) == []
 
     def test_an_empty_cohort(self):
-        assert check(table()) == []
+        assert find_leaks(table()) == []
 
     def test_lines_stand_in_one_order(self):
         rows = ["a z 1 - train", "b z 2 - test", "c y 3 - train", "d y 4 - val"]
-        named = [line.split("'")[1] for line in check(table(*rows))]
+        named = [line.split("'")[1] for line in find_leaks(table(*rows))]
         assert named == ["y", "z"]
-        assert check(table(*reversed(rows))) == check(table(*rows))
+        assert find_leaks(table(*reversed(rows))) == find_leaks(table(*rows))
 
     def test_names_with_line_breaks_stay_in_one_line(self):
         cohort = table("a p 1 - train", "b p 2 - test", image_id=["one\ntwo", "Müller\udc80"])
-        assert check(cohort) == [
+        assert find_leaks(cohort) == [
             r"patient 'p' is in test and train: Müller\udc80 in test and one\ntwo in train"
         ]
 
@@ -297,7 +301,7 @@ def steps(rows: list[str]) -> int:
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        assert check(cohort)
+        assert find_leaks(cohort)
     finally:
         sys.settrace(before)
     return count

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from covid_cxr.cohort import exclusions
 from covid_cxr.cohort.splits.grouped import assign as by_lot
 from covid_cxr.cohort.splits.grouped import components
-from covid_cxr.cohort.splits.leakage import check
+from covid_cxr.cohort.splits.leakage import find_leaks
 from covid_cxr.cohort.splits.strategies import UNLISTED, assign
 from covid_cxr.config import CohortConfig
 from covid_cxr.errors import CohortError, LeakError
@@ -89,7 +89,7 @@ class TestAnyStrategy:
             with pytest.raises(CohortError):
                 finished(cohort.sample(frac=1, random_state=seed), config, seed, NOWHERE)
             return
-        assert check(done) == []
+        assert find_leaks(done) == []
         assert done["split"].isin(["train", "val", "test", "external", "excluded"]).all()
         assert ((done["split"] == "excluded") == (done["exclusion"] != "")).all()
         assert ((done["split"] == "external") <= done["source"].isin(external)).all()
@@ -130,7 +130,7 @@ class TestAnyStrategy:
         included = cohort["exclusion"] == ""
         expected = listed.where(included & (listed != ""), "excluded")
         config = CohortConfig(strategy="lists", lists="list.csv")
-        if check(cohort.assign(split=expected)):
+        if find_leaks(cohort.assign(split=expected)):
             with pytest.raises(LeakError):
                 assign(cohort, config, 1, root)
             return

@@ -12,7 +12,7 @@ from PIL import Image
 from covid_cxr import imaging
 from covid_cxr.cohort.build import build
 from covid_cxr.cohort.summary import montage
-from covid_cxr.cohort.summary.montage import contact_sheets
+from covid_cxr.cohort.summary.montage import montages
 from covid_cxr.config import CohortConfig, DatasetConfig
 from covid_cxr.progress import reporting
 
@@ -34,7 +34,7 @@ def row(
 
 
 def draw(folder: Path, rows: list[dict[str, object]], seed: int = 0) -> dict[str, Image.Image]:
-    written = contact_sheets(pd.DataFrame(rows), folder, folder / "out", seed)
+    written = montages(pd.DataFrame(rows), folder, folder / "out", seed)
     return {path.stem: Image.open(path).convert("RGB") for path in written}
 
 
@@ -149,7 +149,7 @@ def test_many_copies_and_many_groups(tmp_path: Path, texts: list[str]):
     # 120 of 151 groups, at most 20 pairs a sheet: 6 sheets, 7 if the large one took a row.
     assert {f"copies-{number}" for number in range(1, 7)} <= names
     assert "120 of 151 groups, drawn with seed 0; copies stand side by side" in texts
-    few = contact_sheets(pd.DataFrame(large), tmp_path, tmp_path / "few", 0)
+    few = montages(pd.DataFrame(large), tmp_path, tmp_path / "few", 0)
     assert [path.stem for path in few] == ["a-normal", "copies-1"]
     assert "kept, in train; 3 more copies" in texts
 
@@ -157,7 +157,7 @@ def test_many_copies_and_many_groups(tmp_path: Path, texts: list[str]):
 def test_any_name_of_a_source_makes_a_file_of_its_own(tmp_path: Path):
     names = ["a/b", "a b", "A-B", "..", "ü", "x" * 300]
     rows = [row("1.png", source=name) for name in names]
-    found = contact_sheets(pd.DataFrame(rows), tmp_path, tmp_path / "out", 0)
+    found = montages(pd.DataFrame(rows), tmp_path, tmp_path / "out", 0)
     stems = {path.stem.removesuffix("-normal") for path in found}
     assert stems == {"A-B", "a-b-2", "a-b-3", "source", "source-2", "x" * 80}
     assert {path.parent for path in found} == {tmp_path / "out"}
@@ -188,7 +188,7 @@ def test_progress_counts_films_and_one_is_in_memory_at_a_time(
     imaging.read(tmp_path / "0.png")  # decoders are loaded before memory is counted
     tracemalloc.start()
     with reporting(lambda *step: told.append(step)):
-        contact_sheets(pd.DataFrame(rows), tmp_path, tmp_path / "out", 0)
+        montages(pd.DataFrame(rows), tmp_path, tmp_path / "out", 0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert told == [("drawing montages", number, 12) for number in range(1, 13)]
@@ -198,7 +198,7 @@ def test_progress_counts_films_and_one_is_in_memory_at_a_time(
 def test_sheets_of_the_phantom_cohort(phantoms: Path, tmp_path: Path):
     config = CohortConfig(datasets={"phantoms": DatasetConfig(adapter="csv", path="manifest.csv")})
     cohort = build(phantoms, config, seed=1).cohort
-    found = contact_sheets(cohort, phantoms, tmp_path, 0)
+    found = montages(cohort, phantoms, tmp_path, 0)
     names = {path.stem for path in found}
     assert {"phantoms-normal", "phantoms-pneumonia", "phantoms-covid-19", "copies-1"} <= names
     with Image.open(tmp_path / "copies-1.png") as page:

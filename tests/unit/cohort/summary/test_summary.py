@@ -12,9 +12,9 @@ from covid_cxr.cohort import schema
 from covid_cxr.cohort.summary import confounding, tables
 from covid_cxr.cohort.summary import summary as accounts
 from covid_cxr.cohort.summary.confounding import association, cramers_v, guessers_auroc
-from covid_cxr.cohort.summary.confounding_warnings import caution
-from covid_cxr.cohort.summary.strata import levels
-from covid_cxr.cohort.summary.summary import account, shortened
+from covid_cxr.cohort.summary.confounding_warnings import confounding_warnings
+from covid_cxr.cohort.summary.strata import strata
+from covid_cxr.cohort.summary.summary import shortened, summarise
 from covid_cxr.metrics import auroc
 
 FILLED = {
@@ -201,7 +201,7 @@ class TestLevels:
             {"source": "a", "finding": "normal", "age": age, "width": width, "height": height}
             for age, (width, height) in zip(ages, [*sizes, (2047, 2047)], strict=True)
         ]
-        found = levels(cohort(rows))
+        found = strata(cohort(rows))
         bands = ["<18", "18-39", "18-39", "40-59", "60-79", "80+", "not stated"]
         assert list(found["age band"]) == bands
         # 300/383 = 0.78, 1, 400/511 = 0.78, 2.0, 1.14, 1.33, 1
@@ -212,7 +212,7 @@ class TestLevels:
 
     def test_an_empty_cell_is_a_level_and_a_site_that_is_the_source_is_not_stated(self):
         rows = [*many(1, "a", "normal", view="", sex="", site="a"), *many(1, "a", "normal")]
-        found = levels(cohort(rows))
+        found = strata(cohort(rows))
         for column in ("view", "sex", "site"):
             assert found[column].iloc[0] == "not stated"
             assert found[column].cat.categories[-1] == "not stated"
@@ -242,7 +242,7 @@ def mixed() -> pd.DataFrame:
 
 class TestAccount:
     def test_counts(self):
-        found = account(mixed())
+        found = summarise(mixed())
         assert (found.images, found.patients, found.excluded, found.groups) == (15, 14, 6, 2)
         rows = found.by_source.set_index(["source", "finding"])
         assert rows.loc[("mila", "covid-19")].tolist() == [6, 0, 0, 0, 6]
@@ -258,14 +258,14 @@ class TestAccount:
         assert by_site.to_dict() == {"hospital": 0, "not stated": 6}
 
     def test_what_is_missing_by_source(self):
-        found = account(mixed()).missing.set_index("source")
+        found = summarise(mixed()).missing.set_index("source")
         # mila has 8 included rows: 2 without view, 6 without age and site. nih has 7.
         assert found.loc["mila"].tolist() == [8, 2 / 8, 0, 6 / 8, 6 / 8, 0]
         assert found.loc["nih"].tolist() == pytest.approx([7, 0, 3 / 7, 3 / 7, 0, 4 / 7])
         assert found.loc["all"].tolist() == pytest.approx([15, 2 / 15, 0.2, 0.6, 0.4, 4 / 15])
 
     def test_reasons_that_name_an_image_are_counted_together(self):
-        rows = account(mixed()).reasons.to_numpy().tolist()
+        rows = summarise(mixed()).reasons.to_numpy().tolist()
         assert rows == [
             ["lateral view", "mila", 2],
             ["lateral view", "nih", 1],
@@ -274,24 +274,24 @@ class TestAccount:
         ]
 
     def test_which_sources_share_groups(self):
-        found = account(mixed()).overlap
+        found = summarise(mixed()).overlap
         assert found[["source", "other", "groups"]].to_numpy().tolist() == [
             ["mila", "mila", 1],
             ["mila", "nih", 1],
         ]
 
     def test_whether_a_column_is_stated_is_a_predictor_of_its_own(self):
-        found = account(mixed()).confounding
+        found = summarise(mixed()).confounding
         columns = ["source", "site", "view", "sex", "age band", "aspect ratio", "longer side"]
         stated = ["site stated", "view stated", "sex stated", "age band stated"]
         assert list(found["column"]) == columns + stated
         assert line(found, "sex")["levels"] == line(found, "sex stated")["levels"] == 2
-        always = account(cohort([*many(5, "a", "normal"), *many(5, "a", "covid-19")])).confounding
+        always = summarise(cohort([*many(5, "a", "normal"), *many(5, "a", "covid-19")])).confounding
         assert list(always["column"]) == columns
 
     def test_a_shape_that_differs_by_finding_shows(self):
         rows = [*many(30, "a", "normal", width=1000), *many(30, "a", "covid-19", width=1600)]
-        found = account(cohort(rows)).confounding
+        found = summarise(cohort(rows)).confounding
         for column in ("aspect ratio",):
             assert line(found, column)["cramers_v"] == pytest.approx(1)
             assert line(found, column)["auroc"] == 1
@@ -300,12 +300,12 @@ class TestAccount:
     def test_neither_the_order_of_rows_nor_excluded_ones_change_it(self):
         table = mixed()
         shuffled = table.sample(frac=1, random_state=1).reset_index(drop=True)
-        assert account(shuffled).record() == account(table).record()
+        assert summarise(shuffled).record() == summarise(table).record()
         kept = table[table["split"] != "excluded"].reset_index(drop=True)
-        pd.testing.assert_frame_equal(account(kept).confounding, account(table).confounding)
+        pd.testing.assert_frame_equal(summarise(kept).confounding, summarise(table).confounding)
 
     def test_is_json_and_says_what_it_is_not(self):
-        record = account(mixed()).record()
+        record = summarise(mixed()).record()
         assert json.loads(json.dumps(record, allow_nan=False)) == record
         assert "Not a medical device" in record["disclaimer"]
         assert record["tables"]["overlap"][0]["groups"] == 1
@@ -322,10 +322,12 @@ class TestAccount:
         assert list(shortened(counts, 4)["site"]) == list("bdace")
 
     def test_a_cohort_of_nothing_has_an_account(self):
-        found = account(cohort(many(2, "a", "normal", split="excluded", exclusion="view L")))
+        found = summarise(cohort(many(2, "a", "normal", split="excluded", exclusion="view L")))
         assert found.images == 0
-        assert found.caution.sentences == ("No image is included, so there is nothing to predict.",)
-        assert [table.title for table in tables.shown(found)] == [
+        assert found.warnings.sentences == (
+            "No image is included, so there is nothing to predict.",
+        )
+        assert [table.title for table in tables.text_tables(found)] == [
             "Left out",
             "What predicts the finding without a picture",
         ]
@@ -352,7 +354,7 @@ class TestAccount:
             }
         )
         start = time.process_time()
-        found = account(table)
+        found = summarise(table)
         assert time.process_time() - start < 20
         assert line(found.confounding, "site")["cramers_v"] < 0.1
 
@@ -378,7 +380,7 @@ BOTH = by_source(mila=(10, 10, 10), figure1=(10, 10, 10))
 
 class TestWarning:
     def test_the_worst_case(self):
-        found = caution(
+        found = confounding_warnings(
             table_of(source=(0.87, 0.953), view=(0.35, 0.71), sex=(0.05, 0.5)),
             by_source(mila=(5, 5, 90), nih=(100, 100, 0), covidcxnet=(0, 0, 300)),
         )
@@ -393,7 +395,7 @@ class TestWarning:
         assert "Sex" not in " ".join(found.sentences)
 
     def test_nothing_to_warn_of(self):
-        found = caution(table_of(source=(0.04, 0.52), view=(0.2, 0.55)), BOTH)
+        found = confounding_warnings(table_of(source=(0.04, 0.52), view=(0.2, 0.55)), BOTH)
         assert not found.warns
         assert found.sentences == (
             "Source alone says little about the finding: AUROC 0.52 (Cramer's V 0.04, little).",
@@ -414,12 +416,12 @@ class TestWarning:
         ],
     )
     def test_the_words_follow_the_numbers(self, v, area, words):
-        found = caution(table_of(source=(v, area), view=(0.0, 0.5)), BOTH)
+        found = confounding_warnings(table_of(source=(v, area), view=(0.0, 0.5)), BOTH)
         assert words in found.sentences[0]
         assert found.warns == (v >= 0.3 or area >= 0.6)
 
     def test_what_is_not_stated_is_named_as_such(self):
-        found = caution(table_of(source=(0.0, 0.5), view_stated=(0.6, 0.8)), BOTH)
+        found = confounding_warnings(table_of(source=(0.0, 0.5), view_stated=(0.6, 0.8)), BOTH)
         assert found.warns
         assert found.sentences[1] == (
             "Whether the view is stated tells COVID-19 from the rest with AUROC 0.80 "
@@ -435,17 +437,19 @@ class TestWarning:
         ],
     )
     def test_sources_of_one_class_are_named(self, counts, words):
-        found = caution(table_of(source=(0.0, 0.5)), by_source(**counts))
+        found = confounding_warnings(table_of(source=(0.0, 0.5)), by_source(**counts))
         assert found.sentences[1] == words
 
     def test_one_source_or_one_finding_is_no_comparison(self):
-        one = caution(table_of(source=(math.nan, 0.5)), by_source(mila=(1, 1, 1)))
+        one = confounding_warnings(table_of(source=(math.nan, 0.5)), by_source(mila=(1, 1, 1)))
         assert one.warns
         assert one.sentences == (
             "All images come from mila; nothing here shows how a model does elsewhere.",
         )
-        same = caution(table_of(source=(math.nan, math.nan)), by_source(a=(0, 0, 4), b=(0, 0, 5)))
-        assert same == accounts.Caution(
+        same = confounding_warnings(
+            table_of(source=(math.nan, math.nan)), by_source(a=(0, 0, 4), b=(0, 0, 5))
+        )
+        assert same == accounts.ConfoundingWarnings(
             True, ("Every image is covid-19, so there is nothing to tell apart.",)
         )
 
@@ -462,17 +466,17 @@ class TestWarning:
         ]
         for row in [*rigged, *even]:  # splits that lack nothing
             row["split"] = str(rng.choice(["train", "val", "test"]))
-        assert account(cohort(rigged)).caution.sentences[:2] == (
+        assert summarise(cohort(rigged)).warnings.sentences[:2] == (
             "Source alone tells COVID-19 from the rest with AUROC 1.00 (Cramer's V 1.00, very "
             "strong): a model can score well without reading lungs.",
             "two holds no covid-19; one holds nothing else.",
         )
-        assert not account(cohort(even)).caution.warns
+        assert not summarise(cohort(even)).warnings.warns
 
 
 class TestShown:
     def test_tables_are_narrow_and_say_what_they_are(self):
-        shown = tables.shown(account(mixed()))
+        shown = tables.text_tables(summarise(mixed()))
         assert len(shown) == 6
         for table in shown:
             assert {len(row) for row in table.rows} == {len(table.columns)}
@@ -489,7 +493,7 @@ class TestShown:
         rows = [*many(2, "a\nb", "normal", site="x\x1b[31m"), *many(2, "c", "covid-19")]
         cells = [
             cell
-            for table in tables.shown(account(cohort(rows)))
+            for table in tables.text_tables(summarise(cohort(rows)))
             for row in table.rows
             for cell in row
         ]
@@ -503,6 +507,6 @@ class TestShown:
                 for kind in "abcdefghijklmnopqrst"
             ),
         ]
-        by_title = {table.title: table for table in tables.shown(account(cohort(rows)))}
+        by_title = {table.title: table for table in tables.text_tables(summarise(cohort(rows)))}
         assert len(by_title["Left out"].rows) == 16
         assert by_title["Left out"].rows[-1] == ("5 others", "", "5")

@@ -6,7 +6,7 @@ from typing import get_args
 import pandas as pd
 import pytest
 
-from covid_cxr.cohort.summary.summary import account
+from covid_cxr.cohort.summary.summary import summarise
 from covid_cxr.config import (
     AugmentConfig,
     PreprocessSpec,
@@ -67,7 +67,7 @@ def facts():
         },
         manifest=manifest,
         cohort=rows,
-        account=account(rows),
+        account=summarise(rows),
     )
 
 
