@@ -5,7 +5,7 @@
 The protocol of `train --protocol generalise` on train and validation rows, trained on a share of
 the patients (means and ranges over draws) or on some of the sources (95 % intervals within a
 source). "without mila" is scored on films of a source that nothing was trained on. Prints tables
-for the lab book (docs/research/generalisation.md) and, with --json, one line of JSON at the end.
+for the lab book (research/lab_book.md) and, with --json, one line of JSON at the end.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The selection protocol: a recipe scored on sources and sites that it was not trained on.
 
 Every choice about the shipped recipe is made on this, and on train and validation rows alone
-(docs/research/generalisation.md). The objective is the mean of what is scored within sources and
+(research/lab_book.md). The objective is the mean of what is scored within sources and
 what is scored across them, each the mean over its comparisons and seeds.
 """
 

@@ -3,7 +3,7 @@
 Regularised least squares on the classes as 0 and 1 (Rifkin, Yeo and Poggio, "Regularized
 least-squares classification", 2003). With a thousand films there is little to learn a network
 from, and whatever it can adapt to, it adapts to the source of a film first; features that have
-never seen a radiograph cannot (docs/research/generalisation.md). It takes one pass over the films.
+never seen a radiograph cannot (research/lab_book.md). It takes one pass over the films.
 """
 
 from __future__ import annotations
