@@ -1,4 +1,4 @@
-"""Runs brought side by side: the images that all of them answered, with one truth."""
+"""The predictions of several runs for the images that all of them answered."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from covid_cxr import config as configuration
 from covid_cxr.cohort import schema
+from covid_cxr.config import RunConfig
 from covid_cxr.errors import InputError
 from covid_cxr.evaluation.predictions import cases, join, read_predictions
-from covid_cxr.metrics import Bootstrap
 from covid_cxr.types import class_of
 
-Split = Literal["test", "val", "external", "oof"]
+PredictedSplit = Literal["test", "val", "external", "oof"]
 # What a split is made of in the cohort; out of fold covers what a model is trained on.
-ROWS: dict[Split, tuple[str, ...]] = {
+ROWS: dict[PredictedSplit, tuple[str, ...]] = {
     "test": ("test",),
     "val": ("val",),
     "external": ("external",),
@@ -29,28 +29,24 @@ ROWS: dict[Split, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Contender:
-    """One run's answers to one split.
+class RunPredictions:
+    """The predictions of one run for one split.
 
     Attributes:
         name: of its folder, made unique among those compared.
         path: the folder.
-        task: binary or multiclass.
-        model: architecture.
-        bundles: ids of the bundles that answered; several out of fold.
-        bootstrap: over patients, from its configuration.
-        asked: images in the split.
-        table: a row an answered image, by `image_id`: `truth`, `source`, `patient_id`, `score`
+        config: of the run.
+        bundles: ids of the bundles that predicted; several out of fold.
+        images: in the split.
+        table: one row an answered image, by `image_id`: `truth`, `source`, `patient_id`, `score`
             (probability of COVID-19) and `threshold`.
     """
 
     name: str
     path: Path
-    task: str
-    model: str
+    config: RunConfig
     bundles: tuple[str, ...]
-    bootstrap: Bootstrap
-    asked: int
+    images: int
     table: pd.DataFrame
 
     @property
@@ -65,7 +61,7 @@ class Contender:
         return np.greater_equal(self.scores, threshold).astype(np.float64)
 
 
-def read(paths: Sequence[Path], split: Split) -> list[Contender]:
+def read(paths: Sequence[Path], split: PredictedSplit) -> list[RunPredictions]:
     """Return the runs with the rows that all of them answered, in one order.
 
     Raises:
@@ -74,23 +70,22 @@ def read(paths: Sequence[Path], split: Split) -> list[Contender]:
     """
     if len(paths) < 2:
         raise InputError("one run alone cannot be compared; name two run folders or more")
-    names = _names(paths)
-    found = [_read(Path(path), name, split) for path, name in zip(paths, names, strict=True)]
-    first = found[0]
-    for other in found[1:]:
-        if other.task != first.task:
+    runs = [_read(Path(path), name, split) for path, name in zip(paths, _names(paths), strict=True)]
+    first = runs[0]
+    for other in runs[1:]:
+        if other.config.task != first.config.task:
             raise InputError(
-                f"'{first.path}' is {first.task} and '{other.path}' is {other.task}; only runs of "
-                "one task can be compared"
+                f"'{first.path}' is {first.config.task} and '{other.path}' is "
+                f"{other.config.task}; only runs of one task can be compared"
             )
-    common = _common(found, split)
-    aligned = [replace(each, table=each.table.loc[common]) for each in found]
+    common = _common_images(runs, split)
+    aligned = [replace(run, table=run.table.loc[common]) for run in runs]
     for other in aligned[1:]:
-        _same_truth(aligned[0], other)
+        _check_same_truth(aligned[0], other)
     return aligned
 
 
-def _read(path: Path, name: str, split: Split) -> Contender:
+def _read(path: Path, name: str, split: PredictedSplit) -> RunPredictions:
     if not (path / "config.json").exists():
         raise InputError(
             f"'{path}' is no run folder (no config.json); name one that a run has made"
@@ -114,45 +109,43 @@ def _read(path: Path, name: str, split: Split) -> Contender:
         },
         index=pd.Index(answered["image_id"], name="image_id"),
     )
-    return Contender(
+    return RunPredictions(
         name=name,
         path=path,
-        task=config.task,
-        model=config.model,
+        config=config,
         bundles=tuple(sorted(set(answered["model"].dropna()))),
-        bootstrap=Bootstrap(config.evaluation.bootstrap, config.seed),
-        asked=len(joined),
+        images=len(joined),
         table=table,
     )
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """Return the folders' names, with as many parents as it takes to tell them apart."""
-    whole = [Path(path).resolve() for path in paths]
-    for path in whole:
-        if whole.count(path) > 1:
+    resolved = [Path(path).resolve() for path in paths]
+    for path in resolved:
+        if resolved.count(path) > 1:
             raise InputError(f"'{path.name}' is named twice; a run does not differ from itself")
-    for length in range(1, max(len(path.parts) for path in whole) + 1):
-        names = ["/".join(path.parts[-length:]) for path in whole]
+    for length in range(1, max(len(path.parts) for path in resolved) + 1):
+        names = ["/".join(path.parts[-length:]) for path in resolved]
         if len(set(names)) == len(names):
             return names
-    return [str(path) for path in whole]
+    return [str(path) for path in resolved]
 
 
-def _instead(path: Path, split: Split) -> str:
-    """Say what to do about predictions that are missing."""
-    held = [name for name in ROWS if (path / f"predictions-{name}.csv").exists()]
-    if held:
-        return f"choose --split {' or '.join(held)}, or make them"
+def _instead(path: Path, split: PredictedSplit) -> str:
+    """Return what to do where the predictions of a split are missing."""
+    others = [name for name in ROWS if (path / f"predictions-{name}.csv").exists()]
+    if others:
+        return f"choose --split {' or '.join(others)}, or make them"
     return "train and evaluate the run first"
 
 
-def _common(found: Sequence[Contender], split: Split) -> pd.Index:
-    common = found[0].table.index
-    for each in found[1:]:
-        common = common.intersection(each.table.index)
+def _common_images(runs: Sequence[RunPredictions], split: PredictedSplit) -> pd.Index:
+    common = runs[0].table.index
+    for run in runs[1:]:
+        common = common.intersection(run.table.index)
     if common.empty:
-        sizes = ", ".join(f"'{each.path}' {len(each.table)}" for each in found)
+        sizes = ", ".join(f"'{run.path}' {len(run.table)}" for run in runs)
         raise InputError(
             f"the runs have no image of split {split} in common (answered: {sizes}); compare runs "
             "of one cohort"
@@ -160,7 +153,7 @@ def _common(found: Sequence[Contender], split: Split) -> pd.Index:
     return common.sort_values()
 
 
-def _same_truth(first: Contender, other: Contender) -> None:
+def _check_same_truth(first: RunPredictions, other: RunPredictions) -> None:
     for column, what in (("truth", "truth"), ("patient_id", "patient")):
         differs = first.table[column] != other.table[column]
         if differs.any():

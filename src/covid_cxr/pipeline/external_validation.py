@@ -15,8 +15,8 @@ from covid_cxr import evaluation
 from covid_cxr.cohort import schema
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import CohortError, InputError
-from covid_cxr.evaluation import compare
-from covid_cxr.evaluation.paired_runs import Split
+from covid_cxr.evaluation.compare import compare
+from covid_cxr.evaluation.paired_runs import PredictedSplit
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import embed_cohort, predict_cohort, table
@@ -29,6 +29,7 @@ from covid_cxr.pipeline import training_overlap
 from covid_cxr.pipeline.attach_card import sign
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.report import write_report
+from covid_cxr.report.comparison_page import write_comparison
 from covid_cxr.types import Prediction, class_of
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ log = logging.getLogger(__name__)
 BEFORE = "before"  # the bundle as it came, beside the recalibrated one
 COMPARED = "compare"
 KNOWN = "known.csv"  # films that the bundle was trained on
-_EXTERNAL: Split = "external"
-_FITTED: Split = "val"
+_EXTERNAL: PredictedSplit = "external"
+_FITTED: PredictedSplit = "val"
 
 
 @dataclass(frozen=True)
@@ -194,8 +195,7 @@ def _recalibrated(
         "before": recalibrate_on_site.brief(_numbers(halves, before.path, made)),
     }
     folder = _new_bundle(halves, new, out, record)
-    found = compare.compare([before.path, folder.path], _EXTERNAL)
-    compare.write_comparison(found, out / COMPARED)
+    write_comparison(compare([before.path, folder.path], _EXTERNAL), out / COMPARED)
     return Accepted(folder, before)
 
 

@@ -7,7 +7,7 @@
 """
 
 from covid_cxr.results.audit import AUDIT, AuditFinding, AuditResult, CheckResult
-from covid_cxr.results.comparison import RunComparison
+from covid_cxr.results.comparison import COMPARISON, RunComparison
 from covid_cxr.results.estimates import Estimate, ResultFile, rounded
 from covid_cxr.results.metrics import (
     METRICS,
@@ -21,11 +21,12 @@ from covid_cxr.results.scores import FEW, SubgroupMetrics
 FILES: dict[str, type[ResultFile]] = {
     METRICS: RunMetrics,
     AUDIT: AuditResult,
-    "compare.json": RunComparison,
+    COMPARISON: RunComparison,
 }
 
 __all__ = [
     "AUDIT",
+    "COMPARISON",
     "FEW",
     "FILES",
     "METRICS",

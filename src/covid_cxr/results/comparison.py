@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from covid_cxr.results.estimates import Estimate, Record, ResultFile
+import math
+from typing import Self
+
+from covid_cxr.results.estimates import Estimate, Record, ResultFile, rounded
 from covid_cxr.results.scores import Counts
 from covid_cxr.types import Task
 
+COMPARISON = "compare.json"
+SCORES = ("auroc", "sensitivity", "specificity", "brier")
+
 
 class ComparedRun(Record):
-    """A run, its images in the split (`asked`), and those that all runs answered (`compared`)."""
+    """A run, its images in the split, and those that all runs answered (`compared`)."""
 
     name: str
     path: str
     model: str
     bundles: tuple[str, ...]
-    asked: int
+    images: int
     compared: int
 
 
@@ -27,11 +33,23 @@ class ComparedScores(Record):
     brier: Estimate
     auroc_delong: Estimate
 
+    def named(self) -> dict[str, Estimate]:
+        """Return every score by its name."""
+        return {name: getattr(self, name) for name in (*SCORES, "auroc_delong")}
+
 
 class DelongDifference(Estimate):
     """A difference of AUROCs, with the p value of no difference."""
 
     p: float | None
+
+    @classmethod
+    def of(
+        cls, value: float, low: float = math.nan, high: float = math.nan, *, p: float = math.nan
+    ) -> Self:
+        """Return the difference of numbers that may be NaN, rounded."""
+        ends = {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
+        return cls(**ends, p=rounded(p))
 
 
 class ScoreDifferences(ComparedScores):
