@@ -87,7 +87,7 @@ def read_header(path: Path) -> dict[str, str] | None:
             header = _read(stream)
     except FileNotFoundError as error:
         raise CohortError(f"'{path}' is no file, expected a DICOM object") from error
-    except (UnreadableImage, *dicom_file.DAMAGED) as error:
+    except (UnreadableImage, *dicom_file.MALFORMED) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CohortError(f"'{path}' has no readable DICOM header: {reason}") from error
     if header is not None and not any(header.values()):

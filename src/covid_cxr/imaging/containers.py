@@ -1,7 +1,7 @@
-"""What a file states of itself, read before any library acts on it, and whether it is whole.
+"""Checks of image containers for malformed and truncated files, before and after decoding.
 
-Decoders allocate what a header asks for, and some return a picture that is half missing as if
-it were whole. Each check here reads a few bytes, or none where the picture shows no sign.
+Decoders allocate what a header states, and some return a truncated image as if it were whole. Each
+check here reads a few bytes only, or none where the pixels show no sign of truncation.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from PIL import ImageFile
 
 from covid_cxr.errors import UnreadableImage
 
-# libjpeg-turbo's own fuzzers stop at 500 scans; pictures have a dozen. Each walks all pixels.
+# libjpeg-turbo's own fuzzers stop at 500 scans; images have a dozen. Each visits all pixels.
 _MAX_SCANS = 500
 # OpenJPEG keeps some 10 kB a tile, used or not.
 _MAX_TILES = 1 << 14
-# A tile of libtiff's may be larger than its picture; pictures in tiles have 256 to 1024 a side.
+# libtiff accepts tiles larger than the image; usual ones have 256 to 1024 pixels a side.
 _MAX_TILE_PIXELS = 1 << 24
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _CODESTREAM = b"\xff\x4f\xff\x51"  # ITU-T T.800 A.4.1, A.5.1: SOC, SIZ
@@ -36,7 +36,7 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # PNG colour type -> samples a pixel
 def webp_size(data: bytes) -> tuple[int, int] | None:
     """Return width and height of a WEBP (RFC 9649), None for anything else.
 
-    The decoder allocates the canvas as it opens a file, before anyone can ask for its size.
+    The decoder allocates the canvas when it opens a file, before its size can be queried.
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
         return None
@@ -50,10 +50,10 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def check(image: ImageFile.ImageFile, data: bytes) -> None:
-    """Judge what `image`, opened but not decoded, would make its decoder do.
+    """Check the tiles and scans of `image`, opened but not decoded.
 
     Raises:
-        UnreadableImage: more scans or tiles than a picture has, or parts of it are missing.
+        UnreadableImage: an implausible number or size of them, or some are missing.
     """
     if image.format == "TIFF":
         tags = image.tag_v2  # type: ignore[attr-defined]
@@ -65,21 +65,21 @@ def check(image: ImageFile.ImageFile, data: bytes) -> None:
 
 
 def check_scans(data: bytes) -> None:
-    """Count the scans of a JPEG: a few bytes each, they may take hours.
+    """Limit the scans of a JPEG: a few bytes each, but the decoder may take hours.
 
     Raises:
-        UnreadableImage: more than a picture has.
+        UnreadableImage: an implausible number of scans.
     """
-    scans = data.count(b"\xff\xda")  # among coded samples these bytes cannot stand
+    scans = data.count(b"\xff\xda")  # these bytes cannot occur within a scan
     if scans > _MAX_SCANS:
         raise UnreadableImage(f"has {scans} JPEG scans, the limit is {_MAX_SCANS}")
 
 
 def misses_rows(data: bytes) -> bool:
-    """Tell whether a PNG's compressed samples end before its picture does.
+    """Tell whether the compressed samples of a PNG end before its last row.
 
-    To be asked where the last row is black, as it then may never have been written: it takes
-    about as long as decoding.
+    Needed only where the last row is black, as Pillow leaves missing rows: takes about as long as
+    decoding.
     """
     width, height, depth, colour, _, _, interlaced = struct.unpack_from(">2I5B", data, 16)
     need = 0
@@ -90,7 +90,7 @@ def misses_rows(data: bytes) -> bool:
     for chunk in _image_data(data):
         while chunk and need > 0:
             need -= len(inflater.decompress(chunk, _PIECE))
-            chunk = inflater.unconsumed_tail  # noqa: PLW2901 - what is left of it
+            chunk = inflater.unconsumed_tail  # noqa: PLW2901
     return need > len(inflater.flush(_PIECE))
 
 
@@ -109,12 +109,12 @@ def _check_tile(width: int, length: int, pixels: int) -> None:
 
 
 def check_codestream(data: bytes, width: int, height: int) -> None:
-    """Hold a JPEG 2000 codestream to its size, and to one part or more of every tile.
+    """Check the size of a JPEG 2000 codestream, and that it has a part or more of every tile.
 
-    Tiles that are missing would be black. The parts are walked by their lengths (T.800 A.4.2).
+    Missing tiles would be black. The tile-parts are located by their lengths (T.800 A.4.2).
 
     Raises:
-        UnreadableImage: another size, too many tiles, a tile that is missing, no end.
+        UnreadableImage: another size, too many tiles, a missing tile, no end marker.
     """
     start = data.find(_CODESTREAM)
     try:
@@ -122,30 +122,30 @@ def check_codestream(data: bytes, width: int, height: int) -> None:
             ">8I", data, start + 8
         )
         if start < 0 or (right - left, bottom - top) != (width, height):
-            raise UnreadableImage(f"has {width} x {height} pixels, its codestream other")
+            raise UnreadableImage(f"has {width} x {height} pixels, its codestream another size")
         tiles = math.ceil((right - from_left) / across) * math.ceil((bottom - from_top) / down)
         if tiles > _MAX_TILES:
             raise UnreadableImage(f"has {tiles} tiles, the limit is {_MAX_TILES}")
-        found = _tiles_found(data, start + 2)
+        present = len(_tile_numbers(data, start + 2))
     except (struct.error, ZeroDivisionError) as error:
         raise UnreadableImage("holds a JPEG 2000 codestream that is cut short") from error
-    if len(found) != tiles:
-        raise UnreadableImage(f"holds {len(found)} of its {tiles} tiles")
+    if present != tiles:
+        raise UnreadableImage(f"holds {present} of its {tiles} tiles")
 
 
-def _tiles_found(data: bytes, at: int) -> set[int]:
+def _tile_numbers(data: bytes, at: int) -> set[int]:
     """Return the numbers of the tiles between the first marker segment, at `at`, and the end.
 
     Raises:
-        struct.error: the codestream ends without saying so.
+        struct.error: the codestream has no end marker.
     """
-    found: set[int] = set()
+    numbers: set[int] = set()
     while data[at : at + 2] != _EOC:
         length = struct.unpack_from(">H", data, at + 2)[0] + 2
         if data[at : at + 2] == _SOT:
             tile, length = struct.unpack_from(">HI", data, at + 4)
-            found.add(tile)
-            # 0: up to the end of the codestream, which is the last marker of its kind.
+            numbers.add(tile)
+            # 0: up to the end of the codestream.
             length = length or data.rfind(_EOC) - at
         at += max(length, 2)
-    return found
+    return numbers

@@ -1,11 +1,11 @@
-"""Burnt-in text markers (L, R, AP, PORTABLE, arrows, digits): finding and painting over.
+"""Burnt-in text markers (L, R, AP, PORTABLE, arrows, digits): detection and inpainting.
 
 A marker names the hospital, the technician or the position of the patient, and a model that
-reads it has learnt that instead of the disease. Thresholding at 230 of 255 also eats bone,
-metal and over-exposed tissue. Here a marker is what is much brighter than all around it, has
-thin strokes and edges as sharp as only type and lead letters have them, is no larger than a
-letter or a line of text, and does not stand in the middle of the chest. All lengths are shares of
-the longest side, so that the size of the picture does not matter.
+reads it has learnt that instead of the disease. Thresholding at 230 of 255 also removes bone,
+metal and over-exposed tissue. Here a marker is much brighter than its surroundings, has thin
+strokes and edges as sharp as only type and lead letters have them, is no larger than a letter or
+a line of text, and is not in the middle of the chest. All lengths are shares of the longest side,
+so that the size of the image does not matter.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from covid_cxr.imaging.regions import Box, bounds, grown, moved, regions, sliding
+from covid_cxr.imaging.regions import Slices, bounds, grown, moved, regions, sliding
 from covid_cxr.types import BoolArray, FloatArray
 
 # Shares of the longest side.
@@ -38,26 +38,26 @@ _REACH = (0.40, 0.38)
 _BLACK = 0.05
 
 
-def remove_markers(pixels: FloatArray, shown: Box | None = None) -> FloatArray:
-    """Paint over burnt-in markers with what surrounds them; all else is left bit for bit.
+def remove_markers(pixels: FloatArray, region: Slices | None = None) -> FloatArray:
+    """Replace burnt-in markers by their surroundings; all other pixels are unchanged.
 
     Args:
         pixels: float (H, W) in [0, 1]. Takes 3 to 10 ms at 512 pixels; reduce larger ones first.
-        shown: the only part that is looked at afterwards; what does not reach into it may stay.
+        region: the only part used afterwards; markers that do not reach into it may stay.
 
     Returns:
-        A float32 copy (H, W), or `pixels` itself where there is nothing to paint over.
+        A float32 copy (H, W), or `pixels` itself where there is no marker.
     """
     mask = find_markers(pixels)
     wanted = mask
-    if shown:
+    if region:
         wanted = np.zeros_like(mask)
-        wanted[shown] = mask[shown]
+        wanted[region] = mask[region]
     return _fill(pixels, mask, wanted) if wanted.any() else pixels
 
 
 def find_markers(pixels: FloatArray) -> BoolArray:
-    """Return where markers stand, their blurred rims and black backing plates included.
+    """Return the mask (H, W) of the markers, blurred rims and black backing plates included.
 
     Args:
         pixels: float (H, W) in [0, 1].
@@ -97,7 +97,7 @@ def _may_peak(pixels: FloatArray, height: FloatArray) -> BoolArray:
 
 
 def _is_letter(part: BoolArray, edge: int) -> bool:
-    """Judge size and shape of one bright region: a symbol or a line of text, no bar."""
+    """Check size and shape of one bright region: a symbol or a line of text, no bar."""
     tall, wide = part.shape
     longest, shortest = max(tall, wide), min(tall, wide)
     single = longest <= _LETTER * edge
@@ -106,8 +106,8 @@ def _is_letter(part: BoolArray, edge: int) -> bool:
     return (single or line) and not bar
 
 
-def _is_sharp(pixels: FloatArray, height: FloatArray, part: BoolArray, box: Box) -> bool:
-    """Judge how far one region stands out, and how suddenly at the rim of its upper half."""
+def _is_sharp(pixels: FloatArray, height: FloatArray, part: BoolArray, box: Slices) -> bool:
+    """Check the contrast of one region, and how steep the rim of its upper half is."""
     peak = float(height[box][part].max())
     room = 1 - (float(pixels[box][part].max()) - peak)
     if peak < min(_PEAK, _HEADROOM * room):
@@ -122,13 +122,13 @@ def _is_sharp(pixels: FloatArray, height: FloatArray, part: BoolArray, box: Box)
 
 
 def _median(values: FloatArray) -> float:
-    """Return what `np.median` does, of few values in a tenth of the time."""
+    """Return the median; of few values in a tenth of the time that `np.median` takes."""
     values, count = np.sort(values), len(values)
     return float((values[(count - 1) // 2] + values[count // 2]) / 2)
 
 
 def _rim(part: BoolArray) -> BoolArray:
-    """Return the pixels of a region that have a neighbour above, below or beside outside it."""
+    """Return the pixels of a region next to one outside it (4-connected)."""
     tall, wide = part.shape
     framed = np.zeros((tall + 2, wide + 2), dtype=bool)
     framed[1:-1, 1:-1] = part
@@ -137,9 +137,9 @@ def _rim(part: BoolArray) -> BoolArray:
 
 
 def _outside_centre(letters: BoolArray, exposed: BoolArray) -> BoolArray:
-    """Keep the words (letters close together) whose middle is not in the middle of the chest.
+    """Keep the words (letters close together) whose centre is not in the middle of the chest.
 
-    A word that is smaller than a letter in all is a speck, such as a hot pixel or a clip.
+    A word smaller than a letter is a speck, such as a hot pixel or a clip.
     """
     edge = max(letters.shape)
     first_row, rows = _extent(_share(exposed, axis=1) > 0.2)
@@ -156,9 +156,9 @@ def _outside_centre(letters: BoolArray, exposed: BoolArray) -> BoolArray:
 
 
 def _share(mask: BoolArray, axis: int) -> FloatArray:
-    """Return what `mask.mean(axis)` does, in a quarter of the time."""
-    found: FloatArray = np.count_nonzero(mask, axis=axis) / mask.shape[axis]
-    return found
+    """Return `mask.mean(axis)`, in a quarter of the time."""
+    share: FloatArray = np.count_nonzero(mask, axis=axis) / mask.shape[axis]
+    return share
 
 
 def _extent(exposed: BoolArray) -> tuple[int, int]:
@@ -167,23 +167,23 @@ def _extent(exposed: BoolArray) -> tuple[int, int]:
     return (int(where[0]), int(np.ptp(where)) + 1) if where.size else (0, exposed.size)
 
 
-def _with_rim(found: BoolArray, height: FloatArray) -> BoolArray:
-    """Add the blurred rim: what still is brighter than the surroundings, and a halo."""
-    halo = max(1, round(_HALO * max(found.shape)))
-    near = sliding(np.maximum, found, 4 * halo + 1) & (height > _BRIGHTER / 4)
-    return sliding(np.maximum, found | near, 2 * halo + 1)
+def _with_rim(letters: BoolArray, height: FloatArray) -> BoolArray:
+    """Add the blurred rim: pixels still brighter than the surroundings, and a halo."""
+    halo = max(1, round(_HALO * max(letters.shape)))
+    near = sliding(np.maximum, letters, 4 * halo + 1) & (height > _BRIGHTER / 4)
+    return sliding(np.maximum, letters | near, 2 * halo + 1)
 
 
-def _backing(found: BoolArray, pixels: FloatArray) -> BoolArray:
-    """Return the black plates that letters stand on: rectangles a line of text high.
+def _backing(letters: BoolArray, pixels: FloatArray) -> BoolArray:
+    """Return the black plates behind letters: rectangles a line of text high.
 
-    A plate with a letter on it reaches no further than its own size beyond the letters: what
-    does is none, and stays too large when it is cut off there.
+    A plate reaches no further than its own largest size beyond the letters, so that the search
+    may end there: a region that reaches further is too large even when clipped.
     """
-    edge = max(found.shape)
-    result = np.zeros_like(found)
-    around = grown(bounds(found), int(_LETTER * edge) + 1, int(_LINE * edge) + 1)
-    for box, part in regions((pixels < _BLACK) | found, holding=found, within=around):
+    edge = max(letters.shape)
+    result = np.zeros_like(letters)
+    around = grown(bounds(letters), int(_LETTER * edge) + 1, int(_LINE * edge) + 1)
+    for box, part in regions((pixels < _BLACK) | letters, holding=letters, within=around):
         tall, wide = part.shape
         if tall <= _LETTER * edge and wide <= _LINE * edge and part.mean() > 0.85:
             result[grown(box, max(1, round(_HALO * edge)))] = True
@@ -193,7 +193,7 @@ def _backing(found: BoolArray, pixels: FloatArray) -> BoolArray:
 def _fill(pixels: FloatArray, mask: BoolArray, wanted: BoolArray) -> FloatArray:
     """Normalised convolution (Knutsson & Westin, CVPR 1993): a Gaussian mean of the unmasked.
 
-    Regions of the mask that hold nothing of `wanted` are left as they are.
+    Regions of the mask that contain nothing of `wanted` are unchanged.
     """
     result = np.array(pixels, dtype=np.float32)
     for box, part in regions(mask, holding=wanted):
@@ -209,11 +209,11 @@ def _fill(pixels: FloatArray, mask: BoolArray, wanted: BoolArray) -> FloatArray:
     return result
 
 
-def _blurred(patch: FloatArray, sigma: float, box: Box) -> FloatArray:
-    """Return one box of what `scipy.ndimage.gaussian_filter` makes of a patch."""
+def _blurred(patch: FloatArray, sigma: float, box: Slices) -> FloatArray:
+    """Return one box of a patch after `scipy.ndimage.gaussian_filter`."""
     down = ndimage.gaussian_filter1d(patch, sigma, axis=0)[box[0]]
-    found: FloatArray = ndimage.gaussian_filter1d(down, sigma, axis=1)[:, box[1]]
-    return found
+    blurred: FloatArray = ndimage.gaussian_filter1d(down, sigma, axis=1)[:, box[1]]
+    return blurred
 
 
 def _odd(length: float) -> int:

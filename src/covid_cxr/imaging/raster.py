@@ -15,15 +15,15 @@ from covid_cxr.imaging import containers
 from covid_cxr.types import FloatArray, Radiograph
 
 MIN_EDGE = 32
-# No header of DICOM or JPEG holds more; decoders of other containers lay out whole rows.
+# The most that a DICOM or JPEG header can state; other decoders allocate whole rows.
 MAX_EDGE = 65_535
 MAX_PIXELS = 100_000_000
 
-# The containers people send. Others that Pillow knows stay shut (EPS would run Ghostscript).
+# Supported containers; others that Pillow knows stay disabled (EPS would run Ghostscript).
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "JPEG2000", "PPM")
-# What Pillow's plugins raise on damaged files; OSError includes UnidentifiedImageError and
-# "image file is truncated".
-_ERRORS = (
+# What decoders raise on malformed files; OSError includes UnidentifiedImageError and "image file
+# is truncated".
+DECODER_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -39,7 +39,7 @@ _ERRORS = (
     Image.DecompressionBombError,
 )
 _EXIF_ORIENTATION = 0x0112
-# EXIF 2.3, tag 0x0112: what turns the stored rows into the upright picture.
+# EXIF 2.3, tag 0x0112: orientation -> transformation of the stored rows to upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -50,19 +50,18 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
-# What libjpeg makes of coefficients it does not have: 128, in blocks of 8 x 8.
+# libjpeg fills missing coefficients with 128, in blocks of 8 x 8.
 _MID_GREY, _BLOCK = 128, 8
-_BAND = 1 << 20  # pixels turned into floats at a time
+_BAND = 1 << 20  # pixels converted to float at a time
 # ITU-R BT.601.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
-def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
-    """Read the header only, and judge the size and the parts that it states.
+def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
+    """Read the header only, and check the size and structure that it states.
 
     Raises:
-        UnreadableImage: no known container, a broken header, too small, too large, or parts of
-            the picture are missing.
+        UnreadableImage: no known container, a broken header, too small, too large, or truncated.
     """
     canvas = containers.webp_size(data)
     if canvas:
@@ -72,9 +71,9 @@ def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFi
     except UnidentifiedImageError as error:
         raise UnreadableImage("is no image of a known format") from error
     except Image.DecompressionBombError as error:
-        said = f"has too many pixels, the limit is {max_pixels} in all: {_reason(error)}"
-        raise UnreadableImage(said) from error
-    except _ERRORS as error:
+        message = f"has too many pixels, the limit is {max_pixels} in all: {_reason(error)}"
+        raise UnreadableImage(message) from error
+    except DECODER_ERRORS as error:
         raise UnreadableImage(f"has a broken header: {_reason(error)}") from error
     check_size(image.width, image.height, max_pixels)
     containers.check(image, data)
@@ -82,7 +81,7 @@ def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFi
 
 
 def decode(image: ImageFile.ImageFile, data: bytes, origin: str) -> Radiograph:
-    """Decode what `open_picture(data)` returned.
+    """Decode the image that `open_image(data)` returned.
 
     Raises:
         UnreadableImage: the pixels are truncated or damaged.
@@ -94,7 +93,7 @@ def decode(image: ImageFile.ImageFile, data: bytes, origin: str) -> Radiograph:
             image.load()
             flags = _check_end(image, data)
             pixels, more = _to_float(_upright(_inks(image)), depth)
-    except _ERRORS as error:
+    except DECODER_ERRORS as error:
         raise UnreadableImage(f"cannot be decoded: {_reason(error)}") from error
     flags = ("several frames: the first is used", *flags) if several else flags
     pixels = 1 - pixels if negative else pixels
@@ -102,7 +101,7 @@ def decode(image: ImageFile.ImageFile, data: bytes, origin: str) -> Radiograph:
 
 
 def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
-    """Judge the size that a header states, before anything is decoded.
+    """Check the size that a header states, before anything is decoded.
 
     Raises:
         UnreadableImage: a side smaller than 32 or larger than 65,535 pixels, or more than
@@ -117,10 +116,10 @@ def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
 
 
 def to_grey(rgb: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:
-    """Return the Rec. 601 luma (H, W) of (H, W, 3) in [0, 1], and a flag where colour is real.
+    """Return the Rec. 601 luma (H, W) of (H, W, 3) in [0, 1], and a flag for true colour.
 
-    JPEG leaves the channels of a grey picture a level or two apart; colour is called real where
-    over 1 % of the pixels differ by more than 6 % of the range.
+    JPEG leaves the channels of a grey image a level or two apart; colour is true where over 1 % of
+    the pixels differ by more than 6 % of the range.
     """
     grey, coloured = _luma(rgb)
     return grey, _colour_flags(coloured, grey.size)
@@ -128,7 +127,7 @@ def to_grey(rgb: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:
 
 def _luma(rgb: FloatArray) -> tuple[FloatArray, int]:
     """Return the luma (H, W) and the number of pixels in colour."""
-    # Pair by pair: to reduce an axis of three takes NumPy ten times as long.
+    # Pair by pair: NumPy takes ten times as long to reduce an axis of three.
     red, green, blue = np.moveaxis(rgb, -1, 0)
     most = np.maximum(np.maximum(red, green), blue)
     spread = most - np.minimum(np.minimum(red, green), blue)
@@ -144,7 +143,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _bit_depth(image: ImageFile.ImageFile, data: bytes) -> int:
-    """Bits a sample has in the file; for a palette those of its colours."""
+    """Return the bits of a sample in the file; for a palette those of its colours."""
     if image.mode in ("P", "PA"):
         return 8
     if image.format == "PNG":
@@ -156,7 +155,7 @@ def _bit_depth(image: ImageFile.ImageFile, data: bytes) -> int:
 
 
 def _is_negative(image: ImageFile.ImageFile) -> bool:
-    """TIFF may store white as 0; Pillow turns 8-bit pictures over but not deeper ones."""
+    """TIFF may store white as 0; Pillow inverts 8-bit images but not deeper ones."""
     if image.format != "TIFF" or not image.mode.startswith(("I", "F")):
         return False
     photometric = image.tag_v2.get(_TIFF_PHOTOMETRIC)  # type: ignore[attr-defined]
@@ -164,26 +163,26 @@ def _is_negative(image: ImageFile.ImageFile) -> bool:
 
 
 def _inks(image: ImageFile.ImageFile) -> Image.Image:
-    """Turn inks back over that Pillow inverted though no Adobe marker says that they are."""
+    """Undo Pillow's inversion of CMYK where no Adobe marker asks for it."""
     if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
         return ImageChops.invert(image)
     return image
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; broken EXIF is no reason to refuse the picture."""
+    """Apply the EXIF orientation; broken EXIF is ignored."""
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION)
-    except _ERRORS:
+    except DECODER_ERRORS:
         return image
     step = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return image if step is None else image.transpose(step)
 
 
 def _check_end(image: ImageFile.ImageFile, data: bytes) -> tuple[str, ...]:
-    """Tell by the last pixels whether the file lacks some: libraries leave them black or grey.
+    """Detect truncation by the last pixels, which libraries leave black or grey.
 
-    libjpeg fills what it cannot decode with mid-grey; a real film may end so too, hence a flag.
+    libjpeg fills missing blocks with mid-grey; an intact radiograph may end so too, hence a flag.
     """
     width, height = image.size
     if image.format == "PNG":
@@ -198,7 +197,7 @@ def _check_end(image: ImageFile.ImageFile, data: bytes) -> tuple[str, ...]:
 
 
 def _to_float(image: Image.Image, depth: int) -> tuple[FloatArray, tuple[str, ...]]:
-    """Return pixels (H, W) in [0, 1] and flags, whatever Pillow mode they are in."""
+    """Return pixels (H, W) in [0, 1] and flags, for any Pillow mode."""
     if image.mode.startswith(("I", "F")):
         return _from_deep(image, depth)
     pixels = np.empty((image.height, image.width), np.float32)
@@ -207,15 +206,15 @@ def _to_float(image: Image.Image, depth: int) -> tuple[FloatArray, tuple[str, ..
         if band.mode in ("1", "L"):
             np.divide(np.asarray(band.convert("L")), np.float32(255), out=pixels[rows])
         else:
-            pixels[rows], found = _grey(band)
-            coloured += found
+            pixels[rows], more = _grey(band)
+            coloured += more
     reduced = depth == 16 and image.mode not in ("1", "L")
     flags = ("16-bit colour reduced to 8 bits",) if reduced else ()
     return pixels, flags + _colour_flags(coloured, pixels.size)
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
-    """Yield a megapixel at a time: what is made of it on the way takes ten times the memory."""
+    """Yield a megapixel at a time: intermediate results take ten times the memory."""
     step = max(1, _BAND // image.width)
     for top in range(0, image.height, step):
         end = min(top + step, image.height)
@@ -223,7 +222,7 @@ def _bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
 
 
 def _grey(band: Image.Image) -> tuple[FloatArray, int]:
-    """Return pixels (H, W) in [0, 1] of colours, and how many are in colour."""
+    """Return pixels (H, W) in [0, 1] of a colour image, and how many are in colour."""
     if not band.has_transparency_data:
         return _luma(np.asarray(band.convert("RGB"), dtype=np.float32) / np.float32(255))
     rgba = np.asarray(band.convert("RGBA"), dtype=np.float32) / np.float32(255)
@@ -231,7 +230,7 @@ def _grey(band: Image.Image) -> tuple[FloatArray, int]:
 
 
 def _from_deep(image: Image.Image, depth: int) -> tuple[FloatArray, tuple[str, ...]]:
-    """Samples of more than 8 bits: by their depth where it is known, else by their range."""
+    """Scale samples of more than 8 bits by their depth where it is known, else by their range."""
     ends = np.array([_ends(band) for _, band in _bands(image)])
     low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
     top = 2.0**depth - 1
@@ -244,7 +243,7 @@ def _from_deep(image: Image.Image, depth: int) -> tuple[FloatArray, tuple[str, .
 
 
 def _ends(band: Image.Image) -> tuple[float, float]:
-    """Return the least and greatest of samples that must be finite."""
+    """Return the least and greatest sample; all must be finite."""
     samples = np.asarray(band)
     if not np.isfinite(samples).all():
         raise UnreadableImage("holds values that are not finite numbers")

@@ -28,37 +28,37 @@ def read(
 ) -> Radiograph:
     """Decode one radiograph: PNG, JPEG, WEBP, BMP, TIFF, GIF, JPEG 2000, PPM or DICOM.
 
-    The container is told from the bytes, never from the name. Of several frames the first is
-    taken and flagged (DICOM multi-frame objects are refused). Colour becomes Rec. 601 luma,
-    transparency lies on black, EXIF orientation is applied, 16-bit grey keeps its 16 bits.
+    The container is detected from the bytes, never from the name. Of several frames the first is
+    used and flagged (DICOM multi-frame objects raise an error). Colour becomes Rec. 601 luma,
+    transparency is composited on black, EXIF orientation is applied, 16-bit grey keeps its 16 bits.
 
     Args:
         source: a path, or the content of a file.
-        max_pixels: a larger film is refused before it is decoded.
+        max_pixels: a larger image raises an error before it is decoded.
 
     Returns:
         The radiograph, pixels float32 (H, W) in [0, 1], larger is brighter.
 
     Raises:
         UnreadableImage: no such file, no regular file, no permission, no image, damaged, smaller
-            than 32 pixels a side, larger than `max_pixels` or 1 GiB. One line that says which.
+            than 32 pixels a side, larger than `max_pixels` or 1 GiB. One line, with the reason.
     """
     origin = "<bytes>" if isinstance(source, bytes) else _printable(os.fspath(source))
     try:
         data = source if isinstance(source, bytes) else _load(Path(source))
         return _decode(data, origin, max_pixels)
     except UnreadableImage as error:
-        said = _printable(" ".join(str(error).split()))  # it may quote what a file holds
-        raise UnreadableImage(f"'{origin}' {said}") from error
+        reason = _printable(" ".join(str(error).split()))  # it may quote the file's content
+        raise UnreadableImage(f"'{origin}' {reason}") from error
 
 
 def _printable(text: str) -> str:
-    """Text with line breaks or broken characters is shown escaped, so that it stays one line."""
+    """Escape text with line breaks or broken characters, so that it stays one line."""
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _load(path: Path) -> bytes:
-    """Return the content; a FIFO or device is refused before an open could hang on it."""
+    """Return the content; a FIFO or device raises an error, as opening it could block."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -85,16 +85,16 @@ def _decode(data: bytes, origin: str, max_pixels: int) -> Radiograph:
     with _SILENCE:
         if file.is_dicom(data):
             return reading.decode(data, origin, max_pixels)
-        return raster.decode(raster.open_picture(data, max_pixels), data, origin)
+        return raster.decode(raster.open_image(data, max_pixels), data, origin)
 
 
 class _Silence:
-    """Keep the libraries' remarks on odd headers from the caller; what matters is a flag.
+    """Suppress the libraries' warnings about unusual headers; `Radiograph.flags` has those needed.
 
-    Warnings, log levels and libtiff's handlers belong to the whole process, and threads that
-    overlap would put back each other's: here the first to enter swaps them and the last to leave
-    puts them back. GDCM's JPEG decoders write on damaged streams to file descriptor 2, which is
-    left alone: to close it would lose what other threads write.
+    Warning filters, log levels and libtiff's handlers belong to the whole process, and threads
+    that overlap would restore each other's: here the first to enter replaces them and the last to
+    leave restores them. GDCM's JPEG decoders report damaged streams on file descriptor 2, which
+    stays open: other threads write to it.
     """
 
     def __init__(self) -> None:
@@ -126,14 +126,14 @@ class _Silence:
 
 @cache
 def _libtiff_handlers() -> tuple[Any, ...]:
-    """Return libtiff's functions that set where it writes; none where Pillow hides its libtiff."""
+    """Return libtiff's functions that set its handlers; none where Pillow hides its libtiff."""
     try:
         library = ctypes.CDLL(_imaging.__file__)
         setters = (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler)
     except (AttributeError, OSError):
         return ()
-    for each in setters:
-        each.argtypes, each.restype = [ctypes.c_void_p], ctypes.c_void_p
+    for setter in setters:
+        setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
     return setters
 
 

@@ -1,4 +1,4 @@
-"""Letters on pictures: a font for any name, and lines that fit their room."""
+"""Text on images: a font for any script, and lines that fit a width."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from PIL import ImageDraw, ImageFont
 Colour = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-_OWN = "·"  # beyond ASCII, the only letter that Pillow's own font is used for
-_STILL = "\N{NO-BREAK SPACE}"  # holds words together while a text is wrapped
+_OWN = "·"  # the only character beyond ASCII for which Pillow's own font is used
+_STILL = "\N{NO-BREAK SPACE}"  # joins words while a text is wrapped
 
 
 def printable(text: str) -> str:
@@ -21,22 +21,22 @@ def printable(text: str) -> str:
     >>> printable("röntgen\\n1.png")
     'röntgen?1.png'
     """
-    return "".join(c if c.isprintable() and _known(c) else "?" for c in text)
+    return "".join(c if c.isprintable() and _has_glyph(c) else "?" for c in text)
 
 
 def length(text: str, size: float) -> float:
-    """Return the width in pixels of one line in letters of `size` pixels."""
+    """Return the width in pixels of one line in a font of `size` pixels."""
     return _font(text, size).getlength(text)
 
 
 def shorten(text: str, size: float, room: float, tail: str = "") -> str:
-    """Return `text` with its middle left out where it is wider than `room` pixels, and `tail`.
+    """Return `text` and `tail`, its middle replaced by "..." where wider than `room` pixels.
 
-    The beginning and the end of a file's name tell more than its middle.
+    The beginning and the end of a file's name are more informative than its middle.
     """
     if length(text + tail, size) <= room:
         return text + tail
-    fits, fails = 0, len(text)  # letters kept
+    fits, fails = 0, len(text)  # characters kept
     while fails - fits > 1:
         kept = (fits + fails) // 2
         wide = length(_without_middle(text, kept) + tail, size) > room
@@ -45,12 +45,12 @@ def shorten(text: str, size: float, room: float, tail: str = "") -> str:
 
 
 def wrap(text: str, size: float, room: float) -> list[str]:
-    """Return `text` in as few lines of at most `room` pixels as it takes, about equally long.
+    """Return `text` in the fewest lines of at most `room` pixels, about equally long.
 
-    Only a word that is wider than that is cut. A number and its "%" stay together.
+    Only a word that is wider is shortened. A number and its "%" stay together.
     """
     lines = _filled(text, size, room)
-    while len(lines) > 1:  # no lonely word on the last line
+    while len(lines) > 1:  # avoids a single word on the last line
         narrower = max(length(line, size) for line in lines) - 1
         tried = _filled(text, size, narrower)
         if len(tried) > len(lines) or any("..." in line for line in tried):
@@ -73,7 +73,7 @@ def write(
 
 
 def _filled(text: str, size: float, room: float) -> list[str]:
-    """Return `text` in lines that are filled one after the other."""
+    """Return `text` in lines filled greedily."""
     lines: list[str] = []
     for word in text.replace(" %", f"{_STILL}%").split(" "):
         plain = shorten(word.replace(_STILL, " "), size, room)
@@ -91,38 +91,33 @@ def _without_middle(text: str, kept: int) -> str:
 
 
 def _font(text: str, size: float) -> Font:
-    plain = all(c in _OWN or " " <= c <= "~" for c in text)
-    wide = None if plain else _wide_file()
-    return _own(size) if wide is None else _wide(wide, size)
+    return _load(None if all(map(_is_plain, text)) else _wide_file(), size)
+
+
+def _is_plain(letter: str) -> bool:
+    return letter in _OWN or " " <= letter <= "~"
 
 
 @cache
-def _own(size: float) -> Font:
-    return ImageFont.load_default(size)
-
-
-@cache
-def _wide(file: Path, size: float) -> Font:
-    return ImageFont.truetype(str(file), size)
+def _load(file: Path | None, size: float) -> Font:
+    return ImageFont.load_default(size) if file is None else ImageFont.truetype(file, size)
 
 
 @cache
 def _wide_file() -> Path | None:
-    """Return a font with European, Greek, Cyrillic and Arabic letters, found without an import."""
+    """Return a font with European, Greek, Cyrillic and Arabic letters, located without import."""
     package = importlib.util.find_spec("matplotlib")
     folders = package.submodule_search_locations if package else None
-    files = (Path(each, "mpl-data/fonts/ttf/DejaVuSans.ttf") for each in folders or ())
+    files = (Path(folder, "mpl-data/fonts/ttf/DejaVuSans.ttf") for folder in folders or ())
     return next((file for file in files if file.is_file()), None)
 
 
 @cache
-def _known(letter: str) -> bool:
-    """Tell whether there is a glyph for one character: what lacks one is drawn as an empty box."""
-    if letter in _OWN or " " <= letter <= "~":
-        return True
+def _has_glyph(letter: str) -> bool:
+    """Tell whether one character has a glyph; without one it would be drawn as an empty box."""
     wide = _wide_file()
-    if wide is None:
-        return False
-    font = _wide(wide, 16)
-    missing = font.getmask("\U0010fffd")  # a private character
+    if wide is None or _is_plain(letter):
+        return _is_plain(letter)
+    font = _load(wide, 16)
+    missing = font.getmask("\U0010fffd")  # a private-use character
     return bytes(font.getmask(letter)) != bytes(missing)

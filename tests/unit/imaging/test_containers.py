@@ -124,7 +124,7 @@ def test_jpeg_2000_whose_last_part_says_no_length_is_read() -> None:
 def test_jpeg_2000_boxes_that_lie_about_the_size_are_refused() -> None:
     data = picture("JPEG2000")
     at = data.index(b"ihdr") + 4
-    assert "32 x 48 pixels, its codestream other" in why(
+    assert "32 x 48 pixels, its codestream another size" in why(
         data[:at] + struct.pack(">I", 48) + data[at + 4 :]
     )
 

@@ -8,10 +8,10 @@ from covid_cxr.imaging.text import length, printable, shorten, wrap
 
 def test_names_without_the_wide_font(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "_wide_file", lambda: None)
-    text._known.cache_clear()
+    text._has_glyph.cache_clear()
     assert printable("röntgen · 1") == "r?ntgen · 1"
     assert length("röntgen", 15) > 0
-    text._known.cache_clear()
+    text._has_glyph.cache_clear()
 
 
 def test_lines_are_wrapped_evenly_and_keep_a_number_with_its_percent() -> None:

@@ -1,1 +1,1 @@
-"""DICOM files to pixels."""
+"""DICOM objects -> pixels: parsing, decoding, LUTs and windows."""

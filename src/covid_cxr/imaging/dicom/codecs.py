@@ -1,7 +1,7 @@
-"""What a compressed frame says of itself, and the two codings that are decoded here.
+"""Headers of compressed frames, and the decoders of RLE and of lossless and 12-bit JPEG.
 
-The header of a compressed frame may contradict the object around it, and decoders believe the
-header: it is read, and compared, before a decoder allocates anything.
+The header of a compressed frame may contradict the object around it, and decoders trust the
+header: it is parsed, and compared, before a decoder allocates anything.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SOI, _EOI, _SOS, _APP14 = b"\xff\xd8", b"\xff\xd9", 0xDA, 0xEE
 _BASELINE, _EXTENDED, _PROGRESSIVE, _LOSSLESS, _LS = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7
 _FRAMES = frozenset((*range(0xC0, 0xD0), _LS)) - {0xC4, 0xC8, 0xCC}
 _TABLES = (0xC4, 0xDB, 0xDD)  # Huffman, quantisation, restart interval
-# Inside a scan only stuffed zeros and restart markers may follow 0xFF.
+# Within a scan only stuffed zeros and restart markers may follow 0xFF.
 _SCAN_BREAK = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _JP2_SIGNATURE = b"\0\0\0\x0cjP  "
 _CODESTREAM = b"\xff\x4f\xff\x51"
@@ -38,11 +38,11 @@ class Stream:
     """The header of a compressed frame.
 
     Attributes:
-        kind: the coding, in words.
+        kind: the name of the coding.
         width, height: pixels; 0 for RLE, which does not state them.
         samples: samples a pixel; 0 for RLE.
         bits: bits a sample; 0 for RLE.
-        adobe: an Adobe marker tells the decoder whether to turn YCbCr into RGB.
+        adobe: an Adobe marker states whether the decoder converts YCbCr to RGB.
     """
 
     kind: str
@@ -54,10 +54,10 @@ class Stream:
 
 
 def describe(frame: bytes) -> Stream:
-    """Read the header of a compressed frame.
+    """Parse the header of a compressed frame.
 
     Raises:
-        UnreadableImage: no known coding, or one without a decoder; a broken header.
+        UnreadableImage: an unknown coding, or one without a decoder; a broken header.
     """
     if frame.startswith(_SOI):
         return _describe_jpeg(frame)
@@ -69,8 +69,8 @@ def describe(frame: bytes) -> Stream:
     raise UnreadableImage("holds compressed pixels that are no JPEG, JPEG-LS, JPEG 2000 or RLE")
 
 
-def closed(frame: bytes) -> bytes:
-    """Return a JPEG-LS frame up to its end marker; without one CharLS searches for seconds.
+def up_to_end(frame: bytes) -> bytes:
+    """Return a JPEG-LS frame up to its end marker; without one CharLS would search for seconds.
 
     Raises:
         UnreadableImage: no end marker.
@@ -82,11 +82,13 @@ def closed(frame: bytes) -> bytes:
 
 
 def unpack_rle(frame: bytes, pixels: int, samples: int, width: int) -> NDArray[np.unsignedinteger]:
-    """Decode an RLE frame (PS3.5 annex G), never beyond the size that is asked for.
+    """Decode an RLE frame (PS3.5 annex G), never beyond the size of the image.
+
+    pydicom's decoder has no such limit: it would expand a malformed frame of 1 GiB to 64 GiB.
 
     Args:
         frame: the 64-byte header and the segments, one for each byte of each sample.
-        pixels: how many pixels are wanted.
+        pixels: pixels in the image.
         samples: samples a pixel.
         width: bytes a sample.
 
@@ -99,14 +101,10 @@ def unpack_rle(frame: bytes, pixels: int, samples: int, width: int) -> NDArray[n
     count, *offsets = struct.unpack_from("<16I", frame)
     if count != samples * width:
         raise UnreadableImage(f"has {count} RLE segments, expected {samples * width}")
-    bounds = [*offsets[:count], len(frame)]
-    planes = [
-        np.frombuffer(_unpack_segment(frame[start:end], pixels), np.uint8)
-        for start, end in itertools.pairwise(bounds)
-    ]
+    segments = itertools.pairwise([*offsets[:count], len(frame)])
+    planes = [_unpack_segment(frame[start:end], pixels) for start, end in segments]
     bytewise = np.stack(planes, axis=-1).reshape(pixels, samples, width)
-    most_significant_first = np.dtype(f">u{width}")
-    return bytewise.view(most_significant_first)[..., 0].astype(f"u{width}")
+    return bytewise.view(f">u{width}")[..., 0].astype(f"u{width}")
 
 
 def decode_with_gdcm(frame: bytes, stream: Stream, photometric: str) -> NDArray[np.unsignedinteger]:
@@ -127,7 +125,7 @@ def decode_with_gdcm(frame: bytes, stream: Stream, photometric: str) -> NDArray[
     image.SetPlanarConfiguration(0)
     syntax = gdcm.TransferSyntax.GetTSType(_GDCM_SYNTAX[stream.kind])
     image.SetTransferSyntax(gdcm.TransferSyntax(syntax))
-    # 12 bits allocated, as in the stream: with 16 it first tries, and reports, the wrong decoder.
+    # 12 bits allocated, as in the stream: with 16 GDCM first tries, and reports, the wrong decoder.
     allocated = 12 if stream.kind == JPEG_12 else 8 if stream.bits <= 8 else 16
     image.SetPixelFormat(gdcm.PixelFormat(stream.samples, allocated, stream.bits, stream.bits - 1))
     text = image.GetBuffer()
@@ -173,12 +171,12 @@ def _segments(frame: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _rebuilt(frame: bytes) -> bytes:
-    """Write the stream anew from its tables, frame header and one scan.
+    """Rebuild the stream from its tables, frame header and one scan.
 
-    GDCM ends the whole process on a few kinds of broken marker; it is handed none.
+    GDCM terminates the process on some kinds of broken marker; so it is given none.
 
     Raises:
-        UnreadableImage: a segment is missing or cut, or there are several scans.
+        UnreadableImage: a segment is missing or truncated, or there are several scans.
     """
     parts, scan = [_SOI], len(frame)
     for marker, start, end in _segments(frame):
@@ -202,7 +200,7 @@ def _describe_jpeg_2000(frame: bytes) -> Stream:
 
 
 def _codestream(frame: bytes) -> int:
-    """Return where the codestream starts: some writers leave the JP2 boxes around it."""
+    """Return where the codestream starts: some writers include the JP2 boxes around it."""
     at = 0 if frame.startswith(_CODESTREAM[:2]) else 12
     while at and frame[at + 4 : at + 8] != b"jp2c":
         length = int.from_bytes(frame[at : at + 4], "big")
@@ -212,22 +210,20 @@ def _codestream(frame: bytes) -> int:
     return at + 8 if at else 0
 
 
-def _unpack_segment(coded: bytes, wanted: int) -> bytes:
-    """Undo PackBits (PS3.5 G.3.2), at most `wanted` bytes and a run of it."""
+def _unpack_segment(coded: bytes, size: int) -> NDArray[np.uint8]:
+    """Return the first `size` bytes of an RLE segment (PackBits, PS3.5 G.3.2)."""
     out, at = bytearray(), 0
-    while len(out) < wanted and at + 1 < len(coded):
-        head = coded[at]
+    while len(out) < size and at + 1 < len(coded):
+        head, at = coded[at], at + 1
         if head < 128:
-            out += coded[at + 1 : at + 2 + head]
-            at += 2 + head
+            out += coded[at : at + 1 + head]
+            at += 1 + head
         elif head > 128:
-            out += coded[at + 1 : at + 2] * (257 - head)
-            at += 2
-        else:
+            out += coded[at : at + 1] * (257 - head)
             at += 1
-    if len(out) < wanted:
-        raise UnreadableImage(f"has an RLE segment of {len(out)} bytes, expected {wanted}")
-    return bytes(out[:wanted])
+    if len(out) < size:
+        raise UnreadableImage(f"has an RLE segment of {len(out)} bytes, expected {size}")
+    return np.frombuffer(out, np.uint8, size)
 
 
 def _as_element(frame: bytes) -> gdcm.DataElement:

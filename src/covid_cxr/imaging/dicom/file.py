@@ -1,8 +1,8 @@
-"""A DICOM file as an object (PS3.10): told from its bytes, and inflated no further than it may be.
+"""Detecting and parsing DICOM files (PS3.10), with limits on what a deflated file may expand to.
 
-A deflated object of a megabyte may hold gigabytes, and each sequence item of eight bytes costs a
-hundred times as much once it is parsed. So what stands before the pixels is inflated, counted and
-parsed first; headers of films have some hundred elements.
+A deflated file of a megabyte may hold gigabytes, and each sequence item of eight bytes takes a
+hundred times as much once parsed. So the header is inflated, counted and parsed before the pixels;
+headers of radiographs have some hundred elements.
 """
 
 from __future__ import annotations
@@ -21,35 +21,21 @@ from pydicom.filereader import _read_file_meta_info, read_dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from covid_cxr.errors import UnreadableImage
+from covid_cxr.imaging.raster import DECODER_ERRORS
 
-HEADER_ROOM = 1 << 24  # bytes; overlays, which stand before the pixels, take a megabyte each
-# What pydicom and the decoders behind it raise on damaged or unusual objects.
-DAMAGED = (
-    InvalidDicomError,
-    BytesLengthException,
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
+HEADER_ROOM = 1 << 24  # bytes; overlays, which precede the pixels, take a megabyte each
+# What pydicom and its decoders raise on malformed objects.
+MALFORMED = (InvalidDicomError, BytesLengthException, *DECODER_ERRORS)
 _META_ROOM = 1 << 16
 _MOST_ELEMENTS, _MOST_ITEMS = 10_000, 10_000
 _ITEM = b"\xfe\xff\x00\xe0"
-_PIXELS = 0x7FE00000  # group of pixels, the last of an image
+_PIXELS = 0x7FE00000  # group of pixel data, the last of an image
 
 
 def is_dicom(data: bytes) -> bool:
-    """Tell from the first bytes: "DICM" after the preamble, or a plausible first data element.
+    """Detect DICOM: "DICM" after the preamble, or a plausible first data element.
 
-    Without a preamble (PS3.10 7.1 asks for one, old systems leave it out) the object starts with
+    Without a preamble (required by PS3.10 7.1, omitted by old systems) the object starts with
     group 0002 or 0008, little-endian, and either a VR of two capitals or a length in the file; or
     with group 0008, big-endian, and a VR.
     """
@@ -69,8 +55,8 @@ def read_object(data: bytes, most: int) -> Any:
     """Parse a whole file; of a deflated object at most `most` bytes are inflated (PS3.5 A.5).
 
     Raises:
-        UnreadableImage: a deflated object that is cut short or too large, or its header is.
-        Exception: one of `DAMAGED`.
+        UnreadableImage: a deflated object is truncated, or it or its header is too large.
+        Exception: one of `MALFORMED`.
     """
     stream = BytesIO(data)
     meta = _meta_if_deflated(stream)
@@ -78,21 +64,21 @@ def read_object(data: bytes, most: int) -> Any:
         return dcmread(stream, force=data[128:132] != b"DICM")
     packed = data[stream.tell() :]
     _header(packed, meta, ())
-    content, whole = _inflated(packed, most)
+    content, whole = _inflate(packed, most)
     if not whole:
         state = "cut short" if len(content) < most else f"larger than {most} bytes"
         raise UnreadableImage(f"is deflated DICOM, {state}")
-    return _parsed(content, meta)
+    return _parse(content, meta)
 
 
 def read_header(file: BinaryIO, keywords: Iterable[str]) -> Any:
-    """Parse the named elements of an open file, up to its pixels, of which nothing is read.
+    """Parse the named elements of an open file, up to its pixels, which are not read.
 
     Raises:
-        UnreadableImage: a deflated object with a header that is too large.
-        Exception: one of `DAMAGED`.
+        UnreadableImage: the header of a deflated object is too large.
+        Exception: one of `MALFORMED`.
     """
-    tags = [tag for each in keywords if (tag := tag_for_keyword(each)) is not None]
+    tags = [tag for tag in map(tag_for_keyword, keywords) if tag is not None]
     meta = _meta_if_deflated(file)
     if meta is not None:
         return _header(file.read(HEADER_ROOM + _META_ROOM), meta, tags)
@@ -102,13 +88,13 @@ def read_header(file: BinaryIO, keywords: Iterable[str]) -> Any:
 
 
 def _meta_if_deflated(file: BinaryIO) -> FileMetaDataset | None:
-    """Return the file meta information of a deflated object, `file` at what follows it.
+    """Return the file meta information of a deflated object, leaving `file` behind it.
 
-    Else None, `file` at its start.
+    Of other objects None, leaving `file` at its start.
     """
     bare = file.read(132)[128:] != b"DICM"
     file.seek(0 if bare else 132)
-    # dcmread's own function: what it would take for deflated must not get past us.
+    # dcmread's own function, so that the two always agree on what is deflated.
     meta = _read_file_meta_info(file)
     if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         return meta
@@ -117,8 +103,8 @@ def _meta_if_deflated(file: BinaryIO) -> FileMetaDataset | None:
 
 
 def _header(packed: bytes, meta: FileMetaDataset, tags: Iterable[int]) -> Any:
-    """Inflate, count and parse what stands before the pixels."""
-    content, whole = _inflated(packed, HEADER_ROOM)
+    """Inflate, count and parse the elements before the pixels."""
+    content, whole = _inflate(packed, HEADER_ROOM)
     counted, ends = 0, False
 
     def stop(tag: int, *_: object) -> bool:
@@ -128,7 +114,7 @@ def _header(packed: bytes, meta: FileMetaDataset, tags: Iterable[int]) -> Any:
 
     if content.count(_ITEM) > _MOST_ITEMS:
         raise UnreadableImage(f"is deflated DICOM with more than {_MOST_ITEMS} sequence items")
-    header = _parsed(content, meta, stop_when=stop, specific_tags=list(tags) or None)
+    header = _parse(content, meta, stop_when=stop, specific_tags=list(tags) or None)
     if counted > _MOST_ELEMENTS:
         raise UnreadableImage(f"is deflated DICOM with more than {_MOST_ELEMENTS} elements")
     if not (ends or whole) and len(content) >= HEADER_ROOM:
@@ -136,13 +122,13 @@ def _header(packed: bytes, meta: FileMetaDataset, tags: Iterable[int]) -> Any:
     return header
 
 
-def _parsed(content: bytes, meta: FileMetaDataset, **how: Any) -> Any:
-    dataset: Any = read_dataset(BytesIO(content), False, True, **how)
+def _parse(content: bytes, meta: FileMetaDataset, **options: Any) -> Any:
+    dataset: Any = read_dataset(BytesIO(content), False, True, **options)
     dataset.file_meta = meta
     return dataset
 
 
-def _inflated(packed: bytes, most: int) -> tuple[bytes, bool]:
+def _inflate(packed: bytes, most: int) -> tuple[bytes, bool]:
     """Return up to `most` bytes, and whether that is all."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     return inflater.decompress(packed, most), inflater.eof

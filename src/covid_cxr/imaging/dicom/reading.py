@@ -1,9 +1,9 @@
-"""DICOM objects -> `Radiograph`: opened, checked, and what they state of themselves (PS3.3, 3.10).
+"""DICOM objects -> `Radiograph`: checks, metadata and flags (PS3.3, PS3.10).
 
-`dicom_file` opens the file, `dicom_pixels` and `dicom_stream` decode the samples,
-`dicom_transform` makes of them what a viewer would show. Overlays are never drawn.
-FieldOfViewRotation and FieldOfViewHorizontalFlip describe what the detector has already done
-(C.8.11.4) and are not applied; nor is PixelAspectRatio, which is flagged.
+`file` parses the file, `pixels` and `codecs` decode the samples, `transforms` applies modality LUT,
+VOI LUT or window, and polarity. Overlays are never drawn. FieldOfViewRotation and
+FieldOfViewHorizontalFlip describe what the detector has already applied (C.8.11.4) and are ignored;
+PixelAspectRatio is flagged only.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _VIEW_CODES = {
     "399198007": "RL",
     "R-10232": "RL",
 }
-# PS3.5 6.2, CS, and the hyphen of SNOMED RT: whatever else stands there might be a name.
+# PS3.5 6.2, CS, and the hyphen of SNOMED RT; anything else might be a name.
 _CODE = re.compile(r"[A-Z0-9_ -]{1,16}")
 
 
@@ -47,8 +47,8 @@ def decode(data: bytes, origin: str, max_pixels: int = raster.MAX_PIXELS) -> Rad
 
     Args:
         data: the whole file.
-        origin: where it came from.
-        max_pixels: a larger film is refused before it is decoded.
+        origin: path or description of the source, for `Radiograph.origin`.
+        max_pixels: a larger image raises an error before it is decoded.
 
     Raises:
         UnreadableImage: no pixels, several frames, a palette, or anything that cannot be decoded.
@@ -58,7 +58,7 @@ def decode(data: bytes, origin: str, max_pixels: int = raster.MAX_PIXELS) -> Rad
         _check(dataset, max_pixels)
         view, metadata, flags = _view(dataset), _metadata(dataset), _flags(dataset)
         pixels, more = _render(dataset)
-    except file.DAMAGED as error:
+    except file.MALFORMED as error:
         reason = str(error).splitlines() or [type(error).__name__]
         raise UnreadableImage(f"is DICOM that cannot be decoded: {reason[-1]}") from error
     return Radiograph(
@@ -73,7 +73,7 @@ def decode(data: bytes, origin: str, max_pixels: int = raster.MAX_PIXELS) -> Rad
 
 
 def _check(dataset: Any, max_pixels: int) -> None:
-    """Judge the image attributes, before any pixel is decoded, and settle those left out."""
+    """Check the image attributes, before any pixel is decoded, and fill in missing ones."""
     if "PixelData" not in dataset:
         raise UnreadableImage(_without_pixels(dataset))
     frames = _integer(dataset, "NumberOfFrames", 1)
@@ -125,7 +125,7 @@ def _integer(dataset: Any, keyword: str, default: int | None = None) -> int:
 
 
 def _render(dataset: Any) -> tuple[FloatArray, tuple[str, ...]]:
-    """Stored samples -> pixels (H, W) in [0, 1] as a viewer would show them, and flags."""
+    """Stored samples -> pixels (H, W) in [0, 1] as a viewer would display them, and flags."""
     stored, flags = pixels.stored_samples(dataset)
     if dataset.SamplesPerPixel == 3:
         top = np.float32(2 ** int(dataset.BitsStored) - 1)
@@ -136,7 +136,7 @@ def _render(dataset: Any) -> tuple[FloatArray, tuple[str, ...]]:
 
 
 def _view(dataset: Any) -> str | None:
-    """Return ViewPosition in capitals, else the view that ViewCodeSequence codes, else None."""
+    """Return ViewPosition in capitals, else the view in ViewCodeSequence, else None."""
     stated = _code(dataset, "ViewPosition")
     codes = _value(dataset, "ViewCodeSequence")
     if not stated and isinstance(codes, Sequence) and codes:
@@ -145,10 +145,10 @@ def _view(dataset: Any) -> str | None:
 
 
 def _metadata(dataset: Any) -> dict[str, str]:
-    """Only what cannot identify a patient: codes of a fixed alphabet, never free text."""
-    facts = {name: _code(dataset, keyword) for name, keyword in _METADATA.items()}
-    facts["transfer_syntax"] = pixels.syntax_name(dataset)
-    return {name: value for name, value in facts.items() if value}
+    """Return only what cannot identify a patient: code strings, never free text."""
+    codes = {name: _code(dataset, keyword) for name, keyword in _METADATA.items()}
+    codes["transfer_syntax"] = pixels.syntax_name(dataset)
+    return {name: code for name, code in codes.items() if code}
 
 
 def _flags(dataset: Any) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ def _flags(dataset: Any) -> tuple[str, ...]:
 
 
 def _code(dataset: Any, keyword: str) -> str:
-    """Return the first value of a code string in capitals; "" where it is blank or no code."""
+    """Return the first value of a code string in capitals; "" where blank or malformed."""
     value = _value(dataset, keyword)
     first = value[0] if isinstance(value, MultiValue) and value else value
     text = str(first or "").strip().upper()
@@ -170,8 +170,8 @@ def _code(dataset: Any, keyword: str) -> str:
 
 
 def _value(dataset: Any, keyword: str) -> Any:
-    """Return what the element holds; None where its bytes do not fit its type."""
+    """Return the value of an element; None where its bytes do not fit its type."""
     try:
         return dataset.get(keyword)
-    except file.DAMAGED:
+    except file.MALFORMED:
         return None

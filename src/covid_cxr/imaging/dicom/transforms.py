@@ -1,7 +1,7 @@
-"""Stored samples -> what a viewer would show (PS3.3 C.11): modality, VOI, polarity, padding.
+"""Grayscale transformations of DICOM (PS3.3 C.11): modality LUT, VOI LUT or window, polarity.
 
-The steps treat each sample by itself, so they are worked out once for every value that occurs
-and then looked up: exact in float64, and a 10-megapixel film takes tens of milliseconds.
+All of them are pointwise, so they are computed once for every stored value that occurs and then
+looked up: exact in float64, and an image of 10 megapixels takes tens of milliseconds.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _BAD_WINDOW = ("window unusable: percentiles used",)
 
 
 def render(stored: NDArray[Any], dataset: Any) -> tuple[FloatArray, Flags]:
-    """Turn the stored samples of a monochrome object into what is shown.
+    """Transform the stored samples of a monochrome object to display values.
 
     Modality LUT or rescale (C.11.1), then the first VOI LUT, else the first window (C.11.2), else
-    the 0.5 and 99.5 percentiles; last the polarity. That is PhotometricInterpretation's alone
+    the 0.5 and 99.5 percentiles; last the polarity. That depends on PhotometricInterpretation alone
     (C.7.6.3.1.2): in an image PresentationLUTShape only restates it (INVERSE "shall be used" with
     MONOCHROME1), so the two never invert twice, and a contradiction is flagged. Padding
-    (C.7.5.1.1.2) is background: black in either polarity, and left out of the percentiles.
+    (C.7.5.1.1.2) is background: black in either polarity, and excluded from the percentiles.
 
     Args:
         stored: integers (H, W).
@@ -42,49 +42,50 @@ def render(stored: NDArray[Any], dataset: Any) -> tuple[FloatArray, Flags]:
         Pixels float32 (H, W) in [0, 1], larger is brighter; flags.
 
     Raises:
-        UnreadableImage: a modality LUT that cannot be used.
+        UnreadableImage: an unusable modality LUT.
     """
-    values, places = _occurring(stored)
-    padding = _padding(values, dataset)
-    modality, flags = _modality(values.astype(np.float64), dataset)
-    shown, more = _voi(modality, dataset)
-    if shown is None:
-        shown = _by_percentiles(modality, np.where(padding, 0, _counts(places, len(values))))
+    values, indices = _unique(stored)
+    padding = _is_padding(values, dataset)
+    rescaled, flags = apply_modality_lut(values.astype(np.float64), dataset)
+    display, more = apply_voi_lut(rescaled, dataset)
+    if display is None:
+        counts = np.where(padding, 0, _counts(indices, len(values)))
+        display = scale_by_percentiles(rescaled, counts)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
-        shown = 1 - shown
-    shown[padding] = 0
-    table = np.clip(shown, 0, 1).astype(np.float32)
-    return _painted(table, places), flags + more + _polarity_flags(dataset)
+        display = 1 - display
+    display[padding] = 0
+    table = np.clip(display, 0, 1).astype(np.float32)
+    return _take(table, indices), flags + more + _polarity_flags(dataset)
 
 
-def _occurring(stored: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return values and, for every pixel, the index of its value among them."""
+def _unique(stored: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return all values that occur and, for every pixel, the index of its value among them."""
     low, high = int(stored.min()), int(stored.max())
     if high - low < 2**16:
         wide = np.subtract(stored, low, dtype=np.int32 if stored.itemsize <= 2 else np.int64)
         return np.arange(low, high + 1), wide.astype(np.uint16)
-    values, places = np.unique(stored, return_inverse=True)
-    return values, places.reshape(stored.shape)
+    values, indices = np.unique(stored, return_inverse=True)
+    return values, indices.reshape(stored.shape)
 
 
-def _painted(table: FloatArray, places: NDArray[Any]) -> FloatArray:
-    """Look every pixel up, row by row: indices are widened to 64 bits, which a film feels."""
-    pixels = np.empty(places.shape, np.float32)
-    for row, line in zip(pixels, places, strict=True):
+def _take(table: FloatArray, indices: NDArray[Any]) -> FloatArray:
+    """Look up every pixel, row by row: NumPy widens the indices to 64 bits."""
+    pixels = np.empty(indices.shape, np.float32)
+    for row, line in zip(pixels, indices, strict=True):
         table.take(line, out=row, mode="clip")
     return pixels
 
 
-def _counts(places: NDArray[Any], values: int) -> NDArray[np.int64]:
+def _counts(indices: NDArray[Any], values: int) -> NDArray[np.int64]:
     """Return how many pixels have each value."""
     counts = np.zeros(values, np.int64)
-    for block in np.array_split(places.ravel(), 1 + places.size // 2**22):
+    for block in np.array_split(indices.ravel(), 1 + indices.size // 2**22):
         counts += np.bincount(block, minlength=values)
     return counts
 
 
-def _padding(values: NDArray[Any], dataset: Any) -> BoolArray:
-    """Tell which values pad: PixelPaddingValue, or all from it to PixelPaddingRangeLimit."""
+def _is_padding(values: NDArray[Any], dataset: Any) -> BoolArray:
+    """Tell which values are padding: PixelPaddingValue, or from it to PixelPaddingRangeLimit."""
     first = _number(dataset, "PixelPaddingValue")
     last = _number(dataset, "PixelPaddingRangeLimit")
     ends = [_signed(end, dataset) for end in (first, last) if end is not None]
@@ -94,16 +95,17 @@ def _padding(values: NDArray[Any], dataset: Any) -> BoolArray:
 
 
 def _signed(value: float, dataset: Any) -> float:
-    """Undo a padding value written as US where the pixels are signed (63536 for -2000)."""
+    """Correct a padding value written as US where the pixels are signed (63536 for -2000)."""
     return value - 2**16 if dataset.PixelRepresentation == 1 and value >= 2**15 else value
 
 
-def _modality(stored: Values, dataset: Any) -> tuple[Values, Flags]:
+def apply_modality_lut(stored: Values, dataset: Any) -> tuple[Values, Flags]:
+    """Apply the modality LUT, else RescaleSlope and RescaleIntercept (C.11.1); return flags too."""
     if dataset.get("ModalityLUTSequence"):
-        table = _table(dataset.ModalityLUTSequence[0], dataset)
-        if table is None:
+        lut = _read_lut(dataset.ModalityLUTSequence[0], dataset)
+        if lut is None:
             raise UnreadableImage("is DICOM with a modality LUT that cannot be used")
-        return _look_up(stored, *table[:2]), ()
+        return _look_up(stored, *lut[:2]), ()
     slope = _number(dataset, "RescaleSlope")
     intercept = _number(dataset, "RescaleIntercept")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -113,13 +115,16 @@ def _modality(stored: Values, dataset: Any) -> tuple[Values, Flags]:
     return rescaled, ()
 
 
-def _voi(values: Values, dataset: Any) -> tuple[Values | None, Flags]:
-    """Return what the table or window makes of `values`, about [0, 1]; None where neither can."""
+def apply_voi_lut(values: Values, dataset: Any) -> tuple[Values | None, Flags]:
+    """Apply the first VOI LUT, else the first window (C.11.2); return flags too.
+
+    The result is about [0, 1]; None where the object has neither, or neither is usable.
+    """
     flags: Flags = ()
     if dataset.get("VOILUTSequence"):
-        table = _table(dataset.VOILUTSequence[0], dataset)
-        if table is not None:
-            return _look_up(values, *table[:2]) / table[2], ()
+        lut = _read_lut(dataset.VOILUTSequence[0], dataset)
+        if lut is not None:
+            return _look_up(values, *lut[:2]) / lut[2], ()
         flags = ("VOI LUT unusable: ignored",)
     center, width = _number(dataset, "WindowCenter"), _number(dataset, "WindowWidth")
     if center is None or width is None:
@@ -130,11 +135,11 @@ def _voi(values: Values, dataset: Any) -> tuple[Values | None, Flags]:
     # NaN, from a broken number, fails both comparisons.
     if not (width >= 1 if function == "LINEAR" else width > 0) or not math.isfinite(center + width):
         return None, flags + _BAD_WINDOW
-    return _window(values, center, width, function), flags
+    return apply_window(values, center, width, function), flags
 
 
-def _window(values: Values, center: float, width: float, function: str) -> Values:
-    """Apply a window with output [0, 1] (C.11.2.1.2.1, C.11.2.1.3)."""
+def apply_window(values: Values, center: float, width: float, function: str) -> Values:
+    """Apply a window, output 0 to 1 (LINEAR, LINEAR_EXACT, SIGMOID: C.11.2.1.2.1, C.11.2.1.3)."""
     if function == "LINEAR":
         center, width = center - 0.5, width - 1
         if width == 0:
@@ -144,8 +149,8 @@ def _window(values: Values, center: float, width: float, function: str) -> Value
         return np.asarray(expit(4 * scaled)) if function == "SIGMOID" else scaled + 0.5
 
 
-def _by_percentiles(values: Values, counts: NDArray[np.int64]) -> Values:
-    """Scale `values`, each found `counts` times, from the 0.5 to the 99.5 percentile."""
+def scale_by_percentiles(values: Values, counts: NDArray[np.int64]) -> Values:
+    """Scale `values`, which occur `counts` times, from the 0.5 to the 99.5 percentile."""
     if not counts.any():
         return np.zeros(values.shape)
     order = np.argsort(values)
@@ -165,10 +170,10 @@ def _look_up(values: Values, entries: NDArray[Any], first: int) -> Values:
     return np.asarray(entries[index], np.float64)
 
 
-def _table(item: Any, dataset: Any) -> tuple[NDArray[Any], int, float] | None:
-    """Return entries, first value mapped and the highest output of a LUT item; None if broken.
+def _read_lut(item: Any, dataset: Any) -> tuple[NDArray[Any], int, float] | None:
+    """Return entries, first value mapped and highest output of a LUT item; None if malformed.
 
-    Not pydicom's: its index has the output's type, so 8-bit tables of 4096 entries wrap around.
+    pydicom's index has the type of its output, so that 8-bit tables of 4096 entries wrap around.
     """
     _, little = dataset.original_encoding
     word = "<u2" if little else ">u2"
@@ -177,7 +182,7 @@ def _table(item: Any, dataset: Any) -> tuple[NDArray[Any], int, float] | None:
         count = count % 2**16 or 2**16
         data = item.LUTData
         raw = data if isinstance(data, bytes) else np.asarray(data).astype(word).tobytes()
-        # Eight-bit entries may stand two to a word, or in a word each.
+        # 8-bit entries may be packed two to a word, or have a word each.
         packed = bits <= 8 and len(raw) < 2 * count
         entries = np.frombuffer(raw, "u1" if packed else word, count)
     except _BROKEN:
@@ -186,7 +191,7 @@ def _table(item: Any, dataset: Any) -> tuple[NDArray[Any], int, float] | None:
 
 
 def _number(dataset: Any, keyword: str) -> float | None:
-    """Return the first value; None where there is none, NaN where it is no number."""
+    """Return the first value of an element; None where missing, NaN where no number."""
     try:
         value = dataset.get(keyword)
         value = value if value is None or isinstance(value, int | float | str) else value[0]
