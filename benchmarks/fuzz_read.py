@@ -1,14 +1,15 @@
-"""Damaged files by the thousand: what `covid_cxr.imaging.read` makes of them, how fast, how large.
+"""Read thousands of damaged files with `covid_cxr.imaging.read`: errors, time, memory.
 
     python benchmarks/fuzz_read.py --mutants 20000 --seed 0
 
 Each mutant is a valid file of some container (`tests/support/mutants.py`) with its bytes damaged.
-It must become a picture or an error of ours. They are read in a process of their own: where a
-decoder ends it, or hangs, the mutant is counted as a crash, and the next process goes on behind.
-Every escape and crash has a line of JSON, the sums the last; exit 1 where there was one, or where
-memory grew by more than a gigabyte. Of DICOM mutants the header is read as a cohort does, too.
+It must give an image or raise `UnreadableImage`. They are read in a process of their own: where a
+decoder ends it, or hangs, the mutant is counted as a crash, and a new process continues with the
+next. Every escaped exception and crash is printed as a line of JSON, the totals last; exit 1 if
+there was one, or if memory grew by more than a gigabyte. Of DICOM mutants the header is also read
+as a cohort does.
 
-To look at one again: `python benchmarks/fuzz_read.py --seed 0 --only 1234`.
+To repeat one: `python benchmarks/fuzz_read.py --seed 0 --only 1234`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from support.mutants import PICTURE, REFUSAL, header_outcome, mutant, outcome, seeds
+from support.mutants import IMAGE, REJECTED, header_outcome, mutant, outcome, seeds
 
 ESCAPE, CRASH = "escape", "crash"
 HANG_SECONDS = 60.0
@@ -35,7 +36,7 @@ MOST_MB = 1024.0
 
 
 class Answer(NamedTuple):
-    """What became of one mutant."""
+    """The outcome of one mutant."""
 
     number: int
     kind: str
@@ -56,7 +57,7 @@ def answer(number: int, seed: int) -> tuple[str, str]:
         if name.startswith("dicom"):
             header_outcome(data)
         return outcome(data), ""
-    except Exception as error:  # noqa: BLE001 - what escapes is what is looked for
+    except Exception as error:  # noqa: BLE001 - escaped exceptions are what this looks for
         return ESCAPE, f"{name}: {type(error).__name__}: {error}"[:300]
 
 
@@ -73,7 +74,7 @@ def work(numbers: range, seed: int, report: Connection) -> None:
 
 
 def answers(numbers: range, seed: int) -> Iterator[Answer]:
-    """Yield an answer a mutant, whatever becomes of the process that reads them."""
+    """Yield an answer a mutant, even if the process that reads them ends."""
     context = multiprocessing.get_context("spawn")
     while numbers:
         ours, theirs = context.Pipe(duplex=False)
@@ -99,19 +100,21 @@ def answers(numbers: range, seed: int) -> Iterator[Answer]:
 
 def run(numbers: range, seed: int) -> int:
     for name, data in seeds().items():
-        assert outcome(data) == PICTURE, f"'{name}' is no picture before it is damaged"
+        assert outcome(data) == IMAGE, f"'{name}' is no valid image before it is damaged"
     started = time.perf_counter()
     kinds: Counter[str] = Counter()
     slowest, largest = Answer(-1, ""), 0.0
-    for each in answers(numbers, seed):
-        kinds[each.kind] += 1
-        slowest, largest = max(slowest, each, key=lambda a: a.ms), max(largest, each.grown_mb)
-        if each.kind in (ESCAPE, CRASH):
-            print(json.dumps({"number": each.number, "kind": each.kind, "why": each.why}))
-    sums = {
+    for answered in answers(numbers, seed):
+        kinds[answered.kind] += 1
+        slowest = max(slowest, answered, key=lambda a: a.ms)
+        largest = max(largest, answered.grown_mb)
+        if answered.kind in (ESCAPE, CRASH):
+            fields = ("number", "kind", "why")
+            print(json.dumps({field: getattr(answered, field) for field in fields}))
+    totals = {
         "mutants": len(numbers),
-        "pictures": kinds[PICTURE],
-        "refusals": kinds[REFUSAL],
+        "images": kinds[IMAGE],
+        "rejected": kinds[REJECTED],
         "escapes": kinds[ESCAPE],
         "crashes": kinds[CRASH],
         "peak_mb": round(largest),
@@ -120,7 +123,7 @@ def run(numbers: range, seed: int) -> int:
         "seconds": round(time.perf_counter() - started),
         "seed": seed,
     }
-    print(json.dumps(sums))
+    print(json.dumps(totals))
     return verdict(kinds, largest)
 
 

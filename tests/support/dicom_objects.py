@@ -74,8 +74,8 @@ def lut(first: int, bits: int, entries: list[int]) -> Dataset:
     return item
 
 
-def first(film: Radiograph, count: int) -> list[float]:
-    return [float(value) for value in film.pixels[0, :count]]
+def first(radiograph: Radiograph, count: int) -> list[float]:
+    return [float(value) for value in radiograph.pixels[0, :count]]
 
 
 # Huffman tables of codes of 5 bits: category n has code n (ITU-T T.81 F.1.2.1, H.1.2.2).
@@ -91,9 +91,9 @@ def lossless_jpeg(pixels: np.ndarray, bits: int, predictor: int = 1) -> bytes:
     The differences from the prediction must stay below 2**15.
     """
     x = pixels.astype(int)
-    guess = np.zeros_like(x)
+    prediction = np.zeros_like(x)
     left, above, corner = x[1:, :-1], x[:-1, 1:], x[:-1, :-1]
-    guess[1:, 1:] = {
+    prediction[1:, 1:] = {
         1: left,
         2: above,
         3: corner,
@@ -102,8 +102,8 @@ def lossless_jpeg(pixels: np.ndarray, bits: int, predictor: int = 1) -> bytes:
         6: above + ((left - corner) >> 1),
         7: (left + above) >> 1,
     }[predictor]
-    guess[0, 1:], guess[1:, 0], guess[0, 0] = x[0, :-1], x[:-1, 0], 1 << (bits - 1)
-    scan = "".join(_difference(each) for each in (x - guess).ravel().tolist())
+    prediction[0, 1:], prediction[1:, 0], prediction[0, 0] = x[0, :-1], x[:-1, 0], 1 << (bits - 1)
+    scan = "".join(_difference(value) for value in (x - prediction).ravel().tolist())
     table = _segment(0xC4, b"\x00" + _LOSSLESS_TABLE)
     return _jpeg(0xC3, pixels.shape, bits, table, bytes([predictor, 0, 0]) + _bytes(scan))
 
@@ -114,7 +114,7 @@ def twelve_bit_jpeg(blocks: np.ndarray) -> bytes:
     A flat block has the DC coefficient 8 (v - 2048), which quantisation by 8 makes v - 2048.
     """
     dc = blocks.astype(int).ravel() - 2048
-    scan = "".join(_difference(each) + "0" for each in np.diff(dc, prepend=0).tolist())
+    scan = "".join(_difference(value) + "0" for value in np.diff(dc, prepend=0).tolist())
     tables = (
         _segment(0xDB, b"\0" + b"\x08" * 64)
         + _segment(0xC4, b"\x00" + _DC_TABLE)

@@ -28,7 +28,7 @@ from support.dicom_objects import (
     twelve_bit_jpeg,
 )
 
-PICTURE, REFUSAL = "picture", "refusal"
+IMAGE, REJECTED = "image", "rejected"
 
 _Step = Callable[[Random, bytearray, bytes], None]
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -36,26 +36,26 @@ _WORDS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 30_000, 0x7FFFFFFF,
 
 
 def outcome(data: bytes) -> str:
-    """Read, and tell what came of it.
+    """Return `IMAGE` or `REJECTED` for the content of a file.
 
     Raises:
-        AssertionError: a picture or a message that breaks what `read` promises.
-        Exception: whatever escapes from `read`.
+        AssertionError: an image or a message that breaks the contract of `read`.
+        Exception: any that escapes from `read`.
     """
     try:
-        film = read(data)
+        radiograph = read(data)
     except CovidCxrError as error:
         assert str(error).isprintable(), f"message of more than a line: {error!r}"
-        return REFUSAL
-    assert film.pixels.dtype == np.float32, film.pixels.dtype
-    assert min(film.pixels.shape) >= 32, film.pixels.shape
-    low, high = float(film.pixels.min()), float(film.pixels.max())
+        return REJECTED
+    assert radiograph.pixels.dtype == np.float32, radiograph.pixels.dtype
+    assert min(radiograph.pixels.shape) >= 32, radiograph.pixels.shape
+    low, high = float(radiograph.pixels.min()), float(radiograph.pixels.max())
     assert 0 <= low <= high <= 1, (low, high)
-    return PICTURE
+    return IMAGE
 
 
 def header_outcome(data: bytes) -> str:
-    """Read a DICOM header as a cohort does, and tell what came of it; raises as `outcome` does."""
+    """Read a DICOM header as a cohort does; returns and raises as `outcome` does."""
     with NamedTemporaryFile() as file, quiet():
         file.write(data)
         file.flush()
@@ -63,9 +63,9 @@ def header_outcome(data: bytes) -> str:
             header = read_header(Path(file.name))
         except CovidCxrError as error:
             assert str(error).isprintable(), f"message of more than a line: {error!r}"
-            return REFUSAL
+            return REJECTED
     assert all(len(value.splitlines()) < 2 for value in (header or {}).values()), header
-    return PICTURE
+    return IMAGE
 
 
 def mutant(number: int, seed: int = 0) -> tuple[str, bytes]:
@@ -76,13 +76,13 @@ def mutant(number: int, seed: int = 0) -> tuple[str, bytes]:
     data = bytearray(seeds()[name])
     for _ in range(random.choice((1, 1, 1, 2, 2, 3, 5, 9))):
         random.choice(_STEPS)(random, data, seeds()[other])
-    # Otherwise the first broken checksum would hide all that lies behind it.
+    # Otherwise decoding would end at the first broken checksum.
     whole = resealed(bytes(data)) if data.startswith(_PNG) and random.random() < 0.8 else data
     return name, bytes(whole)
 
 
 def resealed(data: bytes) -> bytes:
-    """Return a PNG with the checksum of every chunk made right."""
+    """Return a PNG with the checksum of every chunk corrected."""
     parts, at = [data[:8]], 8
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -92,8 +92,8 @@ def resealed(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _place(random: Random, data: bytearray) -> int:
-    """Headers stand at the start, in TIFF at the end: most damage goes there."""
+def _position(random: Random, data: bytearray) -> int:
+    """Headers are at the start, in TIFF at the end: most damage goes there."""
     size = len(data)
     near = random.choice((64, 400, size, -200))
     return (
@@ -103,18 +103,18 @@ def _place(random: Random, data: bytearray) -> int:
     )
 
 
-def _flip(random: Random, data: bytearray, other: bytes) -> None:
+def _flip_bits(random: Random, data: bytearray, other: bytes) -> None:
     for _ in range(random.choice((1, 1, 2, 8))):
-        data[_place(random, data)] ^= 1 << random.randrange(8)
+        data[_position(random, data)] ^= 1 << random.randrange(8)
 
 
 def _set(random: Random, data: bytearray, other: bytes) -> None:
-    data[_place(random, data)] = random.choice((0, 1, 0x20, 0x7F, 0x80, 0xFE, 0xFF))
+    data[_position(random, data)] = random.choice((0, 1, 0x20, 0x7F, 0x80, 0xFE, 0xFF))
 
 
 def _number(random: Random, data: bytearray, other: bytes) -> None:
-    """Write a number such as lengths and sizes go wrong by."""
-    at = _place(random, data)
+    """Write a number that is a typical wrong length or size."""
+    at = _position(random, data)
     form = random.choice(("<H", ">H", "<I", ">I"))
     mask = (1 << 8 * struct.calcsize(form)) - 1
     text = struct.pack(form, random.choice(_WORDS) & mask)
@@ -123,26 +123,26 @@ def _number(random: Random, data: bytearray, other: bytes) -> None:
 
 def _nudge(random: Random, data: bytearray, other: bytes) -> None:
     """Move a 16-bit number, of either byte order, a little."""
-    at, form = _place(random, data), random.choice(("<H", ">H"))
+    at, form = _position(random, data), random.choice(("<H", ">H"))
     if at + 2 <= len(data):
         value = struct.unpack_from(form, data, at)[0] + random.choice((-16, -2, -1, 1, 2, 16, 64))
         struct.pack_into(form, data, at, value & 0xFFFF)
 
 
 def _delete(random: Random, data: bytearray, other: bytes) -> None:
-    at = _place(random, data)
+    at = _position(random, data)
     del data[at : at + random.choice((1, 2, 4, 16, 100))]
     data += b"\0" * (not data)
 
 
 def _repeat(random: Random, data: bytearray, other: bytes) -> None:
-    at = _place(random, data)
+    at = _position(random, data)
     data[at:at] = data[at : at + random.choice((1, 4, 12, 64, 400))] * random.choice((1, 2, 50))
 
 
 def _swap(random: Random, data: bytearray, other: bytes) -> None:
     size = random.choice((2, 4, 12, 64))
-    one, two = _place(random, data), _place(random, data)
+    one, two = _position(random, data), _position(random, data)
     data[one : one + size], data[two : two + size] = data[two : two + size], data[one : one + size]
 
 
@@ -151,18 +151,18 @@ def _truncate(random: Random, data: bytearray, other: bytes) -> None:
 
 
 def _splice(random: Random, data: bytearray, other: bytes) -> None:
-    at = _place(random, data)
+    at = _position(random, data)
     data[at:] = other[random.randrange(len(other)) :]
     data += b"\0" * (not data)
 
 
 def _junk(random: Random, data: bytearray, other: bytes) -> None:
-    at = _place(random, data)
+    at = _position(random, data)
     data[at : at + random.choice((0, 8))] = random.randbytes(8)
 
 
 _STEPS: tuple[_Step, ...] = (
-    *(_flip, _flip, _set, _number, _number, _nudge),
+    *(_flip_bits, _flip_bits, _set, _number, _number, _nudge),
     *(_delete, _repeat, _swap, _truncate, _splice, _junk),
 )
 
@@ -175,7 +175,7 @@ def seeds() -> dict[str, bytes]:
 
 def _picture(image: Image.Image, container: str, **options: Any) -> bytes:
     buffer = BytesIO()
-    image.copy().save(buffer, container, **options)  # saving leaves marks on the object
+    image.copy().save(buffer, container, **options)  # saving alters the object
     return buffer.getvalue()
 
 
@@ -183,7 +183,7 @@ def _two(image: Image.Image, container: str) -> bytes:
     return _picture(image, container, save_all=True, append_images=[image.rotate(180)])
 
 
-def film(dtype: str = "u1") -> np.ndarray:
+def sample_image(dtype: str = "u1") -> np.ndarray:
     """A slope with noise, in all bits of the type, (40, 32)."""
     rows, columns = np.mgrid[:40, :32]
     noise = np.random.default_rng(0).integers(0, 16, (40, 32))
@@ -191,7 +191,7 @@ def film(dtype: str = "u1") -> np.ndarray:
 
 
 def _pictures() -> dict[str, bytes]:
-    grey, deep = Image.fromarray(film()), Image.fromarray(film("<u2"))
+    grey, deep = Image.fromarray(sample_image()), Image.fromarray(sample_image("<u2"))
     colour, alpha, bits = grey.convert("RGB"), grey.convert("LA"), grey.convert("1")
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -219,16 +219,16 @@ def _pictures() -> dict[str, bytes]:
         "tiff-group4": _picture(bits, "TIFF", compression="group4"),
         "tiff-several": _two(grey, "TIFF"),
         "tiff-big": _picture(grey, "TIFF", big_tiff=True),
-        "tiff-tiled": tiled_tiff(film()),
+        "tiff-tiled": tiled_tiff(sample_image()),
         "gif": _two(grey, "GIF"),
         "bmp": _picture(grey, "BMP"),
         "bmp-colour": _picture(colour, "BMP"),
-        "bmp-rle": run_length_bmp(film()),
+        "bmp-rle": run_length_bmp(sample_image()),
         "jp2": _picture(grey, "JPEG2000"),
         "j2k-tiled": _picture(colour, "JPEG2000", no_jp2=True, tile_size=(16, 16)),
         "j2k-16": _picture(deep, "JPEG2000", no_jp2=True, irreversible=True),
         "pgm": _picture(grey, "PPM"),
-        "pgm-plain": b"P2\n32 40\n255\n" + b" ".join(b"%d" % each for each in film().flat),
+        "pgm-plain": b"P2\n32 40\n255\n" + b" ".join(b"%d" % grey for grey in sample_image().flat),
     }
 
 
@@ -255,7 +255,7 @@ def tiled_tiff(pixels: np.ndarray, edge: int = 16, stated: int | None = None) ->
 def run_length_bmp(pixels: np.ndarray) -> bytes:
     """Write a BMP of runs of one pixel."""
     height, width = pixels.shape
-    rows = [b"".join(b"\1%c" % each for each in row) + b"\0\0" for row in pixels[::-1]]
+    rows = [b"".join(b"\1%c" % grey for grey in row) + b"\0\0" for row in pixels[::-1]]
     body = b"".join(rows) + b"\0\1"
     header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(body), 0, 0, 256, 0)
     palette = b"".join(bytes((grey, grey, grey, 0)) for grey in range(256))
@@ -264,7 +264,7 @@ def run_length_bmp(pixels: np.ndarray) -> bytes:
 
 
 def _dicom() -> dict[str, bytes]:
-    deep, small = film("<u2"), film()
+    deep, small = sample_image("<u2"), sample_image()
     window = {"WindowCenter": 128, "WindowWidth": 256}
     twelve = np.full((5, 4), 300)
     tables = {

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from support.mutants import PICTURE, seeds
+from support.mutants import IMAGE, seeds
 
 SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "fuzz_read.py"
 
@@ -22,7 +22,7 @@ def fuzz() -> ModuleType:
 
 
 def test_exit_status_says_whether_it_held(fuzz: ModuleType) -> None:
-    fine = Counter({fuzz.PICTURE: 5, fuzz.REFUSAL: 9})
+    fine = Counter({fuzz.IMAGE: 5, fuzz.REJECTED: 9})
     assert fuzz.verdict(fine, 769) == 0
     assert fuzz.verdict(fine, 1025) == 1
     assert fuzz.verdict(fine + Counter({fuzz.ESCAPE: 1}), 1) == 1
@@ -34,7 +34,7 @@ def test_headers_of_dicom_files_are_read_too(
 ) -> None:
     data = seeds()["dicom"]
     monkeypatch.setattr(fuzz, "mutant", lambda number, seed: ("dicom", data))
-    assert fuzz.answer(0, 0) == (PICTURE, "")
+    assert fuzz.answer(0, 0) == (IMAGE, "")
 
     def escape(data: bytes) -> str:
         raise KeyError("escaped")

@@ -13,7 +13,7 @@ from covid_cxr.errors import CohortError, UnreadableImage
 from covid_cxr.imaging import read
 from covid_cxr.imaging.dicom import file
 from support.dicom_objects import dataset_of, encode
-from support.mutants import PICTURE, REFUSAL, film, header_outcome, mutant, seeds
+from support.mutants import IMAGE, REJECTED, header_outcome, mutant, sample_image, seeds
 
 ITEM, END = b"\xfe\xff\x00\xe0\0\0\0\0", b"\xfe\xff\xdd\xe0\0\0\0\0"
 SEQUENCE = b"\x54\0\x20\x02SQ\0\0\xff\xff\xff\xff"  # view codes, of undefined length
@@ -21,7 +21,7 @@ SEQUENCE = b"\x54\0\x20\x02SQ\0\0\xff\xff\xff\xff"  # view codes, of undefined l
 
 def deflated(body: bytes, before: bytes = b"") -> bytes:
     """An object whose file meta information holds `before` and is followed by `body`, packed."""
-    image = dataset_of(film())
+    image = dataset_of(sample_image())
     image.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
     if before:
         image.file_meta.PrivateInformationCreatorUID = "1.2.3"
@@ -55,7 +55,7 @@ def header(folder: Path, data: bytes) -> dict[str, str] | None:
 
 @pytest.mark.parametrize("before", [b"", b"\0" * 5000], ids=["plain", "long meta information"])
 @pytest.mark.parametrize("body", BOMBS.values(), ids=BOMBS)
-def test_a_header_that_is_a_bomb_is_refused_at_once(
+def test_a_header_that_is_a_bomb_is_rejected_at_once(
     tmp_path: Path, body: bytes, before: bytes
 ) -> None:
     bomb = deflated(body, before)
@@ -72,7 +72,7 @@ def test_a_header_that_is_a_bomb_is_refused_at_once(
     assert time.process_time() - started < 10
 
 
-def test_a_deflated_film_with_many_pixels_has_a_header(tmp_path: Path) -> None:
+def test_a_deflated_image_with_many_pixels_has_a_header(tmp_path: Path) -> None:
     found = header(tmp_path, deflated(MODALITY + PIXELS))
     assert found is not None
     assert found["Modality"] == "DX"
@@ -93,4 +93,4 @@ def test_damaged_headers_are_told_or_read(shard: int) -> None:
     names = sorted(seeds())
     numbers = [n for n in range(1600) if names[n % len(names)].startswith("dicom")]
     kinds = {header_outcome(mutant(number)[1]) for number in numbers[shard::4]}
-    assert kinds == {PICTURE, REFUSAL}
+    assert kinds == {IMAGE, REJECTED}

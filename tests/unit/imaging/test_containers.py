@@ -1,4 +1,4 @@
-"""A picture is whole or refused: files cut anywhere, and parts that are missing inside."""
+"""An image is complete or rejected: files truncated anywhere, and missing parts inside."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging import containers, read
-from support.mutants import film, seeds
+from support.mutants import sample_image, seeds
 
 CUTS = 60
 GREY = "ends in plain mid-grey, as damaged JPEG does"
@@ -26,23 +26,23 @@ def why(data: bytes) -> str:
 
 def picture(container: str, **options: object) -> bytes:
     buffer = BytesIO()
-    Image.fromarray(film()).save(buffer, container, **options)
+    Image.fromarray(sample_image()).save(buffer, container, **options)
     return buffer.getvalue()
 
 
 @pytest.mark.parametrize("name", seeds())
-def test_a_cut_file_is_refused_or_lacks_nothing(name: str) -> None:
+def test_a_truncated_file_is_rejected_or_lacks_nothing(name: str) -> None:
     whole = seeds()[name]
     pixels = read(whole).pixels
     size = len(whole)
     for cut in {*range(0, size, max(1, size // CUTS)), *range(max(0, size - 20), size)}:
         try:
-            found = read(whole[:cut]).pixels
+            partial = read(whole[:cut]).pixels
         except UnreadableImage:
             continue
-        # What stands behind the picture may be missing: checksums, a second frame, padding.
+        # What follows the image may be missing: checksums, a second frame, padding.
         # Numbers written out may lose their last digit, and nobody can tell.
-        assert np.count_nonzero(found != pixels) <= (name == "pgm-plain"), f"cut at {cut}"
+        assert np.count_nonzero(partial != pixels) <= (name == "pgm-plain"), f"cut at {cut}"
 
 
 def png(rows: bytes, interlaced: int = 0) -> bytes:
@@ -58,7 +58,7 @@ def png(rows: bytes, interlaced: int = 0) -> bytes:
 
 
 def test_png_rows_that_were_never_written_are_missed() -> None:
-    # A filter byte and 32 samples a row; a film may be black below, and then is whole.
+    # A filter byte and 32 samples a row; an image may be black below, and then is whole.
     row, black = b"\0" + b"\x55" * 32, b"\0" * 33
     assert read(png(row * 20 + black * 20)).pixels[-1].max() == 0
     assert "its last rows are missing" in why(png(row * 20 + black * 19))
@@ -104,11 +104,11 @@ def tiles_of(data: bytes) -> list[int]:
 
 
 @pytest.mark.parametrize("boxes", [False, True])
-def test_jpeg_2000_without_all_of_its_tiles_is_refused(boxes: bool) -> None:
+def test_jpeg_2000_without_all_of_its_tiles_is_rejected(boxes: bool) -> None:
     data = picture("JPEG2000", no_jp2=not boxes, tile_size=(16, 16))
     starts = tiles_of(data)
     assert len(starts) - 1 == 6  # 32 x 40 in tiles of 16 x 16: 2 x 3
-    np.testing.assert_allclose(read(data).pixels, film() / 255, atol=1e-6)
+    np.testing.assert_allclose(read(data).pixels, sample_image() / 255, atol=1e-6)
     dropped = data[: starts[2]] + data[starts[3] :]
     assert "holds 5 of its 6 tiles" in why(dropped)
     assert "cut short" in why(data[: starts[3]])
@@ -118,10 +118,10 @@ def test_jpeg_2000_without_all_of_its_tiles_is_refused(boxes: bool) -> None:
 def test_jpeg_2000_whose_last_part_says_no_length_is_read() -> None:
     data = bytearray(picture("JPEG2000", no_jp2=True))
     struct.pack_into(">I", data, data.index(b"\xff\x90") + 6, 0)
-    np.testing.assert_allclose(read(bytes(data)).pixels, film() / 255, atol=1e-6)
+    np.testing.assert_allclose(read(bytes(data)).pixels, sample_image() / 255, atol=1e-6)
 
 
-def test_jpeg_2000_boxes_that_lie_about_the_size_are_refused() -> None:
+def test_jpeg_2000_boxes_with_a_wrong_size_are_rejected() -> None:
     data = picture("JPEG2000")
     at = data.index(b"ihdr") + 4
     assert "32 x 48 pixels, its codestream another size" in why(

@@ -22,14 +22,14 @@ def reference(grid: FloatArray, tile: int, clip: float) -> FloatArray:
     size=st.integers(32, 120),
     clip=st.sampled_from([0.004, 0.01, 0.03, 0.2, 1.0]),
     power=st.floats(0.2, 6),
-    levels=st.sampled_from([2, 7, 256, 10_000]),
+    greys=st.sampled_from([2, 7, 256, 10_000]),
     seed=st.integers(0, 99),
 )
 def test_any_picture_is_equalised_as_in_scikit_image(
-    size: int, clip: float, power: float, levels: int, seed: int
+    size: int, clip: float, power: float, greys: int, seed: int
 ) -> None:
     noise = np.random.default_rng(seed).random((size, size)) ** power
-    grid = (np.round(noise * levels) / levels).astype(np.float32)
+    grid = (np.round(noise * greys) / greys).astype(np.float32)
     tile = round(size / 4)
     equal = equalise(grid, tile, clip)
     np.testing.assert_array_equal(equal, reference(grid, tile, clip))
@@ -38,7 +38,7 @@ def test_any_picture_is_equalised_as_in_scikit_image(
 
 @pytest.mark.parametrize("finding", FINDINGS)
 @pytest.mark.parametrize("size", [160, 224, 225])
-def test_films_are_equalised_as_in_scikit_image(finding: Finding, size: int) -> None:
+def test_phantoms_are_equalised_as_in_scikit_image(finding: Finding, size: int) -> None:
     grid = np.ascontiguousarray(draw(finding, 1).pixels[:size, :size])
     assert grid.shape == (size, size)
     np.testing.assert_array_equal(

@@ -1,4 +1,4 @@
-"""Whatever the bytes, `read` gives a picture or one line of an error of ours."""
+"""For any bytes, `read` returns an image or raises `UnreadableImage` with one line."""
 
 import struct
 import zlib
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.mutants import PICTURE, REFUSAL, mutant, outcome, resealed, seeds
+from support.mutants import IMAGE, REJECTED, mutant, outcome, resealed, seeds
 
 SHARDS, MUTANTS = 8, 2000
 MAGIC = (
@@ -46,7 +46,7 @@ def tiff(draw: st.DrawFn) -> bytes:
     entry = st.tuples(st.sampled_from(TAGS), st.integers(0, 14), WIDE, WIDE)
     entries = sorted(draw(st.lists(entry, max_size=14)))
     order = draw(st.sampled_from("<>"))
-    table = b"".join(struct.pack(f"{order}HHII", *each) for each in entries)
+    table = b"".join(struct.pack(f"{order}HHII", *entry) for entry in entries)
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
     return head + struct.pack(f"{order}H", len(entries)) + table + bytes(4) + draw(BODY) * 20
 
@@ -76,29 +76,29 @@ def dicom(draw: st.DrawFn) -> bytes:
 
 @pytest.mark.parametrize("name", seeds())
 def test_every_seed_is_a_picture_before_it_is_damaged(name: str) -> None:
-    assert outcome(seeds()[name]) == PICTURE
+    assert outcome(seeds()[name]) == IMAGE
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_damaged_files_are_pictures_or_refused(shard: int) -> None:
+def test_damaged_files_are_pictures_or_rejected(shard: int) -> None:
     kinds = {outcome(mutant(number)[1]) for number in range(shard, MUTANTS, SHARDS)}
-    assert kinds == {PICTURE, REFUSAL}  # the damage is neither always harmless nor always deadly
+    assert kinds == {IMAGE, REJECTED}  # the damage is neither always harmless nor always deadly
 
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(st.sampled_from(MAGIC), st.binary(max_size=400))
 def test_any_bytes_behind_a_magic_number(magic: bytes, rest: bytes) -> None:
-    assert outcome(magic + rest) in (PICTURE, REFUSAL)
+    assert outcome(magic + rest) in (IMAGE, REJECTED)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(st.sampled_from(sorted(seeds())), st.data())
-def test_any_cut(name: str, data: st.DataObject) -> None:
+def test_any_truncation(name: str, data: st.DataObject) -> None:
     whole = seeds()[name]
-    assert outcome(whole[: data.draw(st.integers(0, len(whole)))]) in (PICTURE, REFUSAL)
+    assert outcome(whole[: data.draw(st.integers(0, len(whole)))]) in (IMAGE, REJECTED)
 
 
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)
 @given(st.one_of(png(), tiff(), jpeg(), dicom()))
 def test_headers_that_are_well_formed_and_senseless(data: bytes) -> None:
-    assert outcome(data) in (PICTURE, REFUSAL)
+    assert outcome(data) in (IMAGE, REJECTED)

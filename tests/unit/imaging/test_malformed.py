@@ -1,4 +1,4 @@
-"""Files that are not what they say: names, kinds, sizes, and what hides inside."""
+"""Malformed files: wrong names, kinds and sizes, and decompression bombs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PIL import Image
 
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging import read
-from support.mutants import film, resealed, seeds, tiled_tiff
+from support.mutants import resealed, sample_image, seeds, tiled_tiff
 
 EDGE = 30_000
 
@@ -97,7 +97,7 @@ def why(source: bytes | Path, **options: int) -> str:
 
 @pytest.mark.parametrize(
     ("name", "inside"),
-    [("film.jpg", "webp"), ("film.dcm", "png"), ("film.png", "dicom"), ("film", "tiff")],
+    [("image.jpg", "webp"), ("image.dcm", "png"), ("image.png", "dicom"), ("image", "tiff")],
 )
 def test_the_name_tells_nothing(tmp_path: Path, name: str, inside: str) -> None:
     path = tmp_path / name
@@ -106,7 +106,7 @@ def test_the_name_tells_nothing(tmp_path: Path, name: str, inside: str) -> None:
 
 
 @pytest.mark.parametrize("container", bombs())
-def test_bombs_are_refused_by_their_header(container: str) -> None:
+def test_bombs_are_rejected_by_their_header(container: str) -> None:
     message = why(bombs()[container])
     assert "the limit is 100000000 in all" in message
     assert "30000 x 30000" in message or "900000000 pixels" in message
@@ -120,8 +120,8 @@ def test_bombs_are_refused_by_their_header(container: str) -> None:
         (b"VP8 ", b"\0\0\0\x9d\x01\x2a" + struct.pack("<2H", 12_000, 12_000)),
     ],
 )
-def test_a_webp_canvas_is_judged_before_it_is_allocated(kind: bytes, body: bytes) -> None:
-    # 144 megapixels: Pillow, which would allocate 8 bytes for each, refuses from 179 on.
+def test_a_webp_canvas_is_checked_before_it_is_allocated(kind: bytes, body: bytes) -> None:
+    # 144 megapixels: Pillow, which would allocate 8 bytes a pixel, raises an error from 179 on.
     assert "has 12000 x 12000 pixels, the limit is 100000000 in all" in why(webp(kind, body))
 
 
@@ -135,7 +135,7 @@ def test_a_webp_canvas_is_judged_before_it_is_allocated(kind: bytes, body: bytes
         ("j2k-tiles", "65025 tiles, the limit is 16384"),
     ],
 )
-def test_bombs_inside_are_refused(name: str, word: str) -> None:
+def test_bombs_inside_are_rejected(name: str, word: str) -> None:
     assert word in why(inner_bombs()[name])
 
 
@@ -183,8 +183,8 @@ def test_no_side_is_longer_than_any_detector_has() -> None:
 
 
 def test_tiles_may_be_larger_than_a_small_picture() -> None:
-    tiled = tiled_tiff(film(), edge=1024)
-    np.testing.assert_allclose(read(tiled).pixels, film() / 255, atol=1e-6)
+    tiled = tiled_tiff(sample_image(), edge=1024)
+    np.testing.assert_allclose(read(tiled).pixels, sample_image() / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize("edge", [1, 31])
@@ -197,7 +197,7 @@ def test_too_small_to_be_a_chest(edge: int) -> None:
 def zipped() -> bytes:
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("film.png", seeds()["png"])
+        archive.writestr("image.png", seeds()["png"])
     return buffer.getvalue()
 
 
@@ -218,22 +218,22 @@ def test_what_is_no_picture_is_no_image(data: bytes) -> None:
     assert "no image of a known format" in why(data)
 
 
-def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("s.png")
         assert "is a pipe, socket or device" in why(Path("s.png"))
 
 
-def test_a_file_that_does_not_fit_is_refused(
+def test_a_file_that_does_not_fit_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: Path) -> bytes:
         raise MemoryError
 
-    (tmp_path / "film.png").write_bytes(seeds()["png"])
+    (tmp_path / "image.png").write_bytes(seeds()["png"])
     monkeypatch.setattr(Path, "read_bytes", full)
-    assert "does not fit into memory" in why(tmp_path / "film.png")
+    assert "does not fit into memory" in why(tmp_path / "image.png")
 
 
 def test_libraries_say_nothing_on_standard_error(

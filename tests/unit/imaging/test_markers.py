@@ -1,4 +1,4 @@
-"""Drawn markers go, everything else stays bit for bit."""
+"""Drawn markers are removed, everything else stays bit for bit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from covid_cxr.imaging.markers import _median, find_markers
 from covid_cxr.types import BoolArray, FloatArray, Lungs
 
 
-def film(height: int = 512, width: int = 512, seed: int = 0) -> FloatArray:
+def noise_image(height: int = 512, width: int = 512, seed: int = 0) -> FloatArray:
     """A look-alike: bright body, dark lungs, spine, soft ribs, grain."""
     v, u = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     image = 0.15 + 0.45 * (np.abs(u - 0.5) < 0.46) * (v > 0.06)
@@ -49,10 +49,10 @@ MARKERS = [
 
 @pytest.mark.parametrize("shape", [(512, 512), (384, 300), (700, 1000)])
 @pytest.mark.parametrize(("text", "at", "size"), MARKERS)
-def test_drawn_marker_is_found_and_gone(
+def test_drawn_marker_is_detected_and_removed(
     shape: tuple[int, int], text: str, at: tuple[float, float], size: float
 ) -> None:
-    clean = film(*shape)
+    clean = noise_image(*shape)
     marked = clean.copy()
     ink = write(marked, text, at, size)
     mask = find_markers(marked)
@@ -64,26 +64,26 @@ def test_drawn_marker_is_found_and_gone(
     np.testing.assert_array_equal(repaired[~near], marked[~near])
 
 
-def test_only_what_reaches_into_the_part_shown_is_painted_over() -> None:
-    pixels = film()
+def test_only_what_reaches_into_the_region_is_painted_over() -> None:
+    pixels = noise_image()
     for text, at, size in MARKERS:
         write(pixels, text, at, size)
     everywhere = remove_markers(pixels)
-    for shown in (
+    for region in (
         (slice(0, 512), slice(0, 256)),
         (slice(490, 512), slice(0, 512)),
         (slice(40, 300), slice(470, 490)),  # cuts the L
     ):
-        there = remove_markers(pixels, shown)
-        assert not np.array_equal(there[shown], pixels[shown])
-        np.testing.assert_array_equal(there[shown], everywhere[shown])
+        there = remove_markers(pixels, region)
+        assert not np.array_equal(there[region], pixels[region])
+        np.testing.assert_array_equal(there[region], everywhere[region])
         assert not np.array_equal(there, everywhere)
     assert remove_markers(pixels, (slice(200, 300), slice(200, 300))) is pixels
 
 
-def test_input_cut_to_the_lungs_is_that_of_a_film_without_markers() -> None:
+def test_input_cropped_to_the_lungs_is_that_of_an_image_without_markers() -> None:
     # The field is no square and off the centre, so that rows taken for columns are noticed.
-    pixels = film()
+    pixels = noise_image()
     for text, at, size in MARKERS:
         write(pixels, text, at, size)
     right, left = np.zeros((2, 100, 100), dtype=bool)
@@ -96,9 +96,9 @@ def test_input_cut_to_the_lungs_is_that_of_a_film_without_markers() -> None:
     np.testing.assert_array_equal(preprocess(pixels, spec, lungs), expected)
 
 
-def test_film_without_markers_is_returned_as_it_is() -> None:
+def test_image_without_markers_is_returned_as_it_is() -> None:
     for seed in range(3):
-        pixels = film(seed=seed)
+        pixels = noise_image(seed=seed)
         assert remove_markers(pixels) is pixels
 
 
@@ -109,7 +109,7 @@ def test_the_median_is_that_of_numpy(count: int) -> None:
 
 
 def test_input_is_not_written_to() -> None:
-    pixels = film()
+    pixels = noise_image()
     write(pixels, "L", (0.03, 0.90), 0.08)
     before = pixels.copy()
     remove_markers(pixels)
@@ -117,7 +117,7 @@ def test_input_is_not_written_to() -> None:
 
 
 def test_devices_in_the_middle_of_the_chest_stay() -> None:
-    pixels = film()
+    pixels = noise_image()
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     draw.ellipse((330, 130, 375, 165), fill=1.0)  # pacemaker
@@ -132,7 +132,7 @@ def test_devices_in_the_middle_of_the_chest_stay() -> None:
 def test_bright_bones_stay_wherever_they_are() -> None:
     # A clavicle, a rib and pieces no longer than letters, as bright as those, but with edges
     # that rise over 2 % of the picture.
-    pixels = film()
+    pixels = noise_image()
     picture = Image.new("F", (512, 512))
     draw = ImageDraw.Draw(picture)
     draw.line([(20, 70), (200, 110)], fill=1.2, width=14)
@@ -144,8 +144,8 @@ def test_bright_bones_stay_wherever_they_are() -> None:
     assert not find_markers(bones).any()
 
 
-def test_long_wire_and_film_border_stay() -> None:
-    pixels = film()
+def test_long_wire_and_image_border_stay() -> None:
+    pixels = noise_image()
     pixels[:, :6] = 1  # unexposed edge
     rows = np.arange(10, 500)
     columns = (40 + 15 * np.sin(rows / 40)).astype(int)
@@ -155,7 +155,7 @@ def test_long_wire_and_film_border_stay() -> None:
 
 
 def test_black_plate_goes_with_its_letters() -> None:
-    pixels = film()
+    pixels = noise_image()
     clean = pixels.copy()
     pixels[440:475, 200:300] = 0  # below the middle: only its text makes it a marker
     pixels[478:503, 30:130] = 0
@@ -166,7 +166,7 @@ def test_black_plate_goes_with_its_letters() -> None:
 
 
 def test_black_background_stays_when_the_letter_goes() -> None:
-    pixels = film()
+    pixels = noise_image()
     pixels[:, :120] = 0
     write(pixels, "R", (0.05, 0.05), 0.06)
     repaired = remove_markers(pixels)

@@ -126,7 +126,7 @@ def lungs_at(top: int, bottom: int, left: int, right: int) -> Lungs:
 def test_the_field_is_the_lungs_and_a_margin_by_hand() -> None:
     # Rows 4 to 12 of 16, columns 2 to 14: 0.5 high and 0.75 wide, a quarter of that on each side.
     field = lung_box(CROPPED, lungs_at(4, 12, 2, 14))
-    assert field == pytest.approx((0.25 - 0.125, 0, 0.75 + 0.125, 1))  # kept on the film
+    assert field == pytest.approx((0.25 - 0.125, 0, 0.75 + 0.125, 1))  # kept on the pixels
     assert lung_box(PLAIN, lungs_at(4, 12, 2, 14)) == WHOLE
 
 
@@ -142,7 +142,7 @@ def test_without_lungs_the_usual_field_is_taken() -> None:
     width=st.integers(1, 60),
     ends=st.lists(st.floats(0, 1), min_size=4, max_size=4),
 )
-def test_a_cut_is_never_empty_and_keeps_its_place(
+def test_a_crop_is_never_empty_and_keeps_its_place(
     height: int, width: int, ends: list[float]
 ) -> None:
     top, bottom = sorted(ends[:2])
@@ -152,7 +152,7 @@ def test_a_cut_is_never_empty_and_keeps_its_place(
     assert crop(part, WHOLE).shape == part.shape
 
 
-def test_a_cropped_film_shows_the_lungs_alone() -> None:
+def test_a_cropped_image_shows_the_lungs_alone() -> None:
     pixels = noise(64, 64)
     lungs = lungs_at(4, 12, 4, 12)
     spec = CROPPED.model_copy(update={"lung_margin": 0.0})
@@ -165,12 +165,12 @@ def test_a_cropped_film_shows_the_lungs_alone() -> None:
 
 def test_equalised_input_does_not_depend_on_a_slope_of_exposure() -> None:
     spec = PLAIN.model_copy(update={"size": 128, "equalise": True})
-    film = noise(128, 128) * np.float32(0.3)
+    pixels = noise(128, 128) * np.float32(0.3)
     slope = np.linspace(0, 0.7, 128, dtype=np.float32)[:, None]
     likeness = {
         equalise: np.corrcoef(
-            preprocess(film, spec.model_copy(update={"equalise": equalise})).ravel(),
-            preprocess(film + slope, spec.model_copy(update={"equalise": equalise})).ravel(),
+            preprocess(pixels, spec.model_copy(update={"equalise": equalise})).ravel(),
+            preprocess(pixels + slope, spec.model_copy(update={"equalise": equalise})).ravel(),
         )[0, 1]
         for equalise in (False, True)
     }

@@ -1,4 +1,4 @@
-"""Windows and regions: the same as SciPy's, and by hand."""
+"""Sliding windows and regions: the same as SciPy's, and by hand."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ MASK = np.array(
     seed=st.integers(0, 99),
 )
 def test_sliding_windows_are_those_of_scipy(height: int, width: int, half: int, seed: int) -> None:
-    film = np.random.default_rng(seed).random((height, width), dtype=np.float32)
-    mask, window = film > 0.9, 2 * half + 1
-    least = ndimage.minimum_filter(film, window)
-    np.testing.assert_array_equal(sliding(np.minimum, film, window), least)
-    most = ndimage.maximum_filter(film, window)
-    np.testing.assert_array_equal(sliding(np.maximum, film, window), most)
+    pixels = np.random.default_rng(seed).random((height, width), dtype=np.float32)
+    mask, window = pixels > 0.9, 2 * half + 1
+    least = ndimage.minimum_filter(pixels, window)
+    np.testing.assert_array_equal(sliding(np.minimum, pixels, window), least)
+    most = ndimage.maximum_filter(pixels, window)
+    np.testing.assert_array_equal(sliding(np.maximum, pixels, window), most)
     reached = sliding(np.maximum, mask, window)
     np.testing.assert_array_equal(reached, ndimage.maximum_filter(mask, window))
     assert reached.dtype == np.bool_
@@ -43,9 +43,9 @@ def test_sliding_windows_are_those_of_scipy(height: int, width: int, half: int, 
 @pytest.mark.parametrize("of", [np.minimum, np.maximum])
 @pytest.mark.parametrize("shape", [(700, 430), (30, 9000), (9000, 30)])
 def test_windows_slide_on_from_strip_to_strip(of: np.ufunc, shape: tuple[int, int]) -> None:
-    film = np.random.default_rng(0).random(shape, dtype=np.float32)
+    pixels = np.random.default_rng(0).random(shape, dtype=np.float32)
     filtered = ndimage.minimum_filter if of is np.minimum else ndimage.maximum_filter
-    for grid in (film, film.T, film[::2, 3:]):
+    for grid in (pixels, pixels.T, pixels[::2, 3:]):
         np.testing.assert_array_equal(sliding(of, grid, 27), filtered(grid, 27))
 
 
@@ -57,7 +57,7 @@ def test_regions_touch_at_corners_too() -> None:
     assert other.all()
 
 
-def test_only_regions_that_hold_something_are_told() -> None:
+def test_only_regions_that_hold_something_are_returned() -> None:
     holding = np.zeros_like(MASK)
     assert list(regions(MASK, holding=holding)) == []
     holding[2, 5] = True

@@ -30,7 +30,7 @@ def test_lines_are_wrapped_evenly_and_keep_a_number_with_its_percent() -> None:
 def test_shortened_in_the_middle() -> None:
     assert shorten("short.png", 15, 500) == "short.png"
     for room in (60, 100, 200):
-        found = shorten("abcdefgh" * 20, 15, room, " · tail")
-        assert found.startswith("a")
-        assert found.endswith("h · tail") or room == 60
-        assert length(found, 15) <= room or found == "... · tail"
+        shortened = shorten("abcdefgh" * 20, 15, room, " · tail")
+        assert shortened.startswith("a")
+        assert shortened.endswith("h · tail") or room == 60
+        assert length(shortened, 15) <= room or shortened == "... · tail"

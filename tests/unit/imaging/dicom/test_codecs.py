@@ -1,4 +1,4 @@
-"""Compressed streams that lie about their size, are cut, split, damaged or written to be huge."""
+"""Compressed streams of a wrong size, truncated, split, damaged or decompression bombs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from support.dicom_objects import compressed, dataset_of, encode, lossless_jpeg
 
 # c = 2048.5, w = 4097: y = x / 4096.
 WINDOW = {"BitsStored": 12, "WindowCenter": 2048.5, "WindowWidth": 4097}
-FILM = ((np.mgrid[:40, :32][0] * 97 + np.mgrid[:40, :32][1] * 41) % 4096).astype("<u2")
+SAMPLES = ((np.mgrid[:40, :32][0] * 97 + np.mgrid[:40, :32][1] * 41) % 4096).astype("<u2")
 
 
-def shown(image: FileDataset) -> np.ndarray:
+def displayed(image: FileDataset) -> np.ndarray:
     return read(encode(image, enforce_file_format=True)).pixels
 
 
@@ -33,7 +33,7 @@ def jpeg(samples: np.ndarray) -> bytes:
 
 
 def j2k_of(width: int) -> bytes:
-    image = dataset_of(FILM)
+    image = dataset_of(SAMPLES)
     image.compress(uid.JPEG2000Lossless)
     frame = bytearray(get_frame(image.PixelData, 0))
     frame[8:12] = frame[24:28] = width.to_bytes(4, "big")  # Xsiz, XTsiz
@@ -46,7 +46,7 @@ def resized(frame: bytes, process: int) -> bytes:
 
 
 def jpeg_ls() -> bytes:
-    image = dataset_of(FILM)
+    image = dataset_of(SAMPLES)
     image.compress(uid.JPEGLSLossless)
     return get_frame(image.PixelData, 0)
 
@@ -55,20 +55,20 @@ def jpeg_ls() -> bytes:
     ("syntax", "frame", "size"),
     [
         (uid.JPEG2000Lossless, j2k_of(30_000), "30000 x 40 x 1"),
-        (uid.JPEGBaseline8Bit, resized(jpeg(FILM.astype("u1")), 0xC0), "30000 x 30000 x 1"),
+        (uid.JPEGBaseline8Bit, resized(jpeg(SAMPLES.astype("u1")), 0xC0), "30000 x 30000 x 1"),
         (uid.JPEGLSLossless, resized(jpeg_ls(), 0xF7), "30000 x 30000 x 1"),
-        (uid.JPEGLossless, resized(lossless_jpeg(FILM, 12), 0xC3), "30000 x 30000 x 1"),
+        (uid.JPEGLossless, resized(lossless_jpeg(SAMPLES, 12), 0xC3), "30000 x 30000 x 1"),
         (uid.JPEGBaseline8Bit, jpeg(np.zeros((40, 32, 3), "u1")), "32 x 40 x 3"),
     ],
 )
-def test_streams_that_lie_about_their_size_are_refused_before_decoding(
+def test_streams_with_a_wrong_size_are_rejected_before_decoding(
     syntax: str, frame: bytes, size: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = compressed(FILM, syntax, frame, **WINDOW)
+    image = compressed(SAMPLES, syntax, frame, **WINDOW)
     monkeypatch.setattr(pixels, "get_decoder", pytest.fail)
     monkeypatch.setattr(codecs, "decode_with_gdcm", pytest.fail)
     with pytest.raises(UnreadableImage, match=f"states 32 x 40 x 1 samples.*stream has {size}"):
-        shown(image)
+        displayed(image)
 
 
 def test_run_lengths_stop_at_the_size_of_the_picture() -> None:
@@ -85,7 +85,7 @@ def test_run_lengths_stop_at_the_size_of_the_picture() -> None:
 
 def test_run_lengths_by_hand() -> None:
     # PS3.5 G.3: 2 -> three literals; 0xFE -> three times; 0x80 -> nothing. Two bytes a sample.
-    header = b"".join(each.to_bytes(4, "little") for each in (2, 64, 70, *[0] * 13))
+    header = b"".join(number.to_bytes(4, "little") for number in (2, 64, 70, *[0] * 13))
     frame = header + b"\2\1\2\3\xfe\0" + b"\x80\xfe\7\2\4\5\6"
     # High bytes 1 2 3 0 0 0, low bytes 7 7 7 4 5 6.
     right = [[0x107], [0x207], [0x307], [4], [5], [6]]
@@ -97,56 +97,56 @@ def test_run_lengths_by_hand() -> None:
 
 
 def test_fragments_are_joined_whatever_the_offset_table_says() -> None:
-    frame = lossless_jpeg(FILM, 12)
-    image = compressed(FILM, uid.JPEGLossless, frame, **WINDOW)
+    frame = lossless_jpeg(SAMPLES, 12)
+    image = compressed(SAMPLES, uid.JPEGLossless, frame, **WINDOW)
     broken = b"\xfe\xff\0\xe0\4\0\0\0\xff\xff\0\0" + encapsulate([frame], has_bot=False)[8:]
     for content in (encapsulate([frame], fragments_per_frame=3, has_bot=False), broken):
         image.PixelData = content
-        np.testing.assert_allclose(shown(image), FILM / 4096, atol=1e-6)
+        np.testing.assert_allclose(displayed(image), SAMPLES / 4096, atol=1e-6)
     at = frame.index(b"\xff\xc3")
     image.PixelData = encapsulate([frame[:at] + b"\xff\xff" + frame[at:]])  # fill bytes
-    np.testing.assert_allclose(shown(image), FILM / 4096, atol=1e-6)
+    np.testing.assert_allclose(displayed(image), SAMPLES / 4096, atol=1e-6)
     image.PixelData = encapsulate([frame, frame])
     with pytest.raises(UnreadableImage, match="2 frames in its offset table"):
-        shown(image)
+        displayed(image)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
-def test_cut_streams_are_refused(share: float) -> None:
-    image = dataset_of(FILM, **WINDOW)
+def test_truncated_streams_are_rejected(share: float) -> None:
+    image = dataset_of(SAMPLES, **WINDOW)
     image.compress(uid.RLELossless, encoding_plugin="pydicom")
     frames = {
         uid.RLELossless: get_frame(image.PixelData, 0),
         uid.JPEGLSLossless: jpeg_ls(),
         uid.JPEG2000Lossless: j2k_of(32),
-        uid.JPEGLossless: lossless_jpeg(FILM, 12),
-        uid.JPEGBaseline8Bit: jpeg(FILM.astype("u1")),
+        uid.JPEGLossless: lossless_jpeg(SAMPLES, 12),
+        uid.JPEGBaseline8Bit: jpeg(SAMPLES.astype("u1")),
     }
     for syntax, frame in frames.items():
-        image = compressed(FILM, syntax, frame[: int(share * len(frame))], **WINDOW)
+        image = compressed(SAMPLES, syntax, frame[: int(share * len(frame))], **WINDOW)
         with pytest.raises(UnreadableImage):
-            shown(image)
+            displayed(image)
 
 
 @pytest.mark.parametrize("frame", [b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\0free" * 9, b"\xff\x4f"])
 def test_jpeg_2000_without_a_codestream_ends(frame: bytes) -> None:
     # A box of length 0 before the codestream is where a naive walk never ends.
     with pytest.raises(UnreadableImage, match="JPEG 2000"):
-        shown(compressed(FILM, uid.JPEG2000, frame))
+        displayed(compressed(SAMPLES, uid.JPEG2000, frame))
 
 
-def test_jpeg_ls_without_an_end_is_refused_at_once() -> None:
-    image = dataset_of(FILM)
+def test_jpeg_ls_without_an_end_is_rejected_at_once() -> None:
+    image = dataset_of(SAMPLES)
     image.compress(uid.JPEGLSLossless)
     frame = get_frame(image.PixelData, 0)
     with pytest.raises(UnreadableImage, match="JPEG-LS stream that is cut short"):
-        shown(compressed(FILM, uid.JPEGLSLossless, frame[: len(frame) * 9 // 10]))
+        displayed(compressed(SAMPLES, uid.JPEGLSLossless, frame[: len(frame) * 9 // 10]))
 
 
 @pytest.mark.parametrize("junk", [b"\1\2\3\4", b"\xff\0"])
 def test_broken_markers_do_not_end_the_process(junk: bytes) -> None:
     # GDCM, handed this, calls std::terminate.
-    frame = lossless_jpeg(FILM, 12)
+    frame = lossless_jpeg(SAMPLES, 12)
     at = frame.index(b"\xff\xda")
     with pytest.raises(UnreadableImage, match="cut short, or has several scans"):
-        shown(compressed(FILM, uid.JPEGLossless, frame[:at] + junk + frame[at:]))
+        displayed(compressed(SAMPLES, uid.JPEGLossless, frame[:at] + junk + frame[at:]))

@@ -1,4 +1,4 @@
-"""Every DICOM file that pydicom ships gives a picture, or the reason why not."""
+"""Every DICOM file that pydicom ships gives an image, or the reason why not."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging import read
 from covid_cxr.imaging.dicom.pixels import stored_samples
 
-# What `read` keeps from the caller: pydicom's remarks on odd headers.
+# pydicom's warnings about unusual headers, which `read` suppresses.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"
-# The reason for which a file is refused; the others are found by a rule below.
-REFUSED = {
+# The reason for which a file is rejected; that of others follows from a rule below.
+REJECTED = {
     "JPEG2000-embedded-sequence-delimiter.dcm": "its JPEG 2000 stream has 3722445056 x 1024 x 1",
     "MR_truncated.dcm": "has 8130 bytes of pixel data, its size needs 8192",
     "badVR.dcm": "without NumberOfFrames, or with a broken one",
@@ -41,9 +41,9 @@ BARS = (
 
 
 def expected(path: Path) -> str:
-    """The reason for a refusal, "" for a picture."""
-    if path.name in REFUSED:
-        return REFUSED[path.name]
+    """Return the reason for an error, "" for an image."""
+    if path.name in REJECTED:
+        return REJECTED[path.name]
     image = pydicom.dcmread(path, force=True)
     return next((reason for reason, holds in RULES.items() if holds(image)), "")
 
@@ -57,13 +57,13 @@ def test_every_file_is_a_picture_or_a_reason(path: Path) -> None:
         assert path.name in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1
         return
-    film, image = read(path), pydicom.dcmread(path, force=True)
-    assert film.format == "DICOM"
-    assert film.pixels.shape == (image.Rows, image.Columns)
-    assert np.isfinite(film.pixels).all()
-    assert film.pixels.min() >= 0
-    assert film.pixels.max() <= 1
-    assert film.pixels.std() > 0.002
+    radiograph, image = read(path), pydicom.dcmread(path, force=True)
+    assert radiograph.format == "DICOM"
+    assert radiograph.pixels.shape == (image.Rows, image.Columns)
+    assert np.isfinite(radiograph.pixels).all()
+    assert radiograph.pixels.min() >= 0
+    assert radiograph.pixels.max() <= 1
+    assert radiograph.pixels.std() > 0.002
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("SC_rgb_*.dcm")), ids=lambda path: path.name)

@@ -1,4 +1,4 @@
-"""DICOM objects that lack something, contradict themselves, lie or are damaged."""
+"""DICOM objects that are incomplete, contradictory, wrong or damaged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from support.dicom_objects import (
 # c = 100.5, w = 201: y = (x - 100) / 200 + 0.5 = x / 200.
 PLAIN = {"WindowCenter": 100.5, "WindowWidth": 201}
 UNUSABLE = "window unusable: percentiles used"
-FILM = (np.mgrid[:40, :32][0] * 97 % 4096).astype("<u2")
+SAMPLES = (np.mgrid[:40, :32][0] * 97 % 4096).astype("<u2")
 
 
 LYING = {True: uid.ImplicitVRLittleEndian, False: uid.ExplicitVRLittleEndian}
@@ -39,7 +39,7 @@ def padded(syntax: str) -> bytes:
     return len(value).to_bytes(2, "little") + value
 
 
-def film_of(image: FileDataset) -> Any:
+def radiograph_of(image: FileDataset) -> Any:
     return read(encode(image, enforce_file_format=True))
 
 
@@ -75,14 +75,14 @@ def test_file_meta_that_lacks_something() -> None:
     for implicit in (True, False):
         del image.file_meta[:]
         bare = encode(image, implicit_vr=implicit, little_endian=True)
-        film = read(bare)
-        assert first(film, 1) == pytest.approx([0.75])
+        radiograph = read(bare)
+        assert first(radiograph, 1) == pytest.approx([0.75])
         stated = "Implicit" if implicit else "Explicit"
-        assert film.metadata["transfer_syntax"] == f"{stated} VR Little Endian"
+        assert radiograph.metadata["transfer_syntax"] == f"{stated} VR Little Endian"
 
 
 @pytest.mark.parametrize("implicit", [True, False])
-def test_transfer_syntax_that_lies_about_explicit_vr(implicit: bool) -> None:
+def test_transfer_syntax_with_the_wrong_vr(implicit: bool) -> None:
     image = dataset([150], **PLAIN)
     image.file_meta.TransferSyntaxUID = LYING[implicit]
     data = encode(image, enforce_file_format=True)
@@ -92,8 +92,8 @@ def test_transfer_syntax_that_lies_about_explicit_vr(implicit: bool) -> None:
     assert first(read(lying), 1) == pytest.approx([0.75])
 
 
-def test_coding_is_told_from_the_stream() -> None:
-    frame = lossless_jpeg(FILM, 12)
+def test_coding_is_detected_from_the_stream() -> None:
+    frame = lossless_jpeg(SAMPLES, 12)
     window = {"BitsStored": 12, "WindowCenter": 2048.5, "WindowWidth": 4097}
     stated = {
         uid.ExplicitVRLittleEndian: "Explicit VR Little Endian",
@@ -101,15 +101,15 @@ def test_coding_is_told_from_the_stream() -> None:
         uid.UID("1.2.3.4"): "unknown",
     }
     for syntax, name in stated.items():
-        film = film_of(compressed(FILM, syntax, frame, **window))
-        np.testing.assert_allclose(film.pixels, FILM / 4096, atol=1e-6)
-        assert film.flags == (f"transfer syntax {name} stated, lossless JPEG found",)
+        radiograph = radiograph_of(compressed(SAMPLES, syntax, frame, **window))
+        np.testing.assert_allclose(radiograph.pixels, SAMPLES / 4096, atol=1e-6)
+        assert radiograph.flags == (f"transfer syntax {name} stated, lossless JPEG found",)
 
 
 def test_pixels_that_no_decoder_knows() -> None:
     for frame in (b"\0\0\1\xb3" * 40, b"\xff\xd8\xff\xc9\0\x0b\x08\0\x28\0\x20\1\1\x11\0"):
         with pytest.raises(UnreadableImage, match=r"no JPEG, JPEG-LS|SOF9 with 8 bits"):
-            film_of(compressed(FILM, uid.MPEG2MPML, frame))
+            radiograph_of(compressed(SAMPLES, uid.MPEG2MPML, frame))
     data = encode(dataset([150]), enforce_file_format=True)
     lying = data.replace(padded(uid.ExplicitVRLittleEndian), padded(uid.JPEGBaseline8Bit))
     with pytest.raises(UnreadableImage, match="states transfer syntax JPEG Baseline"):
@@ -126,16 +126,16 @@ def test_limit_is_the_callers() -> None:
 def test_length_of_the_pixel_data() -> None:
     right = dataset([150], **PLAIN)
     right.PixelData += b"\0" * 100
-    assert first(film_of(right), 1) == pytest.approx([0.75])
+    assert first(radiograph_of(right), 1) == pytest.approx([0.75])
     right.PixelData = right.PixelData[: 2 * EDGE * EDGE - 2]
     with pytest.raises(UnreadableImage, match="has 2046 bytes of pixel data, its size needs 2048"):
-        film_of(right)
+        radiograph_of(right)
     right.PixelData *= 4
     with pytest.raises(UnreadableImage, match="one frame has 2048: several frames"):
-        film_of(right)
+        radiograph_of(right)
     odd = dataset_of(np.full((33, 33), 150, "u1"), **PLAIN)
     odd.PixelData += b"\0"
-    assert film_of(odd).pixels.shape == (33, 33)
+    assert radiograph_of(odd).pixels.shape == (33, 33)
     # Cut off in the file: the element states more than there is.
     with pytest.raises(UnreadableImage):
         read(encode(dataset([150]), enforce_file_format=True)[:-500])
@@ -162,7 +162,7 @@ def test_length_of_the_pixel_data() -> None:
         ({"PhotometricInterpretation": None}, "in None, expected"),
     ],
 )
-def test_objects_that_are_refused(changes: dict[str, Any], why: str) -> None:
+def test_objects_that_are_rejected(changes: dict[str, Any], why: str) -> None:
     image = dataset([150])
     for keyword, value in changes.items():
         if value is None:
@@ -170,17 +170,17 @@ def test_objects_that_are_refused(changes: dict[str, Any], why: str) -> None:
         else:
             setattr(image, keyword, value)
     with pytest.raises(UnreadableImage, match=why) as caught:
-        film_of(image)
+        radiograph_of(image)
     assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("keyword", ["FloatPixelData", "DoubleFloatPixelData"])
-def test_floating_point_pixels_are_refused(keyword: str) -> None:
+def test_floating_point_pixels_are_rejected(keyword: str) -> None:
     image = dataset([150])
     del image.PixelData
     setattr(image, keyword, b"\0" * 8 * EDGE * EDGE)
     with pytest.raises(UnreadableImage, match="floating-point pixels"):
-        film_of(image)
+        radiograph_of(image)
 
 
 @pytest.mark.parametrize(
@@ -194,28 +194,28 @@ def test_unusable_windows_are_replaced_by_percentiles(
         return  # narrow, but a window
     image = dataset_of(np.arange(EDGE * EDGE, dtype="<u2").reshape(EDGE, EDGE))
     image.VOILUTFunction = function
-    center, width = (f"{each:<8}".encode() for each in window)
+    center, width = (f"{number:<8}".encode() for number in window)
     image.WindowCenter, image.WindowWidth = "11111111", "22222222"
-    film = read(encode(image).replace(b"11111111", center).replace(b"22222222", width))
-    assert film.flags == (UNUSABLE,)
+    radiograph = read(encode(image).replace(b"11111111", center).replace(b"22222222", width))
+    assert radiograph.flags == (UNUSABLE,)
     # Percentiles 0.5 and 99.5 of 0..1023 are 5.115 and 1017.885.
-    assert film.pixels[16, 0] == pytest.approx((512 - 5.115) / 1012.77, abs=1e-6)
+    assert radiograph.pixels[16, 0] == pytest.approx((512 - 5.115) / 1012.77, abs=1e-6)
 
 
 @pytest.mark.parametrize("slope", [b"0", b"NaN", b"inf", b"what"])
 def test_unusable_rescale_is_ignored_and_flagged(slope: bytes) -> None:
     image = dataset([150], RescaleIntercept=0, RescaleSlope="11111111", **PLAIN)
-    film = read(encode(image).replace(b"11111111", slope.ljust(8)))
-    assert first(film, 1) == pytest.approx([0.75])
-    assert film.flags == ("rescale unusable: ignored",)
+    radiograph = read(encode(image).replace(b"11111111", slope.ljust(8)))
+    assert first(radiograph, 1) == pytest.approx([0.75])
+    assert radiograph.flags == ("rescale unusable: ignored",)
 
 
 def test_broken_luts() -> None:
     short = lut(0, 16, [1, 2, 3])
     short.LUTDescriptor = [300, 0, 16]
-    film = decode([150], VOILUTSequence=[short], **PLAIN)
-    assert first(film, 1) == pytest.approx([0.75])
-    assert film.flags == ("VOI LUT unusable: ignored",)
+    radiograph = decode([150], VOILUTSequence=[short], **PLAIN)
+    assert first(radiograph, 1) == pytest.approx([0.75])
+    assert radiograph.flags == ("VOI LUT unusable: ignored",)
     for broken in (Dataset(), lut(0, 0, [1, 2]), lut(0, 17, [1, 2])):
         flags = decode([150], VOILUTSequence=[broken]).flags
         assert flags == ("VOI LUT unusable: ignored", "no window: percentiles used")
@@ -226,7 +226,7 @@ def test_broken_luts() -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom, on writing what is no code
 def test_nothing_identifying_is_kept() -> None:
-    film = decode(
+    radiograph = decode(
         [150],
         Modality="DOE",
         ViewPosition="Doe^Jane",
@@ -234,9 +234,9 @@ def test_nothing_identifying_is_kept() -> None:
         InstitutionName="Doe Clinic",
         **PLAIN,
     )
-    assert film.view is None
-    assert set(film.metadata) == {"modality", "photometric_interpretation", "transfer_syntax"}
-    assert not {"Jane", "12345", "Clinic"} & set(repr(film).replace("^", " ").split())
+    assert radiograph.view is None
+    assert set(radiograph.metadata) == {"modality", "photometric_interpretation", "transfer_syntax"}
+    assert not {"Jane", "12345", "Clinic"} & set(repr(radiograph).replace("^", " ").split())
 
 
 def deflated(body: bytes) -> bytes:
@@ -251,10 +251,10 @@ def deflated(body: bytes) -> bytes:
 def test_uid_of_deflation_alone_deflates_nothing() -> None:
     image = dataset([150], **PLAIN)
     image.SOPInstanceUID = uid.DeflatedExplicitVRLittleEndian
-    assert first(film_of(image), 1) == pytest.approx([0.75])
+    assert first(radiograph_of(image), 1) == pytest.approx([0.75])
 
 
-def test_deflated_objects_that_are_cut_or_bombs() -> None:
+def test_deflated_objects_that_are_truncated_or_bombs() -> None:
     whole = deflated(b"\x08\0\x60\0CS\2\0DX" * 100)
     with pytest.raises(UnreadableImage, match="is deflated DICOM, cut short"):
         read(whole[:-3])

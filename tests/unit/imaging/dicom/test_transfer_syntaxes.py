@@ -16,9 +16,9 @@ from covid_cxr.imaging import read
 from support.dicom_objects import compressed, dataset_of, encode, lossless_jpeg, twelve_bit_jpeg
 
 ROWS, COLUMNS = np.mgrid[:40, :32]
-# c = 2048.5, w = 4097: y = x / 4096. Neighbours differ, ends are reached, all twelve bits vary.
+# c = 2048.5, w = 4097: y = x / 4096. Adjacent ones differ, ends are reached, all twelve bits vary.
 WINDOW = {"BitsStored": 12, "WindowCenter": 2048.5, "WindowWidth": 4097}
-FILM = ((ROWS * 97 + COLUMNS * 41) % 4096).astype("<u2")
+SAMPLES = ((ROWS * 97 + COLUMNS * 41) % 4096).astype("<u2")
 # c = 128, w = 256: y = (x - 127.5) / 255 + 0.5 = x / 255.
 EIGHT = {"WindowCenter": 128, "WindowWidth": 256}
 # 32 x 32, 16 bits, 300 on the left and 3000 on the right, as OpenJPH 0.26 wrote it, lossless.
@@ -30,10 +30,10 @@ HTJ2K = base64.b64decode(
 )
 
 
-def shown(image: FileDataset) -> np.ndarray:
-    film = read(encode(image, enforce_file_format=True))
-    assert not [flag for flag in film.flags if "colour" not in flag]
-    return film.pixels
+def displayed(image: FileDataset) -> np.ndarray:
+    radiograph = read(encode(image, enforce_file_format=True))
+    assert not [flag for flag in radiograph.flags if "colour" not in flag]
+    return radiograph.pixels
 
 
 def jpeg(samples: np.ndarray, **options: Any) -> bytes:
@@ -56,47 +56,47 @@ def jpeg(samples: np.ndarray, **options: Any) -> bytes:
 )
 def test_lossless_syntaxes_return_every_sample(syntax: uid.UID, dtype: str) -> None:
     signed = dtype == "<i2"
-    image = dataset_of(FILM.astype("<i4").astype(dtype) - 2048 * signed, **WINDOW)
+    image = dataset_of(SAMPLES.astype("<i4").astype(dtype) - 2048 * signed, **WINDOW)
     image.WindowCenter = 2048.5 - 2048 * signed
     if syntax.is_encapsulated:
         image.compress(syntax, encoding_plugin="" if syntax != uid.RLELossless else "pydicom")
     image.file_meta.TransferSyntaxUID = syntax
-    np.testing.assert_allclose(shown(image), FILM / 4096, atol=1e-6)
+    np.testing.assert_allclose(displayed(image), SAMPLES / 4096, atol=1e-6)
 
 
 def test_big_endian() -> None:
-    image = dataset_of(FILM, **WINDOW)
-    image.PixelData = FILM.astype(">u2").tobytes()
+    image = dataset_of(SAMPLES, **WINDOW)
+    image.PixelData = SAMPLES.astype(">u2").tobytes()
     image.file_meta.TransferSyntaxUID = uid.ExplicitVRBigEndian
-    np.testing.assert_allclose(shown(image), FILM / 4096, atol=1e-6)
+    np.testing.assert_allclose(displayed(image), SAMPLES / 4096, atol=1e-6)
     # Eight bits as OW: the bytes of each word are swapped (PS3.5 D).
-    small = (FILM >> 4).astype("u1")
+    small = (SAMPLES >> 4).astype("u1")
     image = dataset_of(small, **EIGHT)
     image.add_new("PixelData", "OW", small.reshape(-1, 2)[:, ::-1].tobytes())
     image.file_meta.TransferSyntaxUID = uid.ExplicitVRBigEndian
-    np.testing.assert_allclose(shown(image), small / 255, atol=1e-6)
+    np.testing.assert_allclose(displayed(image), small / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize("predictor", range(1, 8))
 @pytest.mark.parametrize("syntax", [uid.JPEGLossless, uid.JPEGLosslessSV1])
 def test_lossless_jpeg(syntax: str, predictor: int) -> None:
-    image = compressed(FILM, syntax, lossless_jpeg(FILM, 12, predictor), **WINDOW)
-    np.testing.assert_allclose(shown(image), FILM / 4096, atol=1e-6)
+    image = compressed(SAMPLES, syntax, lossless_jpeg(SAMPLES, 12, predictor), **WINDOW)
+    np.testing.assert_allclose(displayed(image), SAMPLES / 4096, atol=1e-6)
 
 
 def test_lossless_jpeg_of_other_depths() -> None:
-    eight = (FILM >> 4).astype("u1")
+    eight = (SAMPLES >> 4).astype("u1")
     image = compressed(eight, uid.JPEGLossless, lossless_jpeg(eight, 8), **EIGHT)
-    np.testing.assert_allclose(shown(image), eight / 255, atol=1e-6)
+    np.testing.assert_allclose(displayed(image), eight / 255, atol=1e-6)
     with pytest.raises(UnreadableImage, match=r"states 8 bits allocated.*stream has 12"):
-        shown(compressed(eight, uid.JPEGLossless, lossless_jpeg(FILM, 12)))
+        displayed(compressed(eight, uid.JPEGLossless, lossless_jpeg(SAMPLES, 12)))
     # 8-bit precision in cells of 16; then 16-bit precision, junk above the 12 bits stored.
     frame = lossless_jpeg(eight, 8)
-    image = compressed(FILM >> 4, uid.JPEGLossless, frame, HighBit=15, **WINDOW)
-    np.testing.assert_allclose(shown(image), eight / 4096, atol=1e-6)
-    junk = FILM + 0x7000
-    image = compressed(FILM, uid.JPEGLossless, lossless_jpeg(junk, 16), **WINDOW)
-    np.testing.assert_allclose(shown(image), FILM / 4096, atol=1e-6)
+    image = compressed(SAMPLES >> 4, uid.JPEGLossless, frame, HighBit=15, **WINDOW)
+    np.testing.assert_allclose(displayed(image), eight / 4096, atol=1e-6)
+    junk = SAMPLES + 0x7000
+    image = compressed(SAMPLES, uid.JPEGLossless, lossless_jpeg(junk, 16), **WINDOW)
+    np.testing.assert_allclose(displayed(image), SAMPLES / 4096, atol=1e-6)
     # Signed: -1024 of 12 bits is 0xC00 in the stream, which knows no sign; -1024 / 4096 + 0.5.
     image = compressed(
         np.full((32, 32), -1024, "<i2"),
@@ -104,17 +104,17 @@ def test_lossless_jpeg_of_other_depths() -> None:
         lossless_jpeg(np.full((32, 32), 0xC00), 12),
         **{**WINDOW, "WindowCenter": 0.5},
     )
-    assert np.unique(shown(image)) == pytest.approx([0.25], abs=1e-6)
+    assert np.unique(displayed(image)) == pytest.approx([0.25], abs=1e-6)
 
 
 def test_twelve_bit_extended_jpeg(capfd: pytest.CaptureFixture[str]) -> None:
     blocks = np.array([[0, 4095, 2048, 1], [17, 300, 4000, 2047]] * 2)
-    film = np.kron(blocks, np.ones((8, 8), "<u2")).astype("<u2")
+    samples = np.kron(blocks, np.ones((8, 8), "<u2")).astype("<u2")
     # The stream's precision holds, not the object's, and it knows no sign.
     for stated in ({}, {"BitsStored": 10, "PixelRepresentation": 1}):
         frame = twelve_bit_jpeg(blocks)
-        image = compressed(film, uid.JPEGExtended12Bit, frame, **{**WINDOW, **stated})
-        np.testing.assert_allclose(shown(image), film / 4096, atol=1e-6)
+        image = compressed(samples, uid.JPEGExtended12Bit, frame, **{**WINDOW, **stated})
+        np.testing.assert_allclose(displayed(image), samples / 4096, atol=1e-6)
     assert capfd.readouterr().err == ""  # GDCM tried no other precision first
 
 
@@ -122,29 +122,29 @@ def test_twelve_bit_extended_jpeg(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("progressive", [False, True])
 def test_eight_bit_jpeg(syntax: str, progressive: bool) -> None:
     # Flat blocks survive the cosine transform: 8 (v - 128) is whole.
-    film = np.kron(np.arange(16).reshape(4, 4) * 17, np.ones((8, 8))).astype("u1")
-    frame = jpeg(film, progressive=progressive)
-    image = compressed(film, syntax, frame, **EIGHT)
-    np.testing.assert_allclose(shown(image), film / 255, atol=1e-6)
-    image = compressed(film.astype("<u2"), syntax, frame, **{**WINDOW, **EIGHT})
-    np.testing.assert_allclose(shown(image), film / 255, atol=1e-6)
+    samples = np.kron(np.arange(16).reshape(4, 4) * 17, np.ones((8, 8))).astype("u1")
+    frame = jpeg(samples, progressive=progressive)
+    image = compressed(samples, syntax, frame, **EIGHT)
+    np.testing.assert_allclose(displayed(image), samples / 255, atol=1e-6)
+    image = compressed(samples.astype("<u2"), syntax, frame, **{**WINDOW, **EIGHT})
+    np.testing.assert_allclose(displayed(image), samples / 255, atol=1e-6)
 
 
 def test_lossy_syntaxes_stay_close() -> None:
-    image = dataset_of(FILM, **WINDOW)
+    image = dataset_of(SAMPLES, **WINDOW)
     image.compress(uid.JPEGLSNearLossless, jls_error=3)
-    assert np.abs(shown(image) - FILM / 4096).max() <= 3.01 / 4096
+    assert np.abs(displayed(image) - SAMPLES / 4096).max() <= 3.01 / 4096
     smooth = (ROWS * 50 + COLUMNS * 30).astype("<u2")
     image = dataset_of(smooth, **WINDOW)
     image.compress(uid.JPEG2000, j2k_psnr=[80])
-    assert 0 < np.abs(shown(image) - smooth / 4096).max() < 4 / 4096
+    assert 0 < np.abs(displayed(image) - smooth / 4096).max() < 4 / 4096
 
 
 @pytest.mark.parametrize("syntax", [uid.HTJ2K, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL])
 def test_high_throughput_jpeg_2000(syntax: str) -> None:
-    film = np.where(np.arange(32) < 16, 300, 3000) + np.zeros((32, 1))
-    image = compressed(film.astype("<u2"), syntax, HTJ2K, **{**WINDOW, "BitsStored": 16})
-    np.testing.assert_allclose(shown(image), film / 4096, atol=1e-6)
+    samples = np.where(np.arange(32) < 16, 300, 3000) + np.zeros((32, 1))
+    image = compressed(samples.astype("<u2"), syntax, HTJ2K, **{**WINDOW, "BitsStored": 16})
+    np.testing.assert_allclose(displayed(image), samples / 4096, atol=1e-6)
 
 
 # Left red, right a blue: luma 0.299 * 255 = 76.2 and 0.587 * 128 + 0.114 * 255 = 104.2.
@@ -154,7 +154,7 @@ LUMA = (76.245 / 255, 104.206 / 255)
 
 
 def check_luma(image: FileDataset, tolerance: float) -> None:
-    pixels = shown(image)
+    pixels = displayed(image)
     assert pixels[:, :16] == pytest.approx(np.full((32, 16), LUMA[0]), abs=tolerance)
     assert pixels[:, 16:] == pytest.approx(np.full((32, 16), LUMA[1]), abs=tolerance)
 
@@ -202,13 +202,13 @@ def test_colour_of_jpeg_is_what_its_markers_say(marker: str, photometric: str) -
     check_luma(image, 0.01)
 
 
-def test_colour_that_the_syntax_cannot_hold_is_refused() -> None:
+def test_colour_that_the_syntax_cannot_hold_is_rejected() -> None:
     for photometric in ("YBR_RCT", "YBR_ICT"):
         image = dataset_of(COLOURS, PhotometricInterpretation=photometric)
         with pytest.raises(UnreadableImage, match=f"is {photometric} that its transfer syntax"):
-            shown(image)
+            displayed(image)
         image = dataset_of(COLOURS)
         image.compress(uid.RLELossless, encoding_plugin="pydicom")
         image.PhotometricInterpretation = photometric
         with pytest.raises(UnreadableImage, match=f"is {photometric} that its transfer syntax"):
-            shown(image)
+            displayed(image)
