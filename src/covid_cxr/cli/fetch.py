@@ -33,7 +33,7 @@ def fetch(
     listed: Annotated[bool, typer.Option("--list", help="List the sets, as without NAME.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Fetch a data set; where a program may not, print the steps. What was broken off goes on.
+    """Fetch a data set, or print the steps where an account is needed.
 
     Examples: `covid-cxr cohort fetch`, `covid-cxr cohort fetch mila --out DATA`,
     `covid-cxr cohort fetch https://hospital.example/set.zip --sha256 HEX --out DATA`
@@ -96,7 +96,7 @@ def _terms(chosen: DataSet) -> None:
 
 
 def _entry(chosen: DataSet) -> dict[str, Any]:
-    from covid_cxr.cohort.download.downloading import address
+    from covid_cxr.cohort.download.archives import address
 
     where = address(chosen.where) if chosen.how == "https" else chosen.where
     fields = ("how", "gigabytes", "license", "cite", "note")

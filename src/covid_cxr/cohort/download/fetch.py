@@ -1,12 +1,8 @@
 """Fetch a public data set, or an archive from an address of one's own, into the data root.
 
-A set appears under its name when it is complete, not before. Until then it lies in
-`<folder>.part`, where the same command goes on after an interruption. In it stands
-`FETCHED.json`: from where, which state, when, under what licence, what to cite.
-
-Git cannot continue a pack that broke off. A repository is therefore fetched without its files
-first (a shallow, partial clone) and then a few files at a time, so that little is lost; git checks
-each by its hash. A server that knows no partial clones sends all at once. Wants git 2.29 (2020).
+A set appears under its name when it is complete, not before; until then it lies in
+`<folder>.part`. In it stands `FETCHED.json`: from where, which state, when, under what licence,
+what to cite. Sets kept in git are shallow clones; git checks each file by its hash.
 """
 
 from __future__ import annotations
@@ -21,24 +17,19 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
+from covid_cxr.cohort.download.archives import address, check_free_space, download, unpack
 from covid_cxr.cohort.download.catalogue import CATALOGUE, DataSet
-from covid_cxr.cohort.download.downloading import ARCHIVE, address, download
-from covid_cxr.cohort.download.unpack import room, unpack
 from covid_cxr.errors import CohortError, InputError, MissingDependency, UnknownName
 from covid_cxr.files import atomic_write
 from covid_cxr.progress import report
 
 RECORD = "FETCHED.json"
-_BATCH = 32  # files that git brings at a time; an interruption loses no more
-_HEAD = "refs/heads/fetched"
-_PLAIN = ("fetch", "--quiet", "--no-tags", "--filter=blob:none")
-# Neither converts line ends nor makes links, whatever the user's own settings say.
-_SETTINGS = {"core.symlinks": "false", "core.autocrlf": "false"}
 _OPTIONS = (
-    "fetch.negotiationAlgorithm=noop",  # as git itself does to fetch files by their hashes
-    "gc.auto=0",
+    "core.symlinks=false",  # neither makes links nor converts line ends
+    "core.autocrlf=false",
     "credential.helper=",  # may not ask for a password
     "http.lowSpeedLimit=1",  # a transfer that stands still for a minute is given up
     "http.lowSpeedTime=60",
@@ -70,29 +61,29 @@ def choose(
     """
     if "://" in name:
         called = re.sub(r"(\.(zip|tar|tgz|gz|bz2|xz))+$", "", PurePosixPath(address(name)).name)
-        found = DataSet("https", name, called, license="", cite="")
+        chosen = DataSet("https", name, called, license="", cite="")
     elif name in catalogue:
-        found = catalogue[name]
+        chosen = catalogue[name]
     else:
         raise UnknownName("data set", name, catalogue)
-    found = replace(found, folder=folder or found.folder)
-    if not re.fullmatch(r"[^./\\:][^/\\:]*", found.folder):
-        raise InputError(f"'{found.folder}' is no name for a folder; give a plain one, --folder")
-    return found
+    chosen = replace(chosen, folder=folder or chosen.folder)
+    if not re.fullmatch(r"[^./\\:][^/\\:]*", chosen.folder):
+        raise InputError(f"'{chosen.folder}' is no name for a folder; give a plain one, --folder")
+    return chosen
 
 
 def fetch(chosen: DataSet, data: Path, sha256: str | None = None) -> Fetched:
     """Fetch a set into the data root `data`; one that is there is verified and left alone.
 
     Args:
-        chosen: what `choose` returned; not one of those that are told in steps.
+        chosen: what `choose` returned; not one whose `how` is "steps".
         data: data root, made where missing.
         sha256: what the archive's checksum must be.
 
     Raises:
         CohortError: out of reach, damaged, unsafe, or there but different.
-        InputError: `sha256` is no checksum, or given for a set that is no archive; or the disk
-            has no room.
+        InputError: `sha256` is not a checksum, or given for a set that is not an archive; or the
+            disk has no room.
         MissingDependency: git is needed and not installed.
     """
     if sha256 is not None and (
@@ -104,16 +95,15 @@ def fetch(chosen: DataSet, data: Path, sha256: str | None = None) -> Fetched:
         )
     target, part = data / chosen.folder, data / f"{chosen.folder}.part"
     if target.exists():
-        return _found(chosen, target, sha256)
+        return _verify(chosen, target, sha256)
     tree = part / "tree"  # one deeper, so that a data root shows no half set to `cohort build`
     part.mkdir(parents=True, exist_ok=True)
+    if tree.exists():  # of a run that was killed
+        shutil.rmtree(tree)
     try:
-        if chosen.how == "git":
-            version = _from_git(chosen, tree)
-        else:
-            version = _from_archive(chosen, tree, sha256)
-    except InputError:
-        with suppress(OSError):  # it holds something, with which to go on
+        version = _clone(chosen, tree) if chosen.how == "git" else _unpacked(chosen, tree, sha256)
+    except (CohortError, InputError, MissingDependency):
+        with suppress(OSError):  # it holds an archive that is used the next time
             part.rmdir()
         raise
     atomic_write(tree / RECORD, json.dumps(_record(chosen, version, tree), indent=2) + "\n")
@@ -122,8 +112,20 @@ def fetch(chosen: DataSet, data: Path, sha256: str | None = None) -> Fetched:
     return Fetched(target, version, new=True)
 
 
+def _unpacked(chosen: DataSet, tree: Path, sha256: str | None) -> str:
+    """Download and unpack an archive into `tree`; return its checksum."""
+    archive, version = download(chosen.where, tree.parent, sha256)
+    try:
+        unpack(archive, tree)
+    except CohortError:
+        shutil.rmtree(tree, ignore_errors=True)
+        archive.unlink()  # so that another command downloads it anew
+        raise
+    return version
+
+
 def _record(chosen: DataSet, version: str, tree: Path) -> dict[str, object]:
-    files, size = _extent(tree)
+    files, size = _count_files(tree)
     return {
         "url": chosen.where if chosen.how == "git" else address(chosen.where),
         "commit" if chosen.how == "git" else "sha256": version,
@@ -136,7 +138,7 @@ def _record(chosen: DataSet, version: str, tree: Path) -> dict[str, object]:
     }
 
 
-def _found(chosen: DataSet, target: Path, sha256: str | None) -> Fetched:
+def _verify(chosen: DataSet, target: Path, sha256: str | None) -> Fetched:
     """Verify the set that is there.
 
     Raises:
@@ -160,15 +162,15 @@ def _found(chosen: DataSet, target: Path, sha256: str | None) -> Fetched:
         raise CohortError(f"'{target}' is there and was not fetched; {aside}") from None
     if url != address(chosen.where) or sha256 not in {None, version}:
         raise CohortError(f"'{target}' is there, from '{url}' with SHA-256 {version}; {aside}")
-    if _extent(target) != (files, size):
+    if _count_files(target) != (files, size):
         raise CohortError(
-            f"'{target}' holds {_extent(target)[0]} files, not the {files} that were fetched, or "
-            f"of other sizes; {aside}"
+            f"'{target}' holds {_count_files(target)[0]} files, not the {files} that were "
+            f"fetched, or of other sizes; {aside}"
         )
     return Fetched(target, version, new=False)
 
 
-def _extent(folder: Path) -> tuple[int, int]:
+def _count_files(folder: Path) -> tuple[int, int]:
     """Return the number of files, and of their bytes, without the record and git's own."""
     own = {".git", RECORD}
     files = (path for path in folder.rglob("*") if path.relative_to(folder).parts[0] not in own)
@@ -176,42 +178,16 @@ def _extent(folder: Path) -> tuple[int, int]:
     return len(sizes), sum(sizes)
 
 
-def _from_archive(chosen: DataSet, tree: Path, sha256: str | None) -> str:
-    version = download(chosen.where, tree.parent, sha256)
-    if tree.exists():  # of an unpacking that was stopped
-        shutil.rmtree(tree)
-    try:
-        unpack(tree.parent / ARCHIVE, tree)
-    except CohortError:
-        (tree.parent / ARCHIVE).unlink()  # so that another command fetches it anew
-        raise
-    return version
-
-
-def _from_git(chosen: DataSet, tree: Path) -> str:
-    """Bring the newest state of a repository into `tree`, which may hold a part; return it."""
-    # Twice, for git keeps a copy; less what is there already.
-    room(tree, int(2e9 * chosen.gigabytes) - _extent(tree.parent)[1], f"'{chosen.folder}'")
-    tree.mkdir(exist_ok=True)
-    for lock in (tree / ".git").rglob("*.lock"):  # of a run that was killed
-        lock.unlink()
-    _git(tree, "init", "--quiet")
-    for key, value in ({"remote.origin.url": chosen.where} | _SETTINGS).items():
-        _git(tree, "config", key, value)
-    _git(tree, *_PLAIN, "--depth=1", "origin", f"+HEAD:{_HEAD}")
-    objects = _git(tree, "rev-list", "--objects", "--missing=print", _HEAD).splitlines()
-    missing = [line[1:] for line in objects if line.startswith("?")]
-    for start in range(0, len(missing), _BATCH):
-        some = missing[start : start + _BATCH]
-        _git(tree, *_PLAIN, "origin", *some)
-        done = len(objects) - len(missing) + start + len(some)
-        report(f"{chosen.folder} (objects)", done, len(objects))
-    _git(tree, "checkout", "--quiet", "--force", "--detach", _HEAD)
+def _clone(chosen: DataSet, tree: Path) -> str:
+    """Clone the newest state of a repository into `tree`; return its commit."""
+    check_free_space(tree, int(2e9 * chosen.gigabytes), f"'{chosen.folder}'")  # git keeps a copy
+    settings = [word for option in _OPTIONS[:2] for word in ("-c", option)]
+    _git(tree.parent, "clone", "--progress", "--depth=1", *settings, chosen.where, tree.name)
     return _git(tree, "rev-parse", "HEAD").strip()
 
 
-def _git(tree: Path, *arguments: str) -> str:
-    """Run git in `tree` and return what it prints.
+def _git(folder: Path, *arguments: str) -> str:
+    """Run git in `folder`, report its progress and return what it prints.
 
     Raises:
         CohortError: it failed.
@@ -219,25 +195,40 @@ def _git(tree: Path, *arguments: str) -> str:
     """
     if shutil.which("git") is None:
         raise MissingDependency(
-            "this set is fetched with git, which is not installed: install it (2.29 or newer), or "
-            "clone the set on another machine and copy its folder here"
+            "this set is fetched with git, which is not installed: install it, or clone the set "
+            "on another machine and copy its folder here"
         )
     environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     options = [word for option in _OPTIONS for word in ("-c", option)]
-    done = subprocess.run(
-        ["git", "-C", str(tree), *options, *arguments],
-        env=environment | _SILENT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
-        said = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1])
+    said: list[str] = []
+    with (
+        TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
+        subprocess.Popen(
+            ["git", "-C", str(folder), *options, *arguments],
+            env=environment | _SILENT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+        ) as process,
+    ):
+        try:
+            for line in process.stderr or ():
+                if percent := re.match(r"Receiving objects: +(\d+)%", line):
+                    report("receiving objects (%)", int(percent[1]), 100)
+                said.append(line.strip())
+        except BaseException:
+            process.kill()
+            raise
+        status = process.wait()
+        output.seek(0)
+        answer = output.read()
+    if status:
+        reasons = [line for line in said if line.startswith(("fatal:", "error:"))]
+        reason = (reasons or said or [f"status {status}"])[0]
         raise CohortError(
-            f"git {arguments[0]} failed in '{tree}': {said}; check the network or proxy "
-            "(HTTPS_PROXY), the disk and that git is 2.29 or newer, then the same command goes on"
+            f"git {arguments[0]} failed in '{folder}': {reason}; check the network or proxy "
+            "(HTTPS_PROXY) and the disk, then repeat the command"
         )
-    return done.stdout
+    return answer
