@@ -2,7 +2,7 @@
 
     python benchmarks/failures.py --out docs/images
 
-Writes `failures-1.png`, a sheet of films with their class maps, and prints the table that
+Writes `failures-1.png`, a montage of radiographs with their class maps, and prints the table that
 docs/failures.md holds. The films are phantoms: nobody's, and simpler than anybody's. They show in
 what direction an answer errs, not how often; real films' numbers stand in docs/numbers.md.
 """
@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image
 
 from covid_cxr import default_bundle
-from covid_cxr.explain.rendering.montage import SheetWriter, Tile
-from covid_cxr.explain.rendering.page import Facts
+from covid_cxr.explain.rendering.montage import MontageWriter, Tile
+from covid_cxr.explain.rendering.page import Caption
 from covid_cxr.inference import Predictor
 from covid_cxr.phantoms import draw
 from covid_cxr.types import COVID, FloatArray, Radiograph
@@ -83,7 +83,7 @@ def main() -> None:
     predictor = Predictor(default_bundle())
     print("| film | called COVID-19 | median probability (lowest-highest) | refused |")
     print("| --- | --- | --- | --- |")
-    with SheetWriter(out, stem="failures", note=DRAWN) as sheet:
+    with MontageWriter(out, stem="failures", note=DRAWN) as montage:
         for case in CASES:
             readings = [
                 predictor.predict(Radiograph(each, case.name, "drawn", 8)) for each in films(case)
@@ -91,9 +91,9 @@ def main() -> None:
             first = readings[0]
             told = first.prediction
             probability = told.probabilities.get(told.predicted_class, 0.0)
-            facts = Facts(probability, file=case.name, flags=told.flags)
+            facts = Caption(probability, file=case.name, flags=told.flags)
             label = told.predicted_class or ""
-            sheet.add(Tile(first.radiograph.pixels, first.explanation, facts, label))
+            montage.add(Tile(first.radiograph.pixels, first.explanation, facts, label))
             print(row(case.name, [each.prediction for each in readings]))
 
 

@@ -100,17 +100,17 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
-class Evidence:
+class LungZones:
     """Where the support for the explained class lies, as shares of all positive attribution.
 
     Attributes:
         inside_lungs: share inside both lungs.
-        zones: zone -> share, in the order of `covid_cxr.explain.rendering.zones.ZONES`.
+        shares: zone -> share, in the order of `covid_cxr.explain.rendering.zones.ZONES`.
         sentence: the same in one plain sentence, made from these numbers alone.
     """
 
     inside_lungs: float
-    zones: Mapping[str, float]
+    shares: Mapping[str, float]
     sentence: str
 
 
@@ -141,7 +141,7 @@ class Explanation:
     fidelity: float | None = None
     inside_lungs: float | None = None
     lungs: Lungs | None = None
-    evidence: Evidence | None = None
+    zones: LungZones | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     bundle: str = ""

@@ -122,20 +122,29 @@ def test_explain_with_all_its_options(
 ) -> None:
     film = next((phantoms / "images").glob("*.png"))
     status, _, err = run(
-        *(capsys, "explain", film, "--samples", 40, "--superpixels", "lungs", "--hidden", "blur"),
+        *(capsys, "explain", film, "--samples", 40, "--superpixels", "lungs", "--fill", "blur"),
         *(
             "--regions",
             9,
             "--sampling",
             "balanced",
-            "--stable",
+            "--stopping-reliability",
             0.9,
             "--seed",
             3,
             "--palette",
             "blue-orange",
         ),
-        *("--opacity", 0.4, "--min-fidelity", 0, "--sheet", "--flip", "--data", phantoms),
+        *(
+            "--opacity",
+            0.4,
+            "--min-fidelity",
+            0,
+            "--montage",
+            "--counterfactual",
+            "--data",
+            phantoms,
+        ),
         *("--cohort", tiny_run / "cohort.csv"),
         *("--model", tiny_run / "bundle", "--out", tmp_path),
     )
@@ -146,9 +155,15 @@ def test_explain_with_all_its_options(
     (name,) = (tmp_path / "explanations").glob("*.json")
     facts = json.loads(name.read_text("utf-8"))
     assert facts["parameters"]["segmentation"]["method"] == "lungs"
-    assert (facts["parameters"]["sampling"], facts["parameters"]["hidden"]) == ("balanced", "blur")
+    assert (facts["parameters"]["sampling"], facts["parameters"]["fill"]) == ("balanced", "blur")
     assert 5 <= len(facts["regions"]) <= 16
-    assert facts["flip"].keys() >= {"regions", "before", "after", "found", "exact"}
+    assert facts["counterfactual"].keys() >= {
+        "regions",
+        "before",
+        "after",
+        "decision_changes",
+        "exact",
+    }
 
 
 @pytest.mark.parametrize(
@@ -157,7 +172,7 @@ def test_explain_with_all_its_options(
         (("--palette", "green"), "unknown palette 'green'"),
         (("--cohort", "cohort.csv"), "no data root: give --data"),
         (("--method", "lime2"), "unknown explainer 'lime2': did you mean 'lime'?"),
-        (("--hidden", "black"), "black"),
+        (("--fill", "black"), "black"),
     ],
 )
 def test_wrong_options_of_explain_are_one_line(

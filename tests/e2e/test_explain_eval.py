@@ -367,19 +367,21 @@ def test_label_randomisation(
 
 
 def test_variants_are_spelled_with_a_colon() -> None:
-    found = parse("cam, lime:lungs,blur,samples=300,gradcam++,lime,lime:regions=9,stable=0.9")
+    found = parse(
+        "cam, lime:lungs,blur,samples=300,gradcam++,lime,lime:regions=9,stopping_reliability=0.9"
+    )
     assert [each.name for each in found] == [
         "cam",
         "lime:lungs,blur,samples=300",
         "gradcam++",
         "lime",
-        "lime:regions=9,stable=0.9",
+        "lime:regions=9,stopping_reliability=0.9",
     ]
     options = found[1].options(samples=1000, seed=3)
-    assert (options.superpixels, options.hidden, options.samples) == ("lungs", "blur", 300)
+    assert (options.superpixels, options.fill, options.samples) == ("lungs", "blur", 300)
     assert options.seed == 3
     assert found[3].options(samples=1000).samples == 1000
-    assert found[4].options().stable == 0.9
+    assert found[4].options().stopping_reliability == 0.9
 
 
 @pytest.mark.parametrize(

@@ -85,15 +85,20 @@ def test_an_explanation_is_nothing_outside_of_what_was_seen(run: Path, phantoms:
     assert explanation.weights[-1] == 0  # the region outside
 
 
-def test_a_batch_is_explained_with_its_flip_set(run: Path, phantoms: Path, tmp_path: Path) -> None:
+def test_a_batch_is_explained_with_its_counterfactual_regions(
+    run: Path, phantoms: Path, tmp_path: Path
+) -> None:
     predictor = Predictor(bundle.load(run / "bundle"))
     paths = pipeline.RunFolder.open(run).cohort()["path"].head(2)
     found = predict_to(
-        tmp_path, predictor, [phantoms / path for path in paths], how=How("cam", flip=True)
+        tmp_path,
+        predictor,
+        [phantoms / path for path in paths],
+        how=How("cam", counterfactual=True),
     )
     assert [each.status for each in found] == ["ok", "ok"]
     pages = sorted((tmp_path / "explanations").glob("*.json"))
-    assert all("flip" in json.loads(page.read_text("utf-8")) for page in pages)
+    assert all("counterfactual" in json.loads(page.read_text("utf-8")) for page in pages)
     alone = predictor.predict(phantoms / paths.iloc[0]).prediction
     assert alone.probabilities["covid-19"] == pytest.approx(
         found[0].probabilities["covid-19"], abs=1e-4

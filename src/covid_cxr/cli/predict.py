@@ -13,7 +13,7 @@ import typer
 from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson, Data, data_root
 from covid_cxr.explain import EXPLAINERS
-from covid_cxr.explain.base import RECOMMENDED, Hidden, Options, Sampling, Superpixels
+from covid_cxr.explain.base import RECOMMENDED, Fill, Options, Sampling, Superpixels
 from covid_cxr.explain.rendering.sentence import FAIR
 from covid_cxr.types import DISCLAIMER, Prediction
 
@@ -36,10 +36,10 @@ Count = Annotated[
     int, typer.Option("--regions", min=2, help="Regions wanted; quickshift finds its own number.")
 ]
 Hide = Annotated[
-    Hidden, typer.Option("--hidden", help="What a hidden region becomes; the original: mean.")
+    Fill, typer.Option("--fill", help="What a hidden region becomes; the original: mean.")
 ]
 Draw = Annotated[
-    Sampling, typer.Option("--sampling", help="How LIME draws samples; the original: coins.")
+    Sampling, typer.Option("--sampling", help="How LIME draws samples; the original: bernoulli.")
 ]
 Stable = Annotated[
     float | None,
@@ -55,10 +55,15 @@ Fidelity = Annotated[
     float,
     typer.Option("--min-fidelity", help="A map of less is not drawn; 0 draws every one."),
 ]
-Sheet = Annotated[bool, typer.Option("--sheet", help="Also draw contact sheets, 24 films a page.")]
-Flip = Annotated[
+Montage = Annotated[
+    bool, typer.Option("--montage", help="Also draw montages, 24 radiographs a page.")
+]
+Counterfactual = Annotated[
     bool,
-    typer.Option("--flip", help="Also find the fewest regions without which the call would flip."),
+    typer.Option(
+        "--counterfactual",
+        help="Also find the fewest regions without which the decision would be another.",
+    ),
 ]
 
 SOME_WITH_ERRORS = 4
@@ -83,12 +88,12 @@ def predict(
     samples: Samples = RECOMMENDED.samples,
     superpixels: Regions = RECOMMENDED.superpixels,
     regions: Count = RECOMMENDED.regions,
-    hidden: Hide = RECOMMENDED.hidden,
+    fill: Hide = RECOMMENDED.fill,
     sampling: Draw = RECOMMENDED.sampling,
-    stable: Stable = RECOMMENDED.stable,
+    stopping_reliability: Stable = RECOMMENDED.stopping_reliability,
     seed: Seed = 0,
     min_fidelity: Fidelity = FAIR,
-    sheet: Sheet = False,
+    montage: Montage = False,
     threads: Threads = None,
     json: AsJson = False,
 ) -> None:
@@ -100,20 +105,20 @@ def predict(
 
     `covid-cxr predict film.png --out out`
 
-    `covid-cxr predict films/ --explain lime --sheet --out out`
+    `covid-cxr predict films/ --explain lime --montage --out out`
     """
     options = Options(
         samples=samples,
         superpixels=superpixels,
         regions=regions,
-        hidden=hidden,
+        fill=fill,
         sampling=sampling,
-        stable=stable,
+        stopping_reliability=stopping_reliability,
         seed=seed,
     )
     from covid_cxr.inference.explaining import How
 
-    how = How(explain, options, least_fidelity=min_fidelity, sheet=sheet) if explain else None
+    how = How(explain, options, least_fidelity=min_fidelity, montage=montage) if explain else None
     answer = _Answering(context, paths, out, how, json)
     answer.by(model, threads)
 
@@ -127,15 +132,15 @@ def explain(
     samples: Samples = RECOMMENDED.samples,
     superpixels: Regions = RECOMMENDED.superpixels,
     regions: Count = RECOMMENDED.regions,
-    hidden: Hide = RECOMMENDED.hidden,
+    fill: Hide = RECOMMENDED.fill,
     sampling: Draw = RECOMMENDED.sampling,
-    stable: Stable = RECOMMENDED.stable,
+    stopping_reliability: Stable = RECOMMENDED.stopping_reliability,
     seed: Seed = 0,
     min_fidelity: Fidelity = FAIR,
     palette: Palette = "green-red",
     opacity: Opacity = 0.6,
-    sheet: Sheet = False,
-    flip: Flip = False,
+    montage: Montage = False,
+    counterfactual: Counterfactual = False,
     cohort: Annotated[
         Path | None,
         typer.Option(help="cohort.csv of the bundle's training: draws the films that look alike."),
@@ -153,9 +158,9 @@ def explain(
 
     `covid-cxr explain film.png --method cam --out out`
 
-    `covid-cxr explain films/ --superpixels lungs --hidden blur --palette blue-orange --out out`
+    `covid-cxr explain films/ --superpixels lungs --fill blur --palette blue-orange --out out`
     """
-    from covid_cxr.explain.rendering.overlay import Style
+    from covid_cxr.explain.rendering.overlay import OverlayStyle
     from covid_cxr.inference.explaining import How
 
     how = How(
@@ -164,15 +169,15 @@ def explain(
             samples=samples,
             superpixels=superpixels,
             regions=regions,
-            hidden=hidden,
+            fill=fill,
             sampling=sampling,
-            stable=stable,
+            stopping_reliability=stopping_reliability,
             seed=seed,
         ),
-        Style(palette=palette, opacity=opacity),
+        OverlayStyle(palette=palette, opacity=opacity),
         least_fidelity=min_fidelity,
-        sheet=sheet,
-        flip=flip,
+        montage=montage,
+        counterfactual=counterfactual,
         known=_known(cohort, data),
     )
     answer = _Answering(context, paths, out, how, json)

@@ -237,13 +237,13 @@ class ExplainConfig(Strict):
         "lungs", description="regions that are hidden"
     )
     regions: int = Field(32, ge=2, description="how many are wanted; quickshift finds its own")
-    hidden: Literal["mean", "dark", "blur", "dataset"] = Field(
+    fill: Literal["mean", "dark", "blur", "dataset"] = Field(
         "mean", description="what hides a region"
     )
-    sampling: Literal["coins", "antithetic", "balanced"] = Field(
+    sampling: Literal["bernoulli", "antithetic", "balanced"] = Field(
         "balanced", description="how LIME draws its samples"
     )
-    stable: float | None = Field(
+    stopping_reliability: float | None = Field(
         0.9, gt=0, lt=1, description="reliability at which LIME stops; null: never before the end"
     )
 

@@ -40,9 +40,9 @@ class Model(Protocol):
         """
 
 
-Hidden = Literal["mean", "dark", "blur", "dataset"]
+Fill = Literal["mean", "dark", "blur", "dataset"]
 Superpixels = Literal["quickshift", "slic", "lungs", "grid"]
-Sampling = Literal["coins", "antithetic", "balanced"]
+Sampling = Literal["bernoulli", "antithetic", "balanced"]
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,16 @@ class Options:
             (SLIC that never crosses the border of a lung; plain SLIC where none were found) or a
             square "grid".
         regions: how many superpixels are wanted; quickshift chooses its own number.
-        hidden: what is put in place of a hidden region: its own "mean" grey, as the original did,
+        fill: what is put in place of a hidden region: its own "mean" grey, as the original did,
             "dark" (the grey of clear lung), the film under a strong "blur", or the mean of the
             "dataset" (0.5, which every standardised film has). A hazy region's mean is as hazy as
             the region, so that only the others ask what the model would say without the haze.
         kernel_width: of LIME's weights, on cosine distance.
-        sampling: how LIME draws what is hidden: fair "coins" as the original did, "antithetic" or
-            "balanced" (see `covid_cxr.explain.sampling`).
-        stable: stop sampling once the weights of both halves of the samples rank alike, their
-            Spearman correlation stepped up to the whole (Spearman-Brown) at least this; None
-            never stops.
+        sampling: how LIME chooses the hidden regions: each with probability 1/2 ("bernoulli", as
+            the original did), "antithetic" or "balanced" (see `covid_cxr.explain.sampling`).
+        stopping_reliability: stop sampling once the weights of both halves of the samples rank
+            alike, their Spearman correlation stepped up to the whole (Spearman-Brown) at least
+            this; None never stops.
         lungs: of this film, for superpixels that follow them; None where not known.
     """
 
@@ -75,10 +75,10 @@ class Options:
     batch_size: int = 64
     superpixels: Superpixels = "quickshift"
     regions: int = 64
-    hidden: Hidden = "mean"
+    fill: Fill = "mean"
     kernel_width: float = 1.75
-    sampling: Sampling = "coins"
-    stable: float | None = None
+    sampling: Sampling = "bernoulli"
+    stopping_reliability: float | None = None
     lungs: Lungs | None = None
 
     def __post_init__(self) -> None:
@@ -91,14 +91,15 @@ class Options:
             raise InputError(f"regions is {self.regions}, expected at least 2")
         if not self.kernel_width > 0:
             raise InputError(f"kernel width is {self.kernel_width}, expected more than 0")
-        if self.stable is not None and not 0 < self.stable < 1:
-            raise InputError(f"stable is {self.stable}, expected between 0 and 1")
+        if self.stopping_reliability is not None and not 0 < self.stopping_reliability < 1:
+            value = self.stopping_reliability
+            raise InputError(f"stopping reliability is {value}, expected between 0 and 1")
 
 
 # What is used unless something else is asked for: of what was measured on films with radiologists'
 # masks the most faithful to the model, and the most alike from seed to seed (docs/explaining.md).
 RECOMMENDED = Options(
-    superpixels="lungs", regions=32, hidden="mean", sampling="balanced", stable=0.9
+    superpixels="lungs", regions=32, fill="mean", sampling="balanced", stopping_reliability=0.9
 )
 
 

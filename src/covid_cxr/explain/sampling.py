@@ -1,13 +1,14 @@
 """Which regions are hidden in which sample: the design of a perturbation experiment.
 
-Fair coins are LIME's own. Two designs need fewer samples for the same weights:
+LIME's own are independent Bernoulli variables of probability 1/2. Two designs need fewer samples
+for the same weights:
 
 - antithetic: each sample is followed by its complement, so that what two regions do together
   (and every effect of even order) cancels out of the weights of each;
 - balanced: samples are the rows of a Hadamard matrix, signs and columns drawn at random, each
   followed by its complement (a fold-over Plackett-Burman design, Biometrika 1946): every region is
-  shown in exactly half of a block, and any two together in a quarter, which coins give on average
-  only.
+  shown in exactly half of a block, and any two together in a quarter, which Bernoulli samples do on
+  average only.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from covid_cxr.explain.base import Sampling
 from covid_cxr.types import BoolArray
 
 
-def sample_masks(regions: int, samples: int, seed: int, sampling: Sampling = "coins") -> BoolArray:
+def sample_masks(
+    regions: int, samples: int, seed: int, sampling: Sampling = "bernoulli"
+) -> BoolArray:
     """Return (samples, regions), True where shown; row 0 shows everything.
 
     With antithetic and balanced samples rows 1 and 2, 3 and 4, ... are complements.
     """
     rng = np.random.default_rng(seed)
     masks = np.ones((samples, regions), dtype=np.bool_)
-    if sampling == "coins":
+    if sampling == "bernoulli":
         masks[1:] = rng.integers(0, 2, size=(samples, regions), dtype=np.bool_)[1:]
         return masks
     pairs = samples // 2

@@ -40,12 +40,12 @@ def forget() -> None:
 
 
 def covered(image: FloatArray, segments: IntArray, options: Options) -> FloatArray:
-    """Return the film (S, S) with every region hidden, as `options.hidden` says."""
-    if options.hidden == "mean":
+    """Return the film (S, S) with every region hidden, as `options.fill` says."""
+    if options.fill == "mean":
         return region_means(image, segments)[segments]
-    if options.hidden == "blur":
+    if options.fill == "blur":
         return np.asarray(ndimage.gaussian_filter(image, _BLUR * len(image)), np.float32)
-    return np.full_like(image, _LUNG if options.hidden == "dark" else _MEAN)
+    return np.full_like(image, _LUNG if options.fill == "dark" else _MEAN)
 
 
 def region_means(image: FloatArray, segments: IntArray) -> FloatArray:

@@ -20,8 +20,8 @@ import numpy as np
 
 from covid_cxr import explain
 from covid_cxr.errors import InputError, UnreadableImage
-from covid_cxr.explain.rendering.montage import SheetWriter, Tile
-from covid_cxr.explain.rendering.writing import Facts
+from covid_cxr.explain.rendering.montage import MontageWriter, Tile
+from covid_cxr.explain.rendering.writing import Caption
 from covid_cxr.files import atomic_write
 from covid_cxr.inference.explaining import Answered, How, explained
 from covid_cxr.inference.inputs import Prepared
@@ -103,20 +103,20 @@ def predict(
 ) -> Iterator[Prediction]:
     """Yield one prediction an entry, in order; a file that cannot be read gives an error row."""
     done = 0
-    sheet = SheetWriter(pictures, how.style) if how and how.sheet else None
+    montage = MontageWriter(pictures, how.style) if how and how.montage else None
     # Two at a time: while one film's regions are cut or its picture is drawn, the network answers
     # for another. What comes out is the same.
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         explain_one = partial(_explained, predictor, how, pictures)
         for answers in _answers(predictor, entries):
             for prediction, tile in pool.map(explain_one, answers):
-                if sheet:
-                    sheet.add(tile)
+                if montage:
+                    montage.add(tile)
                 yield prediction
                 done += 1
                 report(description, done, len(entries))
-    if sheet:
-        sheet.close()
+    if montage:
+        montage.close()
 
 
 def predict_cohort(
@@ -244,10 +244,10 @@ def _explained(
 ) -> tuple[Prediction, Tile]:
     """Return the row and the tile of one entry, explained where there is something to explain."""
     if isinstance(found, Prediction):
-        return found, Tile(None, None, Facts(0.0, file=found.file, flags=(found.message,)))
+        return found, Tile(None, None, Caption(0.0, file=found.file, flags=(found.message,)))
     if how and found.prediction.status == "ok":
         return explained(predictor, found, pictures / picture_stem(found.prediction.file), how)
-    beside = Facts(0.0, file=found.prediction.file, flags=found.prediction.flags)
+    beside = Caption(0.0, file=found.prediction.file, flags=found.prediction.flags)
     return found.prediction, Tile(found.radiograph.pixels, None, beside)
 
 

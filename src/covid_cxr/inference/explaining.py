@@ -1,4 +1,4 @@
-"""One answered film explained: map, lungs, neighbours, flip set, picture and JSON."""
+"""One answered film explained: map, lungs, neighbours, counterfactual regions, picture and JSON."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain import RECOMMENDED, Options
-from covid_cxr.explain.methods.counterfactual import flip_set
-from covid_cxr.explain.rendering.grid import on_film
+from covid_cxr.explain.methods.counterfactual import counterfactual_regions
+from covid_cxr.explain.rendering.grid import on_radiograph
 from covid_cxr.explain.rendering.montage import Tile
-from covid_cxr.explain.rendering.overlay import PLAIN, Style
+from covid_cxr.explain.rendering.overlay import DEFAULT_STYLE, OverlayStyle
 from covid_cxr.explain.rendering.sentence import FAIR
 from covid_cxr.explain.rendering.writing import save
 from covid_cxr.explain.rendering.zones import with_lungs
@@ -35,18 +35,19 @@ class How:
         style: palette, opacity and lines.
         least_fidelity: a map of less is not drawn; its row says so, and the class activation map
             is drawn instead where the model has an exact one.
-        flip: also look for the smallest set of regions without which the call would be another.
-        sheet: also draw contact sheets of all films.
+        counterfactual: also look for the smallest set of regions without which the call would be
+            another.
+        montage: also draw montages of all radiographs.
         known: finds a film of the training by its id, to draw those that a film looks like; None
             draws none.
     """
 
     method: str
     options: Options = RECOMMENDED
-    style: Style = PLAIN
+    style: OverlayStyle = DEFAULT_STYLE
     least_fidelity: float = FAIR
-    flip: bool = False
-    sheet: bool = False
+    counterfactual: bool = False
+    montage: bool = False
     known: Known | None = None
 
 
@@ -85,7 +86,7 @@ def explained(
         # Exact and free, so that nobody is left without a picture of why.
         prediction = _remarked(prediction, f"{told}: class activation map drawn instead")
         seen = predictor.explain_input(film.prepared, label, "cam", how.options, lungs=lungs)
-    found = with_lungs(on_film(seen, film.prepared.field), lungs)
+    found = with_lungs(on_radiograph(seen, film.prepared.field), lungs)
     prediction = replace(prediction, explanation_fidelity=found.fidelity)
     beside = replace(facts(prediction), more=_more(predictor, film, seen, how, lungs))
     picture = save(stem, film.radiograph.pixels, found, beside, how.style)
@@ -114,14 +115,14 @@ def _remarked(prediction: Prediction, remark: str) -> Prediction:
 def _more(
     predictor: Predictor, film: Answered, seen: Explanation, how: How, lungs: Lungs | None
 ) -> dict[str, Any]:
-    """Return what else the JSON holds: films that look like this one, and the flip set."""
+    """Return what else the JSON holds: similar films and the counterfactual regions."""
     alike = predictor.neighbours(film.embedding)
     more: dict[str, Any] = {"neighbours": [each._asdict() for each in alike]}
-    if how.flip:
+    if how.counterfactual:
         threshold = predictor.bundle.manifest.threshold
         within = crop_lungs(lungs, film.prepared.field) if lungs else None
         options = replace(how.options, lungs=within)
-        flip = flip_set(
+        counterfactual = counterfactual_regions(
             film.prepared.image,
             predictor.runtime,
             seen,
@@ -129,7 +130,7 @@ def _more(
             threshold=threshold,
             options=options,
         )
-        more["flip"] = asdict(flip)
+        more["counterfactual"] = asdict(counterfactual)
     return more
 
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from covid_cxr import explain, imaging
 from covid_cxr.explain.base import Options
-from covid_cxr.explain.rendering.grid import on_film
-from covid_cxr.explain.rendering.writing import Facts, overlay
+from covid_cxr.explain.rendering.grid import on_radiograph
+from covid_cxr.explain.rendering.writing import Caption, overlay
 from covid_cxr.explain.rendering.zones import with_lungs
 from covid_cxr.imaging.crop import crop_lungs
 from covid_cxr.inference import similar_cases as known
@@ -161,7 +161,7 @@ class Predictor:
                 not known.
         """
         found = self.explain_input(film, label, method, options, lungs=lungs)
-        return with_lungs(on_film(found, film.field), lungs)
+        return with_lungs(on_radiograph(found, film.field), lungs)
 
     def explain_input(
         self,
@@ -241,10 +241,10 @@ def predicted_class(probabilities: dict[str, float], threshold: float) -> str:
     return max(others, key=others.__getitem__)
 
 
-def facts(prediction: Prediction) -> Facts:
+def facts(prediction: Prediction) -> Caption:
     """Return what a picture of `prediction` says beside the map."""
     probability = prediction.probabilities[prediction.predicted_class]
-    return Facts(probability, prediction.threshold, prediction.file, flags=prediction.flags)
+    return Caption(probability, prediction.threshold, prediction.file, flags=prediction.flags)
 
 
 def flagged(prediction: Prediction, lungs: Lungs | None) -> Prediction:

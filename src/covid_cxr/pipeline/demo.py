@@ -49,9 +49,9 @@ def demo_config(seed: int, rigged: bool = False) -> RunConfig:
             errors=2,
             samples=500,
             superpixels="quickshift",
-            hidden="dark",
-            sampling="coins",
-            stable=None,
+            fill="dark",
+            sampling="bernoulli",
+            stopping_reliability=None,
         ),
     )
 

@@ -13,7 +13,7 @@ from covid_cxr.cohort.summary.montage import montages
 from covid_cxr.config import RunConfig
 from covid_cxr.evaluation.confident_errors import most_confident
 from covid_cxr.explain import Options
-from covid_cxr.explain.rendering.writing import Facts, Style, save
+from covid_cxr.explain.rendering.writing import Caption, OverlayStyle, save
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import picture_stem
 from covid_cxr.pipeline.run_folder import RunFolder
@@ -21,7 +21,7 @@ from covid_cxr.progress import track
 from covid_cxr.report.html import SHEETS
 from covid_cxr.types import COVID, class_of
 
-_STYLE = Style(longest=768)  # the report holds every picture within itself
+_STYLE = OverlayStyle(longest=768)  # the report holds every picture within itself
 
 
 class _Chosen(NamedTuple):
@@ -70,7 +70,7 @@ def _explain(folder: RunFolder, predictor: Predictor, chosen: _Chosen, method: s
     if reading.explanation is None:
         return
     prediction = reading.prediction
-    facts = Facts(
+    facts = Caption(
         prediction.probabilities[prediction.predicted_class],
         prediction.threshold,
         chosen.path,
@@ -102,9 +102,9 @@ def explain_options(config: RunConfig) -> Options:
         seed=config.seed,
         superpixels=settings.superpixels,
         regions=settings.regions,
-        hidden=settings.hidden,
+        fill=settings.fill,
         sampling=settings.sampling,
-        stable=settings.stable,
+        stopping_reliability=settings.stopping_reliability,
     )
 
 

@@ -94,17 +94,17 @@ def test_what_hides_a_region_by_hand() -> None:
     film = np.array([[0.0, 0.2], [0.5, 0.9]], dtype=np.float32)
     segments = np.array([[0, 0], [1, 1]], dtype=np.int32)
     assert region_means(film, segments) == pytest.approx([0.1, 0.7])
-    hidden = {each: covered(film, segments, Options(hidden=each)) for each in ("mean", "dark")}
+    hidden = {each: covered(film, segments, Options(fill=each)) for each in ("mean", "dark")}
     np.testing.assert_allclose(hidden["mean"], [[0.1, 0.1], [0.7, 0.7]], atol=1e-6)
     assert (hidden["dark"] == np.float32(0.2)).all()
-    assert (covered(film, segments, Options(hidden="dataset")) == 0.5).all()
+    assert (covered(film, segments, Options(fill="dataset")) == 0.5).all()
 
 
 def test_a_blur_keeps_light_and_dark_and_nothing_else() -> None:
     film = np.full((64, 64), 0.2, np.float32)
     film[:, 32:] = 0.8
     film[::2] += 0.1
-    blurred = covered(film, np.zeros((64, 64), np.int32), Options(hidden="blur"))
+    blurred = covered(film, np.zeros((64, 64), np.int32), Options(fill="blur"))
     assert blurred.dtype == np.float32
     assert blurred.mean() == pytest.approx(film.mean(), abs=0.02)
     left, right = blurred[:, 5].mean(), blurred[:, -5].mean()
@@ -139,7 +139,7 @@ def test_a_balanced_block_shows_every_two_regions_alike(regions: int, seed: int)
 @given(
     regions=st.integers(1, 40),
     samples=st.integers(10, 99),
-    sampling=st.sampled_from(["coins", "antithetic", "balanced"]),
+    sampling=st.sampled_from(["bernoulli", "antithetic", "balanced"]),
 )
 def test_every_design_has_the_shape_asked_for(regions: int, samples: int, sampling: str) -> None:
     masks = sample_masks(regions, samples, 0, sampling)

@@ -218,17 +218,19 @@ def test_a_map_of_low_fidelity_is_not_drawn_and_the_row_says_so(
     assert (tmp_path / row.explanation).is_file()
 
 
-def test_the_json_holds_evidence_neighbours_and_flip_set(
+def test_the_json_holds_zones_neighbours_and_counterfactual_regions(
     model: Predictor, phantoms: Path, tmp_path: Path
 ) -> None:
     film = sorted((phantoms / "images").iterdir())[0]
-    how = How("occlusion-regions", Options(superpixels="grid", regions=9), flip=True)
+    how = How("occlusion-regions", Options(superpixels="grid", regions=9), counterfactual=True)
     (row,) = predict_to(tmp_path, model, [film], how=how)
     facts = json.loads((tmp_path / row.explanation).with_suffix(".json").read_text("utf-8"))
     assert len(facts["neighbours"]) == 3
     assert facts["neighbours"][0]["image_id"].startswith("phantoms:")
-    assert facts["flip"]["before"] == pytest.approx(row.probabilities[row.predicted_class])
-    assert set(facts["flip"]["regions"]) <= set(range(9))
+    assert facts["counterfactual"]["before"] == pytest.approx(
+        row.probabilities[row.predicted_class]
+    )
+    assert set(facts["counterfactual"]["regions"]) <= set(range(9))
     assert facts["sentence"].endswith("fidelity not defined.")
     assert set(facts["zones"]) == set(ZONES)
 
@@ -246,13 +248,13 @@ def test_where_no_gate_is_a_picture_without_lungs_is_flagged(
     assert "lungs not found" in facts["flags"]
 
 
-def test_sheets_show_every_entry(model: Predictor, mess: Path, tmp_path: Path) -> None:
-    rows = predict_to(tmp_path / "out", model, [mess], how=How("cam", sheet=True))
-    (sheet,) = (tmp_path / "out" / "explanations").glob("sheet-*.png")
-    with Image.open(sheet) as page:
+def test_montages_show_every_entry(model: Predictor, mess: Path, tmp_path: Path) -> None:
+    rows = predict_to(tmp_path / "out", model, [mess], how=How("cam", montage=True))
+    (montage,) = (tmp_path / "out" / "explanations").glob("montage-*.png")
+    with Image.open(montage) as page:
         assert page.size[0] > 1000
     again = predict_to(tmp_path / "out", model, [mess, tmp_path / "out"], how=How("cam"))
-    assert len(again) == len(rows)  # neither sheets nor pictures are taken for films
+    assert len(again) == len(rows)  # neither montages nor pictures are taken for films
 
 
 def test_known_films_that_look_alike_are_drawn(

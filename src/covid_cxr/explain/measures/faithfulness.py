@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from covid_cxr.explain.base import Hidden, Options
+from covid_cxr.explain.base import Fill, Options
 from covid_cxr.explain.superpixels import covered
 from covid_cxr.types import FloatArray, IntArray
 
 Score = Callable[[FloatArray], FloatArray]  # (N, 1, S, S) -> (N,), the score of one class
 
-FILLINGS: tuple[Hidden, ...] = ("blur", "dataset")
+FILLINGS: tuple[Fill, ...] = ("blur", "dataset")
 SIDE = 14  # patches along the edge
 STEPS = 20  # of 5 % of the film each
 
@@ -100,5 +100,5 @@ def area(values: NDArray[np.float64]) -> float:
     return float(np.trapezoid(values) / (len(values) - 1))
 
 
-def _filled(image: FloatArray, filling: Hidden) -> FloatArray:
-    return covered(image, np.zeros(image.shape, np.int32), Options(hidden=filling))
+def _filled(image: FloatArray, filling: Fill) -> FloatArray:
+    return covered(image, np.zeros(image.shape, np.int32), Options(fill=filling))

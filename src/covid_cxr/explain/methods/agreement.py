@@ -14,7 +14,7 @@ _METHODS = (cam.explain, lime.explain, occlusion.explain)
 def explain(image: FloatArray, model: Model, label: str, options: Options) -> Explanation:
     """Explain `label` by what class activation map, LIME and occlusion agree on.
 
-    A place supports the class only where all of them say so; see `evidence.agreement`. A model
+    A place supports the class only where all of them say so; see `zones.agreement`. A model
     without a class activation map is explained by the other two.
 
     Raises:

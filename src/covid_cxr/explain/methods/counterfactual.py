@@ -24,30 +24,30 @@ Regions = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class FlipSet:
+class Counterfactual:
     """Regions without which the decision would have been another.
 
     Attributes:
         regions: their numbers, ascending. Empty where the class was not called in the first
-            place; every supporting region where `found` is False.
+            place; every supporting region where `decision_changes` is False.
         before: probability of the class with the whole film shown.
         after: the same with `regions` hidden.
-        found: whether the class is no longer called with `regions` hidden.
-        exact: no smaller set of supporting regions flips the decision (or, without `found`, no
-            set at all). Else their number is an upper bound: none of them can be spared, but
-            fewer others might do.
+        decision_changes: whether the class is no longer called with `regions` hidden.
+        exact: no smaller set of supporting regions flips the decision (or, without
+            `decision_changes`, no set at all). Else their number is an upper bound: none of them
+            can be spared, but fewer others might do.
         area: their share of the film.
     """
 
     regions: Regions
     before: float
     after: float
-    found: bool
+    decision_changes: bool
     exact: bool
     area: float
 
 
-def flip_set(
+def counterfactual_regions(
     image: FloatArray,
     model: Model,
     ranking: Explanation | IntArray,
@@ -55,7 +55,7 @@ def flip_set(
     *,
     threshold: float,
     options: Options,
-) -> FlipSet:
+) -> Counterfactual:
     """Find the fewest supporting regions that must be hidden for `label` to be no longer called.
 
     Greedy: the regions that support the class are hidden one after another, heaviest first, until
@@ -85,13 +85,13 @@ def flip_set(
     search = _Search(image[0], segments, cover, model, label, threshold, options)
     before = search.probabilities(())
     if not called(before, model.classes, label, threshold)[0]:
-        return FlipSet((), float(before[0, index]), float(before[0, index]), True, True, 0.0)
+        return Counterfactual((), float(before[0, index]), float(before[0, index]), True, True, 0.0)
     supporting = [int(r) for r in np.argsort(-weights, kind="stable") if weights[r] > 0]
     fewest, exact = search.fewest(supporting)
     regions = tuple(sorted(supporting if fewest is None else fewest))
     after = float(search.probabilities(regions)[0, index])
     area = float(np.isin(segments, regions).mean())
-    return FlipSet(regions, float(before[0, index]), after, fewest is not None, exact, area)
+    return Counterfactual(regions, float(before[0, index]), after, fewest is not None, exact, area)
 
 
 def called(

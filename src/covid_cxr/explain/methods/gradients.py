@@ -77,7 +77,7 @@ def integrated_gradients(
     difference: a pixel's share, in nats, of the margin's difference between the two. Gradients
     are those of at most 64 steps (fewer where `options.samples` is less).
 
-    The baseline follows `options.hidden`: the film under a strong blur for "blur", the grey of
+    The baseline follows `options.fill`: the film under a strong blur for "blur", the grey of
     clear lung (0.2) for "dark", else 0.5, the mean of every standardised film. A pixel that
     equals the baseline gets nothing, whatever it says to the model.
 
@@ -109,7 +109,7 @@ def integrated_gradients(
         attribution=np.asarray(attribution.detach()[0, 0].numpy(), dtype=np.float32),
         parameters={
             "steps": steps,
-            "baseline": _hidden(options),
+            "baseline": _fill(options),
             "margin": ends[0],
             "margin_of_baseline": ends[1],
             "completeness_delta": float(delta),
@@ -122,11 +122,11 @@ def integrated_gradients(
 def baseline(image: FloatArray, options: Options) -> FloatArray:
     """Return where integrated gradients start from, float32 (1, S, S): see there."""
     whole = np.zeros(image.shape[1:], dtype=np.int32)
-    return covered(image[0], whole, replace(options, hidden=_hidden(options)))[None]
+    return covered(image[0], whole, replace(options, fill=_fill(options)))[None]
 
 
-def _hidden(options: Options) -> Literal["dark", "blur", "dataset"]:
-    return "dataset" if options.hidden == "mean" else options.hidden
+def _fill(options: Options) -> Literal["dark", "blur", "dataset"]:
+    return "dataset" if options.fill == "mean" else options.fill
 
 
 def _at_features(

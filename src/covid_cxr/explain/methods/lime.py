@@ -117,9 +117,9 @@ def perturbed(
 def kernel(masks: BoolArray, width: float = KERNEL_WIDTH) -> NDArray[np.float64]:
     """Return each sample's weight, sqrt(exp(-d^2 / width^2)), d its cosine distance to row 0.
 
-    Row 0 is all ones, so a sample that shows k of n regions has the cosine sqrt(k / n). Fair coins
-    show about half, which is d = 0.29 give or take 0.04 for 64 regions: at the original's width of
-    1.75 all samples weigh between 0.983 and 0.990, so LIME as it is used is an unweighted
+    Row 0 is all ones, so a sample that shows k of n regions has the cosine sqrt(k / n). Bernoulli
+    samples show about half, which is d = 0.29 give or take 0.04 for 64 regions: at the original's
+    width of 1.75 all samples weigh between 0.983 and 0.990, so LIME as it is used is an unweighted
     regression in all but name. A width of 0.25 weighs them between 0.4 and 0.6.
     """
     distance: NDArray[np.float64] = 1.0 - np.sqrt(masks.mean(axis=1))
@@ -187,12 +187,12 @@ def _answers(
     for batch in perturbed(image, segments, masks, options):
         done.append(_checked(predict(batch), len(batch)))
         yield done[-1]
-        if options.stable is None:
+        if options.stopping_reliability is None:
             continue
         so_far = np.concatenate(done)
         enough = len(so_far) >= max(_LEAST, 2 * masks.shape[1])
         if enough and reliability(masks[: len(so_far)], so_far, options.kernel_width) >= (
-            options.stable
+            options.stopping_reliability
         ):
             return
 
@@ -220,10 +220,10 @@ def _parameters(local: LocalModel, options: Options) -> dict[str, Any]:
         "samples": local.samples,
         "sampling": options.sampling,
         "segmentation": description(options),
-        "hidden": options.hidden,
+        "fill": options.fill,
         "distance": "cosine",
         "kernel_width": options.kernel_width,
         "ridge_alpha": RIDGE_ALPHA,
-        "stable": options.stable,
+        "stopping_reliability": options.stopping_reliability,
         "intercept": local.intercept,
     }

@@ -31,7 +31,7 @@ def explain(image: FloatArray, model: Model, label: str, options: Options) -> Ex
 
     A pixel's attribution is the mean fall of the log-odds margin over the windows that cover it,
     in nats. The window is an eighth of the edge wide and moves by half its width; the last one
-    of a row ends with the film. It is filled as `options.hidden` says, "mean" with its own mean.
+    of a row ends with the film. It is filled as `options.fill` says, "mean" with its own mean.
 
     Raises:
         UnknownName: the model has no class `label`.
@@ -159,7 +159,7 @@ def windows(size: int) -> tuple[list[Place], int]:
 
 
 def _window_filling(film: FloatArray, options: Options) -> Filling:
-    if options.hidden == "mean":
+    if options.fill == "mean":
         return lambda place: np.asarray(film[place].mean(dtype=np.float64), np.float32)
     # Nothing but the mean depends on how the film is cut.
     whole = np.zeros(film.shape, dtype=np.int32)
@@ -175,4 +175,4 @@ def _mean_over_windows(places: Sequence[Place], fall: NDArray[np.float64], size:
 
 
 def _common(options: Options) -> dict[str, object]:
-    return {"hidden": options.hidden, "against": "mean of the other classes"}
+    return {"fill": options.fill, "against": "mean of the other classes"}

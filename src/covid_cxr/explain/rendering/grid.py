@@ -35,7 +35,7 @@ def from_cells(cells: FloatArray, shape: tuple[int, int]) -> FloatArray:
     return smooth
 
 
-def on_film(explanation: Explanation, field: Box) -> Explanation:
+def on_radiograph(explanation: Explanation, field: Box) -> Explanation:
     """Return an explanation of a part of a film on a grid (S, S) that spans all of the film.
 
     Outside of what the model was shown the map is 0. Regions keep their numbers and weights; what

@@ -1,6 +1,6 @@
-"""Contact sheets: many explained films on a page, to be looked through.
+"""Montages: many explained radiographs on a page, to be looked through.
 
-They hold the films themselves. Never publish or commit sheets of patients' films. The sheets of
+They hold the radiographs themselves. Never publish or commit montages of patients' images. Those of
 `covid_cxr.cohort.summary.montage` are drawn from a cohort table before anything is explained; both
 write through `covid_cxr.imaging.text`.
 """
@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw
 
-from covid_cxr.explain.rendering.overlay import PLAIN, Style, tint
-from covid_cxr.explain.rendering.page import GROUND, MUTED, TEXT, WARNING, Facts, method_in_words
+from covid_cxr.explain.rendering.overlay import DEFAULT_STYLE, OverlayStyle, draw_overlay
+from covid_cxr.explain.rendering.page import GROUND, MUTED, TEXT, WARNING, Caption, method_in_words
 from covid_cxr.explain.rendering.sentence import fidelity_in_words, is_doubtful, mostly_outside
 from covid_cxr.explain.rendering.writing import panel
 from covid_cxr.files import atomic_write
@@ -24,14 +24,14 @@ from covid_cxr.imaging.text import Colour, printable, shorten, wrap, write
 from covid_cxr.types import DISCLAIMER, Explanation, FloatArray
 
 ACROSS, DOWN = 6, 4
-PRIVATE = "A sheet holds the films themselves: keep it as private as they are."
+PRIVATE = "Holds the images themselves: keep it as private as they are."
 _FILM, _GAP, _LINE, _LETTER = 256, 16, 17, 13  # pixels
 _LINES = 5  # of a caption
 _HEAD, _FOOT, _CAPTION = 72, 32, _LINES * _LINE + 8
 
 
 class Tile(NamedTuple):
-    """One film of a sheet.
+    """One radiograph of a montage.
 
     Attributes:
         pixels: the radiograph as read, (H, W) in [0, 1]; None where it could not be.
@@ -43,7 +43,7 @@ class Tile(NamedTuple):
 
     pixels: FloatArray | None
     explanation: Explanation | None
-    facts: Facts
+    facts: Caption
     label: str = ""
 
 
@@ -52,7 +52,7 @@ class _Cell(NamedTuple):
     caption: tuple[tuple[str, Colour], ...]
 
 
-class SheetWriter:
+class MontageWriter:
     """Writes `<stem>-1.png`, `<stem>-2.png`, ... as films are added, 24 on a page.
 
     A film is reduced to its thumbnail at once and a page is written when it is full, so that
@@ -61,14 +61,18 @@ class SheetWriter:
     the last page.
 
     Args:
-        folder: made where missing; sheets of the same name are replaced.
+        folder: made where missing; montages of the same name are replaced.
         style: palette, opacity and lines.
         stem: of the file names.
         note: at the foot of every page; that it is private, unless the films are drawn.
     """
 
     def __init__(
-        self, folder: Path, style: Style = PLAIN, stem: str = "sheet", note: str = PRIVATE
+        self,
+        folder: Path,
+        style: OverlayStyle = DEFAULT_STYLE,
+        stem: str = "montage",
+        note: str = PRIVATE,
     ) -> None:
         self.written: list[Path] = []
         self._folder, self._style, self._stem, self._note = folder, style, stem, note
@@ -99,7 +103,7 @@ class SheetWriter:
         self.written.append(path)
         self._cells = []
 
-    def __enter__(self) -> SheetWriter:
+    def __enter__(self) -> MontageWriter:
         return self
 
     def __exit__(
@@ -112,14 +116,14 @@ class SheetWriter:
             self.close()
 
 
-def _cell(tile: Tile, style: Style) -> _Cell:
+def _cell(tile: Tile, style: OverlayStyle) -> _Cell:
     """Return a film's thumbnail with its explanation, and the lines below it."""
     if tile.pixels is None:
         picture = Image.new("RGB", (_FILM, _FILM))
-        write(ImageDraw.Draw(picture), (_FILM / 2, _FILM / 2), "no film", 13, MUTED, anchor="mm")
+        write(ImageDraw.Draw(picture), (_FILM / 2, _FILM / 2), "no image", 13, MUTED, anchor="mm")
     else:
         grey = panel(tile.pixels, _FILM)
-        film = grey if tile.explanation is None else tint(grey, tile.explanation, style)
+        film = grey if tile.explanation is None else draw_overlay(grey, tile.explanation, style)
         picture = Image.fromarray(film)
     caption = [
         (shorten(printable(text), _LETTER, _FILM), colour) for text, colour in _caption(tile)
@@ -140,13 +144,13 @@ def _caption(tile: Tile) -> Iterator[tuple[str, Colour]]:
         trust = fidelity_in_words(explanation.fidelity)
         colour = WARNING if is_doubtful(explanation.fidelity) else MUTED
         yield f"{method_in_words(explanation.method)} · {trust}", colour
-    evidence = explanation.evidence if explanation else None
-    if evidence is not None:
-        colour = WARNING if mostly_outside(evidence.inside_lungs) else MUTED
-        yield f"{100 * evidence.inside_lungs:.0f} % of the support inside the lungs", colour
+    zones = explanation.zones if explanation else None
+    if zones is not None:
+        colour = WARNING if mostly_outside(zones.inside_lungs) else MUTED
+        yield f"{100 * zones.inside_lungs:.0f} % of the support inside the lungs", colour
 
 
-def _page(cells: Sequence[_Cell], number: int, style: Style, note: str) -> Image.Image:
+def _page(cells: Sequence[_Cell], number: int, style: OverlayStyle, note: str) -> Image.Image:
     across, down = max(3, min(ACROSS, len(cells))), -(-len(cells) // ACROSS)
     width = _GAP + across * (_FILM + _GAP)
     height = _HEAD + down * (_FILM + _CAPTION + _GAP) + _FOOT
@@ -154,7 +158,7 @@ def _page(cells: Sequence[_Cell], number: int, style: Style, note: str) -> Image
     draw = ImageDraw.Draw(page)
     room = width - 2 * _GAP
     for y, text, size, colour in (
-        (14, f"Explained films · sheet {number}", 20, TEXT),
+        (14, f"Explained radiographs · montage {number}", 20, TEXT),
         (42, _legend(style), _LETTER, MUTED),
         (height - _FOOT + 6, f"{DISCLAIMER} {note}", _LETTER, MUTED),
     ):
@@ -166,11 +170,11 @@ def _page(cells: Sequence[_Cell], number: int, style: Style, note: str) -> Image
     return page
 
 
-def _legend(style: Style) -> str:
+def _legend(style: OverlayStyle) -> str:
     support, against = style.palette.split("-")
     lined = ["the strongest evidence"] * style.contours + ["the lungs"] * style.outline
     lines = f"; lines run round {' and '.join(lined)}" if lined else ""
-    told = f"{support} speaks for the class named below a film, {against} against it"
+    told = f"{support} speaks for the class named below an image, {against} against it"
     return f"{told.capitalize()}{lines}."
 
 

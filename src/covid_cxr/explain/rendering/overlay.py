@@ -39,7 +39,7 @@ _BRIGHTER = 0.3  # of the way from a palette's colour to white, for a line over 
 
 
 @dataclass(frozen=True)
-class Style:
+class OverlayStyle:
     """How an explanation is drawn.
 
     Attributes:
@@ -76,7 +76,7 @@ class Style:
         return PALETTES[self.palette]
 
 
-PLAIN = Style()
+DEFAULT_STYLE = OverlayStyle()
 
 
 def limit(attribution: FloatArray) -> float:
@@ -88,7 +88,9 @@ def limit(attribution: FloatArray) -> float:
     return float(np.percentile(strength, 99)) or float(strength.max())
 
 
-def tint(grey: ByteArray, explanation: Explanation, style: Style = PLAIN) -> ByteArray:
+def draw_overlay(
+    grey: ByteArray, explanation: Explanation, style: OverlayStyle = DEFAULT_STYLE
+) -> ByteArray:
     """Lay the explanation over a grey radiograph (H, W); return RGB (H, W, 3).
 
     Opacity is proportional to magnitude. The strongest evidence and the lungs are outlined where
@@ -107,12 +109,14 @@ def tint(grey: ByteArray, explanation: Explanation, style: Style = PLAIN) -> Byt
     return film.round().astype(np.uint8)
 
 
-def blend(grey: ByteArray, signed: FloatArray, style: Style = PLAIN) -> FloatArray:
+def blend(grey: ByteArray, signed: FloatArray, style: OverlayStyle = DEFAULT_STYLE) -> FloatArray:
     """Mix grey (H, W) with the palette by `signed` (H, W), full colour at -1 and 1."""
     return _mix(grey, np.clip(signed, 0, None), np.clip(-signed, 0, None), style)
 
 
-def _mix(grey: ByteArray, support: FloatArray, against: FloatArray, style: Style) -> FloatArray:
+def _mix(
+    grey: ByteArray, support: FloatArray, against: FloatArray, style: OverlayStyle
+) -> FloatArray:
     both = support + against
     share = (style.opacity * np.minimum(both, 1) / np.where(both > 0, both, 1))[..., None]
     film = grey[..., None].astype(np.float32)

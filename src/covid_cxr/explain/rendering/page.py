@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from covid_cxr.explain.rendering.contours import strongest
-from covid_cxr.explain.rendering.overlay import LUNG, Style, blend, limit, line_colour
+from covid_cxr.explain.rendering.overlay import LUNG, OverlayStyle, blend, limit, line_colour
 from covid_cxr.explain.rendering.sentence import fidelity_in_words, is_doubtful, mostly_outside
 from covid_cxr.imaging.text import Colour, length, printable, shorten, wrap, write
 from covid_cxr.types import COVID, DISCLAIMER, Explanation
@@ -23,7 +23,7 @@ _NAMES = {"lime": "LIME", "cam": "CAM", "gradcam": "Grad-CAM", "gradcam++": "Gra
 
 
 @dataclass(frozen=True)
-class Facts:
+class Caption:
     """What the picture says beside the map.
 
     Attributes:
@@ -74,7 +74,7 @@ class Layout:
     header: tuple[Line, ...]
 
     @classmethod
-    def of(cls, panel: tuple[int, int], explanation: Explanation, facts: Facts) -> Layout:
+    def of(cls, panel: tuple[int, int], explanation: Explanation, facts: Caption) -> Layout:
         """Lay out a page for two panels of (height, width)."""
         height, width = panel
         letter = int(np.clip((2 * width) / 80, 15, 52))
@@ -102,7 +102,7 @@ class Layout:
         write(draw, (self.letter, self.bottom + 3.1 * self.letter), text, size, MUTED)
 
 
-def _header(explanation: Explanation, facts: Facts, letter: int, room: int) -> Iterator[Line]:
+def _header(explanation: Explanation, facts: Caption, letter: int, room: int) -> Iterator[Line]:
     title = printable(f"{explanation.label} · probability {facts.probability:.2f}")
     yield Line(shorten(title, 1.5 * letter, room), 1.5, TEXT, 0)
     for text, scale, colour in _remarks(explanation, facts):
@@ -114,18 +114,18 @@ def _header(explanation: Explanation, facts: Facts, letter: int, room: int) -> I
     yield Line(source, SMALL, MUTED, 0.65)
 
 
-def _remarks(explanation: Explanation, facts: Facts) -> Iterator[tuple[str, float, Colour]]:
-    evidence, fidelity = explanation.evidence, explanation.fidelity
+def _remarks(explanation: Explanation, facts: Caption) -> Iterator[tuple[str, float, Colour]]:
+    zones, fidelity = explanation.zones, explanation.fidelity
     doubted = is_doubtful(fidelity)
     parts = [method_in_words(explanation.method)]
-    if evidence is None:
+    if zones is None:
         parts.append(fidelity_in_words(fidelity))
     if facts.threshold is not None:
         parts.append(f"called {COVID} from {facts.threshold:.2f}")
-    yield " · ".join(parts), 1.0, WARNING if doubted and evidence is None else TEXT
-    if evidence is not None:
-        warned = doubted or mostly_outside(evidence.inside_lungs)
-        yield evidence.sentence, 1.0, WARNING if warned else TEXT
+    yield " · ".join(parts), 1.0, WARNING if doubted and zones is None else TEXT
+    if zones is not None:
+        warned = doubted or mostly_outside(zones.inside_lungs)
+        yield zones.sentence, 1.0, WARNING if warned else TEXT
     if facts.flags:
         yield f"Flags: {'; '.join(facts.flags)}", SMALL, WARNING
 
@@ -139,7 +139,9 @@ def method_in_words(method: str) -> str:
     return _NAMES.get(method, method.replace("-", " ").capitalize())
 
 
-def draw_legend(page: Image.Image, at: Layout, explanation: Explanation, style: Style) -> None:
+def draw_legend(
+    page: Image.Image, at: Layout, explanation: Explanation, style: OverlayStyle
+) -> None:
     """Draw what the lines mean on the left, and on the right the signed colour bar."""
     draw = ImageDraw.Draw(page)
     y = at.bottom + round(1.5 * at.letter)
@@ -158,7 +160,9 @@ def draw_legend(page: Image.Image, at: Layout, explanation: Explanation, style: 
     write(draw, (x - space, y), against, size, TEXT, anchor="rm")
 
 
-def _drawn(explanation: Explanation, style: Style) -> Iterator[tuple[str, tuple[Colour, ...]]]:
+def _drawn(
+    explanation: Explanation, style: OverlayStyle
+) -> Iterator[tuple[str, tuple[Colour, ...]]]:
     """Yield what each kind of line on the overlay means, and its colours."""
     if style.outline and explanation.lungs is not None:
         yield "lungs", (LUNG,)
@@ -186,7 +190,7 @@ def _lines(
         x += round(length(text, size) + 1.2 * at.letter)
 
 
-def _bar(width: int, height: int, style: Style) -> Image.Image:
+def _bar(width: int, height: int, style: OverlayStyle) -> Image.Image:
     """Return the colour bar: against, nothing, for, with a tick at nothing."""
     ramp = np.linspace(-1, 1, width, dtype=np.float32)[None].repeat(height, axis=0)
     bar = blend(np.full((height, width), _BAR_GREY, dtype=np.uint8), ramp, style)

@@ -11,20 +11,23 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.rendering.overlay import PLAIN, ByteArray, Style, tint
-from covid_cxr.explain.rendering.page import GROUND, Facts, Layout, draw_legend
+from covid_cxr.explain.rendering.overlay import DEFAULT_STYLE, ByteArray, OverlayStyle, draw_overlay
+from covid_cxr.explain.rendering.page import GROUND, Caption, Layout, draw_legend
 from covid_cxr.explain.rendering.sentence import fidelity_in_words
 from covid_cxr.files import atomic_write
 from covid_cxr.types import DISCLAIMER, Explanation, FloatArray
 
-__all__ = ["Facts", "Style", "fidelity_in_words", "overlay", "panel", "record", "save"]
+__all__ = ["Caption", "OverlayStyle", "fidelity_in_words", "overlay", "panel", "record", "save"]
 
 _SMALLEST = 512  # longest edge of a panel at least
 _SQUEEZE = 3  # of 9: at 2048 pixels a third of the usual 6's time, the file 9 % larger
 
 
 def overlay(
-    pixels: FloatArray, explanation: Explanation, facts: Facts, style: Style = PLAIN
+    pixels: FloatArray,
+    explanation: Explanation,
+    facts: Caption,
+    style: OverlayStyle = DEFAULT_STYLE,
 ) -> Image.Image:
     """Draw the radiograph, and beside it the same with the explanation laid over it.
 
@@ -46,7 +49,7 @@ def overlay(
     draw = ImageDraw.Draw(page)
     layout.write_header(draw)
     page.paste(Image.fromarray(grey), (layout.left, layout.top))
-    page.paste(Image.fromarray(tint(grey, explanation, style)), (layout.right, layout.top))
+    page.paste(Image.fromarray(draw_overlay(grey, explanation, style)), (layout.right, layout.top))
     draw_legend(page, layout, explanation, style)
     layout.write_footer(draw)
     return page
@@ -71,7 +74,7 @@ def panel(pixels: FloatArray, longest: int) -> ByteArray:
     return np.asarray(grey if size == grey.size else grey.resize(size, Image.Resampling.LANCZOS))
 
 
-def record(explanation: Explanation, facts: Facts) -> dict[str, Any]:
+def record(explanation: Explanation, facts: Caption) -> dict[str, Any]:
     """Return the explanation as JSON-ready facts, the weight of every region included.
 
     A region's `row` and `column` are its centroid and `area` its share of the image, all as
@@ -79,7 +82,7 @@ def record(explanation: Explanation, facts: Facts) -> dict[str, Any]:
     attribution whatever its sign, `supporting_inside_lungs` and `zones` are shares of what
     supports the class; with the sentence they are None where the lungs are not known.
     """
-    evidence = explanation.evidence
+    zones = explanation.zones
     return {
         "file": facts.file,
         "truth": facts.truth,
@@ -91,9 +94,9 @@ def record(explanation: Explanation, facts: Facts) -> dict[str, Any]:
         "seed": explanation.seed,
         "fidelity": explanation.fidelity,
         "inside_lungs": explanation.inside_lungs,
-        "supporting_inside_lungs": None if evidence is None else evidence.inside_lungs,
-        "zones": None if evidence is None else dict(evidence.zones),
-        "sentence": None if evidence is None else evidence.sentence,
+        "supporting_inside_lungs": None if zones is None else zones.inside_lungs,
+        "zones": None if zones is None else dict(zones.shares),
+        "sentence": None if zones is None else zones.sentence,
         "flags": list(facts.flags),
         **facts.more,
         "regions": _regions(explanation),
@@ -106,15 +109,15 @@ def save(
     stem: Path,
     pixels: FloatArray,
     explanation: Explanation,
-    facts: Facts,
-    style: Style = PLAIN,
+    facts: Caption,
+    style: OverlayStyle = DEFAULT_STYLE,
 ) -> Path:
     """Write `<stem>.png` and `<stem>.json`, each whole or not at all; return the picture's path.
 
     Args:
         stem: path without suffix; missing folders are made, existing files replaced.
         pixels: the radiograph as read, (H, W) in [0, 1].
-        explanation: the map, with the lungs where they are known (`evidence.with_lungs`).
+        explanation: the map, with the lungs where they are known (`zones.with_lungs`).
         facts: probability, threshold, file name and flags.
         style: palette, opacity and lines.
     """

@@ -17,7 +17,7 @@ from covid_cxr.explain.measures.localisation import inside_lungs
 from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.explain.rendering.overlay import limit
 from covid_cxr.explain.rendering.sentence import BANDS, SIDES, sentence
-from covid_cxr.types import Evidence, Explanation, FloatArray, IntArray, Lungs
+from covid_cxr.types import Explanation, FloatArray, IntArray, Lungs, LungZones
 
 # The patient's sides: the right lung lies on the left of the film.
 ZONES: tuple[str, ...] = tuple(f"{band} {side}" for side in SIDES for band in BANDS)
@@ -44,7 +44,7 @@ def zone_map(lungs: Lungs, shape: tuple[int, ...]) -> IntArray:
 
 
 def with_lungs(explanation: Explanation, lungs: Lungs | None) -> Explanation:
-    """Return the explanation with `lungs`, `inside_lungs` and `evidence` filled in.
+    """Return the explanation with `lungs`, `inside_lungs` and `zones` filled in.
 
     Args:
         explanation: the map.
@@ -55,10 +55,10 @@ def with_lungs(explanation: Explanation, lungs: Lungs | None) -> Explanation:
         InputError: a lung is no (H, W) mask.
     """
     if lungs is None or not lungs.both.any():
-        return replace(explanation, lungs=None, inside_lungs=None, evidence=None)
+        return replace(explanation, lungs=None, inside_lungs=None, zones=None)
     share = inside_lungs(explanation, lungs.both)
-    evidence = _evidence(explanation, lungs)
-    return replace(explanation, lungs=lungs, inside_lungs=share, evidence=evidence)
+    zones = _lung_zones(explanation, lungs)
+    return replace(explanation, lungs=lungs, inside_lungs=share, zones=zones)
 
 
 def agreement(explanations: Sequence[Explanation]) -> FloatArray:
@@ -110,7 +110,7 @@ def _scaled(attribution: FloatArray) -> FloatArray:
     return scaled
 
 
-def _evidence(explanation: Explanation, lungs: Lungs) -> Evidence | None:
+def _lung_zones(explanation: Explanation, lungs: Lungs) -> LungZones | None:
     support = np.clip(explanation.attribution, 0, None).astype(np.float64)
     total = float(support.sum())
     if total <= 0:
@@ -119,4 +119,4 @@ def _evidence(explanation: Explanation, lungs: Lungs) -> Evidence | None:
     mass = np.bincount(zone.ravel(), weights=support.ravel(), minlength=1 + len(ZONES))
     shares = {name: float(mass[place] / total) for place, name in enumerate(ZONES, start=1)}
     inside = min(1.0, sum(shares.values()))
-    return Evidence(inside, shares, sentence(inside, shares, explanation.fidelity))
+    return LungZones(inside, shares, sentence(inside, shares, explanation.fidelity))

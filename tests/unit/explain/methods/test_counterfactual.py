@@ -13,12 +13,12 @@ from hypothesis.extra import numpy as npst
 
 from covid_cxr.errors import InputError, UnknownName
 from covid_cxr.explain import Options
-from covid_cxr.explain.methods.counterfactual import called, flip_set
+from covid_cxr.explain.methods.counterfactual import called, counterfactual_regions
 from covid_cxr.inference.predictor import predicted_class
 from covid_cxr.types import CLASSES, Explanation
 
 # A white film of 3 x 3 squares, numbered row by row; a hidden one is dark (0.2).
-OPTIONS = Options(superpixels="grid", regions=9, hidden="dark", batch_size=4)
+OPTIONS = Options(superpixels="grid", regions=9, fill="dark", batch_size=4)
 FILM = np.ones((1, 6, 6), dtype=np.float32)
 SQUARES = np.arange(9, dtype=np.int32).reshape(3, 3).repeat(2, axis=0).repeat(2, axis=1)
 
@@ -57,19 +57,21 @@ def _additive(*effects: float) -> _Model:
 def test_heaviest_regions_until_the_decision_flips_by_hand() -> None:
     # 0.9 - 0.25 = 0.65, then 0.65 - 0.2 = 0.45 < 0.5: two of nine squares.
     model = _additive(0.1, 0.25, 0.2, 0.05)
-    found = flip_set(
+    found = counterfactual_regions(
         FILM, model, _ranking(0.1, 0.25, 0.2, 0.05), "covid-19", threshold=0.5, options=OPTIONS
     )
     assert found.regions == (1, 2)
     assert (found.before, found.after) == (pytest.approx(0.9), pytest.approx(0.45))
-    assert (found.found, found.exact) == (True, True)
+    assert (found.decision_changes, found.exact) == (True, True)
     assert found.area == pytest.approx(2 / 9)
 
 
 def test_the_threshold_is_the_one_given() -> None:
     model, ranking = _additive(0.1, 0.25, 0.2), _ranking(0.1, 0.25, 0.2)
     for threshold, regions in ((0.7, (1,)), (0.5, (1, 2)), (0.4, (0, 1, 2))):
-        found = flip_set(FILM, model, ranking, "covid-19", threshold=threshold, options=OPTIONS)
+        found = counterfactual_regions(
+            FILM, model, ranking, "covid-19", threshold=threshold, options=OPTIONS
+        )
         assert found.regions == regions
 
 
@@ -77,8 +79,8 @@ def test_what_is_not_needed_is_shown_again() -> None:
     # The weights mislead: only square 2, the third by weight, decides.
     model = _Model(lambda hidden: 0.1 if 2 in hidden else 0.9)
     ranking = _ranking(0.5, 0.4, 0.3, 0.2)
-    few = Options(superpixels="grid", hidden="dark", samples=10)
-    found = flip_set(FILM, model, ranking, "covid-19", threshold=0.5, options=few)
+    few = Options(superpixels="grid", fill="dark", samples=10)
+    found = counterfactual_regions(FILM, model, ranking, "covid-19", threshold=0.5, options=few)
     assert (found.regions, found.exact) == ((2,), True)
 
 
@@ -92,9 +94,11 @@ def test_an_exact_search_beats_the_greedy_one_where_it_may_try_enough() -> None:
     ranking = _ranking(0.5, 0.4, 0.3, 0.2, 0.1)
     answers = []
     for samples in (14, 15):
-        options = Options(hidden="dark", samples=samples)
+        options = Options(fill="dark", samples=samples)
         model = _Model(_one_of_two_ways)
-        found = flip_set(FILM, model, ranking, "covid-19", threshold=0.5, options=options)
+        found = counterfactual_regions(
+            FILM, model, ranking, "covid-19", threshold=0.5, options=options
+        )
         answers.append((found.regions, found.exact))
     assert answers == [((0, 1, 2), False), ((3, 4), True)]
 
@@ -106,7 +110,7 @@ def test_of_equal_sets_the_one_that_leaves_least(batch_size: int) -> None:
     model = _Model(lambda hidden: left.get(hidden, 0.9))
     options = replace(OPTIONS, batch_size=batch_size)
     ranking = _ranking(0.4, 0.3, 0.2, 0.1)
-    found = flip_set(FILM, model, ranking, "covid-19", threshold=0.5, options=options)
+    found = counterfactual_regions(FILM, model, ranking, "covid-19", threshold=0.5, options=options)
     assert (found.regions, found.after) == ((3,), pytest.approx(0.3))
 
 
@@ -114,27 +118,33 @@ def test_hiding_more_may_turn_the_decision_back() -> None:
     model = _Model(lambda hidden: 0.3 if hidden == {0, 1} else 0.9)
     options = replace(OPTIONS, samples=10)
     ranking = _ranking(0.4, 0.3, 0.2, 0.1)
-    found = flip_set(FILM, model, ranking, "covid-19", threshold=0.5, options=options)
-    assert (found.regions, found.after, found.found) == ((0, 1), pytest.approx(0.3), True)
+    found = counterfactual_regions(FILM, model, ranking, "covid-19", threshold=0.5, options=options)
+    assert (found.regions, found.after, found.decision_changes) == (
+        (0, 1),
+        pytest.approx(0.3),
+        True,
+    )
 
 
 def test_where_nothing_flips_it_says_so() -> None:
     ranking = _ranking(0.1, -0.2, 0.05)
-    found = flip_set(
+    found = counterfactual_regions(
         FILM, _additive(0.1, -0.2, 0.05), ranking, "covid-19", threshold=0.5, options=OPTIONS
     )
-    assert (found.found, found.exact) == (False, True)
+    assert (found.decision_changes, found.exact) == (False, True)
     assert found.regions == (0, 2)  # all that support
     assert found.after == pytest.approx(0.75)
-    nothing = flip_set(FILM, _additive(), _ranking(), "covid-19", threshold=0.5, options=OPTIONS)
-    assert (nothing.found, nothing.regions, nothing.area) == (False, (), 0)
+    nothing = counterfactual_regions(
+        FILM, _additive(), _ranking(), "covid-19", threshold=0.5, options=OPTIONS
+    )
+    assert (nothing.decision_changes, nothing.regions, nothing.area) == (False, (), 0)
 
 
 def test_what_was_not_called_needs_no_region() -> None:
-    found = flip_set(
+    found = counterfactual_regions(
         FILM, _additive(0.1), _ranking(0.1), "covid-19", threshold=0.95, options=OPTIONS
     )
-    assert (found.found, found.exact, found.regions) == (True, True, ())
+    assert (found.decision_changes, found.exact, found.regions) == (True, True, ())
     assert found.before == found.after == pytest.approx(0.9)
 
 
@@ -142,7 +152,9 @@ def test_the_other_class_flips_when_covid_reaches_its_threshold() -> None:
     # Squares 0 and 1 speak for non-covid-19: without both, covid-19 rises from 0.1 to 0.4.
     model = _Model(lambda hidden: 0.1 + 0.15 * len(hidden & {0, 1}))
     ranking = _ranking(0.2, 0.1, label="non-covid-19")
-    found = flip_set(FILM, model, ranking, "non-covid-19", threshold=0.35, options=OPTIONS)
+    found = counterfactual_regions(
+        FILM, model, ranking, "non-covid-19", threshold=0.35, options=OPTIONS
+    )
     assert (found.regions, found.after) == ((0, 1), pytest.approx(0.6))
 
 
@@ -154,13 +166,15 @@ def test_of_three_classes_another_may_take_over() -> None:
             return np.stack([normal, 0.8 - normal, np.full(len(images), 0.2)], axis=1)
 
     model = _Three(lambda hidden: 0, CLASSES["multiclass"])
-    found = flip_set(FILM, model, SQUARES, "pneumonia", threshold=0.3, options=OPTIONS)
+    found = counterfactual_regions(
+        FILM, model, SQUARES, "pneumonia", threshold=0.3, options=OPTIONS
+    )
     assert (found.regions, found.after) == ((5,), pytest.approx(0.2))
 
 
 def test_regions_alone_are_weighed_by_hiding_each() -> None:
     model = _additive(0.1, 0.25, 0.2, -0.1)
-    found = flip_set(FILM, model, SQUARES, "covid-19", threshold=0.5, options=OPTIONS)
+    found = counterfactual_regions(FILM, model, SQUARES, "covid-19", threshold=0.5, options=OPTIONS)
     assert (found.regions, found.exact) == ((1, 2), True)
     assert {frozenset({region}) for region in range(9)} <= set(model.asked)
 
@@ -172,27 +186,31 @@ def test_a_map_without_regions_is_summed_over_superpixels() -> None:
     # Square 1 would take more from covid-19 than square 4, but the map says it speaks against.
     effects = {0: 0.3, 4: 0.2, 1: 0.25}
     model = _Model(lambda hidden: 0.9 - sum(effects.get(square, 0) for square in hidden))
-    found = flip_set(FILM, model, ranking, "covid-19", threshold=0.5, options=OPTIONS)
+    found = counterfactual_regions(FILM, model, ranking, "covid-19", threshold=0.5, options=OPTIONS)
     assert found.regions == (0, 4)
 
 
 def test_asks_no_further_than_the_flip() -> None:
     model = _additive(*[0.5] + [0.01] * 8)
     ranking = _ranking(*[0.5] + [0.01] * 8)
-    one = Options(hidden="dark", batch_size=1)
-    flip_set(FILM, model, ranking, "covid-19", threshold=0.5, options=one)
+    one = Options(fill="dark", batch_size=1)
+    counterfactual_regions(FILM, model, ranking, "covid-19", threshold=0.5, options=one)
     assert model.asked == [frozenset(), frozenset({0}), frozenset({0})]
 
 
 def test_an_explanation_of_something_else_is_refused() -> None:
     model = _additive(0.5)
     with pytest.raises(InputError, match="explanation of 'covid-19'"):
-        flip_set(FILM, model, _ranking(0.5), "non-covid-19", threshold=0.5, options=OPTIONS)
+        counterfactual_regions(
+            FILM, model, _ranking(0.5), "non-covid-19", threshold=0.5, options=OPTIONS
+        )
     larger = np.ones((1, 8, 8), dtype=np.float32)
     with pytest.raises(InputError, match=r"\(6, 6\), expected one of 'covid-19' on \(8, 8\)"):
-        flip_set(larger, model, _ranking(0.5), "covid-19", threshold=0.5, options=OPTIONS)
+        counterfactual_regions(
+            larger, model, _ranking(0.5), "covid-19", threshold=0.5, options=OPTIONS
+        )
     with pytest.raises(UnknownName, match="covid19"):
-        flip_set(FILM, model, SQUARES, "covid19", threshold=0.5, options=OPTIONS)
+        counterfactual_regions(FILM, model, SQUARES, "covid19", threshold=0.5, options=OPTIONS)
 
 
 @given(
@@ -210,18 +228,20 @@ def test_no_smaller_set_than_the_exact_one_and_none_to_spare(
     def flips(regions: tuple[int, ...]) -> bool:
         return covid(frozenset(regions)) < 0.5
 
-    options = Options(hidden="dark", samples=samples, batch_size=batch_size)
+    options = Options(fill="dark", samples=samples, batch_size=batch_size)
     ranking = _ranking(*weights.tolist())
-    found = flip_set(FILM, _Model(covid), ranking, "covid-19", threshold=0.5, options=options)
+    found = counterfactual_regions(
+        FILM, _Model(covid), ranking, "covid-19", threshold=0.5, options=options
+    )
     every = list(chain.from_iterable(combinations(range(5), n) for n in range(1, 6)))
     assert found.exact or samples == 10
-    assert found.found == flips(found.regions)
-    if found.found:
+    assert found.decision_changes == flips(found.regions)
+    if found.decision_changes:
         spared = combinations(found.regions, len(found.regions) - 1)
         assert not any(flips(fewer) for fewer in spared if fewer)
     if found.exact:
         smallest = min((len(each) for each in every if flips(each)), default=None)
-        assert (len(found.regions) if found.found else None) == smallest
+        assert (len(found.regions) if found.decision_changes else None) == smallest
 
 
 @given(

@@ -31,7 +31,7 @@ def _film(size: int = 96, seed: int = 0) -> np.ndarray:
 
 
 def test_one_region_by_hand() -> None:
-    # Shown: distance 0, weight 1. Hidden: distance 1, weight exp(-1/3.0625)^(1/2) = 0.8493659.
+    # Shown: distance 0, weight 1. Fill: distance 1, weight exp(-1/3.0625)^(1/2) = 0.8493659.
     hidden = math.exp(-1 / 1.75**2 / 2)
     (local,) = fit(np.array([[True], [False]]), [[0.9], [0.1]])
     scatter = 1 * hidden / (1 + hidden)  # weighted sum of squares about the weighted mean
@@ -155,7 +155,7 @@ def test_a_wrong_answer_of_predict_proba_is_named(answer: tuple[int, ...]) -> No
         ({"batch_size": 0}, "batch size is 0"),
         ({"regions": 1}, "regions is 1"),
         ({"kernel_width": 0}, "kernel width is 0"),
-        ({"stable": 1.0}, "stable is 1.0"),
+        ({"stopping_reliability": 1.0}, "stopping reliability is 1.0"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], named: str) -> None:
@@ -209,10 +209,10 @@ def test_early_stop_takes_fewer_samples_and_says_how_many() -> None:
         return np.stack([1 - score, score], axis=1) * share.sum()
 
     options = Options(
-        samples=2000, superpixels="grid", regions=16, hidden="dark", sampling="balanced"
+        samples=2000, superpixels="grid", regions=16, fill="dark", sampling="balanced"
     )
     _, (_, whole) = lime(film, predict_proba, options)
-    _, (_, early) = lime(film, predict_proba, replace(options, stable=0.9))
+    _, (_, early) = lime(film, predict_proba, replace(options, stopping_reliability=0.9))
     assert whole.samples == 2000
     assert 128 <= early.samples < 500
     order = np.argsort(whole.weights), np.argsort(early.weights)
@@ -226,7 +226,7 @@ def test_a_model_of_noise_is_never_called_stable() -> None:
         score = rng.random(len(images))
         return np.stack([1 - score, score], axis=1)
 
-    options = Options(samples=400, superpixels="grid", regions=36, stable=0.9)
+    options = Options(samples=400, superpixels="grid", regions=36, stopping_reliability=0.9)
     _, (_, local) = lime(film, predict_proba, options)
     assert local.samples == 400
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from covid_cxr import registry
 from covid_cxr.errors import BundleError, InputError, UnknownName
 from covid_cxr.explain import EXPLAINERS, Options, get
-from covid_cxr.explain.base import Hidden
+from covid_cxr.explain.base import Fill
 from covid_cxr.explain.methods import cam, gradients
 from covid_cxr.explain.rendering.grid import enlarge, from_cells, mask_on_grid
 from covid_cxr.models import zoo
@@ -261,18 +261,18 @@ class _Squares(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("hidden", "named", "start"),
+    ("fill", "named", "start"),
     [("mean", "dataset", 0.5), ("dataset", "dataset", 0.5), ("dark", "dark", 0.2)],
 )
 def test_integrated_gradients_by_hand(
-    monkeypatch: pytest.MonkeyPatch, hidden: Hidden, named: str, start: float
+    monkeypatch: pytest.MonkeyPatch, fill: Fill, named: str, start: float
 ) -> None:
     # Along the way from b to x a pixel's gradient is 2 (b + t (x - b)), whose mean is b + x:
     # its share is (x - b)(x + b) = x^2 - b^2.
     monkeypatch.setattr(gradients.zoo, "load_weights", lambda folder: _Squares())
     model = QuadrantModel(weights=Path("x"), classes=("normal", "pneumonia", "covid-19"))
     image = np.array([[[0.0, 0.5], [0.6, 1.0]]], dtype=np.float32)
-    found = gradients.integrated_gradients(image, model, "covid-19", Options(hidden=hidden))
+    found = gradients.integrated_gradients(image, model, "covid-19", Options(fill=fill))
     np.testing.assert_allclose(found.attribution, image[0] ** 2 - start**2, atol=1e-6)
     assert found.parameters["baseline"] == named
     # Squares sum to 0.25 + 0.36 + 1; the other two logits are 1 in the mean.
@@ -280,13 +280,13 @@ def test_integrated_gradients_by_hand(
     assert found.parameters["margin_of_baseline"] == pytest.approx(4 * start**2 - 1)
     assert found.parameters["completeness_delta"] == pytest.approx(0, abs=1e-5)
     # Class "normal": 0 less the mean of 2 and the squares, so half of each share, against it.
-    found = gradients.integrated_gradients(image, model, "normal", Options(hidden=hidden))
+    found = gradients.integrated_gradients(image, model, "normal", Options(fill=fill))
     np.testing.assert_allclose(found.attribution, (start**2 - image[0] ** 2) / 2, atol=1e-6)
 
 
 def test_integrated_gradients_from_a_blurred_film() -> None:
     film = dotted_input()
-    start = gradients.baseline(film, Options(hidden="blur"))
+    start = gradients.baseline(film, Options(fill="blur"))
     assert start.shape == film.shape
     assert float(start.std()) < 0.1 * float(film.std())
     assert float(start.mean()) == pytest.approx(float(film.mean()), abs=1e-3)
@@ -295,15 +295,15 @@ def test_integrated_gradients_from_a_blurred_film() -> None:
 @pytest.mark.parametrize(
     # Steps are coarse for a deep network of kinks with a head that was never trained, whose
     # margins hardly differ: what is missed is said, and it is little where there are few kinks.
-    ("architecture", "size", "bound", "hidden"),
+    ("architecture", "size", "bound", "fill"),
     [("dcnn-resnet", 224, 0.05, "mean"), ("efficientnet-lite0", 64, np.inf, "blur")],
 )
 def test_integrated_gradients_add_up_or_say_what_is_missing(
-    tmp_path: Path, architecture: str, size: int, bound: float, hidden: Hidden
+    tmp_path: Path, architecture: str, size: int, bound: float, fill: Fill
 ) -> None:
     network = _bundle(tmp_path, architecture)
     film = np.random.default_rng(0).random((1, size, size), dtype=np.float32)
-    options = Options(samples=16, hidden=hidden, batch_size=8)
+    options = Options(samples=16, fill=fill, batch_size=8)
     model = QuadrantModel(weights=tmp_path)
     found = gradients.integrated_gradients(film, model, "covid-19", options)
     ends = torch.from_numpy(np.stack([film, gradients.baseline(film, options)]))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from covid_cxr.explain import Options
-from covid_cxr.explain.base import Hidden
+from covid_cxr.explain.base import Fill
 from covid_cxr.explain.methods import occlusion
 from covid_cxr.explain.methods.occlusion import answers, log_odds, windows
 from covid_cxr.explain.superpixels import covered, superpixels
@@ -56,24 +56,24 @@ def _corner() -> tuple[np.ndarray, _Model]:
     return film, _linear(reads)
 
 
-@pytest.mark.parametrize(("hidden", "left"), [("mean", 0.25), ("dark", 0.2), ("dataset", 0.5)])
-def test_window_by_hand(hidden: Hidden, left: float) -> None:
+@pytest.mark.parametrize(("fill", "left"), [("mean", 0.25), ("dark", 0.2), ("dataset", 0.5)])
+def test_window_by_hand(fill: Fill, left: float) -> None:
     # Windows of 2 x 2 start at 0, 1 and 2. Only the first holds the corner, and takes
     # 3 (1 - left) from the log-odds. The corner lies in 1 window, its neighbours in 2, the next
     # pixel on the diagonal in 4.
     film, model = _corner()
-    found = occlusion.explain(film, model, "covid-19", Options(hidden=hidden))
+    found = occlusion.explain(film, model, "covid-19", Options(fill=fill))
     expected = np.zeros((4, 4))
     expected[:2, :2] = np.array([[1, 1 / 2], [1 / 2, 1 / 4]]) * 3 * (1 - left)
     np.testing.assert_allclose(found.attribution, expected, atol=1e-6)
     assert found.parameters == {
         "window": 2,
         "windows": 9,
-        "hidden": hidden,
+        "fill": fill,
         "against": "mean of the other classes",
     }
     assert (found.segments, found.weights, found.fidelity) == (None, (), None)
-    other = occlusion.explain(film, model, "non-covid-19", Options(hidden=hidden))
+    other = occlusion.explain(film, model, "non-covid-19", Options(fill=fill))
     np.testing.assert_allclose(other.attribution, -expected, atol=1e-6)
 
 
@@ -81,8 +81,8 @@ def test_window_under_a_blur_takes_the_whole_films_blur() -> None:
     film = np.random.default_rng(0).random((1, 16, 16), dtype=np.float32)
     reads = np.zeros((16, 16))
     reads[8, 8] = 1
-    found = occlusion.explain(film, _linear(reads), "covid-19", Options(hidden="blur"))
-    blurred = covered(film[0], np.zeros((16, 16), np.int32), Options(hidden="blur"))
+    found = occlusion.explain(film, _linear(reads), "covid-19", Options(fill="blur"))
+    blurred = covered(film[0], np.zeros((16, 16), np.int32), Options(fill="blur"))
     assert found.attribution[8, 8] == pytest.approx(film[0, 8, 8] - blurred[8, 8], abs=1e-5)
 
 
@@ -127,13 +127,13 @@ def test_margin_of_a_model_without_doubt_is_finite() -> None:
 @given(
     reads=npst.arrays(np.float64, (8, 8), elements=st.floats(-0.2, 0.2)),
     film=npst.arrays(np.float32, (1, 8, 8), elements=st.floats(0, 1, width=32)),
-    hidden=st.sampled_from(["mean", "dark", "blur", "dataset"]),
+    fill=st.sampled_from(["mean", "dark", "blur", "dataset"]),
     batch_size=st.integers(1, 20),
 )
 def test_a_region_of_a_linear_model_weighs_its_exact_effect(
-    reads: np.ndarray, film: np.ndarray, hidden: Hidden, batch_size: int
+    reads: np.ndarray, film: np.ndarray, fill: Fill, batch_size: int
 ) -> None:
-    options = Options(superpixels="grid", regions=9, hidden=hidden, batch_size=batch_size)
+    options = Options(superpixels="grid", regions=9, fill=fill, batch_size=batch_size)
     found = occlusion.explain_regions(film, _linear(reads), "covid-19", options)
     segments = superpixels(film[0], options)
     assert np.array_equal(found.segments, segments)
@@ -151,7 +151,7 @@ def test_regions_of_three_classes_against_the_mean_of_the_others() -> None:
         return np.stack([4 * a, 2 * b, 8 * c], axis=1)
 
     model = _Model(logits, ("normal", "pneumonia", "covid-19"))
-    options = Options(superpixels="grid", regions=4, hidden="dataset")
+    options = Options(superpixels="grid", regions=4, fill="dataset")
     film = np.ones((1, 4, 4), dtype=np.float32)
     found = occlusion.explain_regions(film, model, "covid-19", options)
     assert found.weights == pytest.approx([-1, -0.5, 4, 0], abs=1e-5)

@@ -1,7 +1,7 @@
-"""Pages and sheets against pictures that were looked at and found good.
+"""Pages and montages against pictures that were looked at and found good.
 
 The films are phantoms: no picture of a patient is in the repository. After a wanted change, run
-`GOLDEN=write pytest tests/unit/test_explain_golden.py` and look at `tests/golden` again.
+`GOLDEN=write pytest tests/unit/explain/rendering/test_golden.py` and look at `tests/golden` again.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from covid_cxr.explain.rendering.grid import enlarge
-from covid_cxr.explain.rendering.montage import SheetWriter, Tile
+from covid_cxr.explain.rendering.montage import MontageWriter, Tile
 from covid_cxr.explain.rendering.page import Layout
-from covid_cxr.explain.rendering.writing import Facts, Style, overlay, panel
+from covid_cxr.explain.rendering.writing import Caption, OverlayStyle, overlay, panel
 from covid_cxr.explain.rendering.zones import with_lungs
 from covid_cxr.phantoms import Phantom, draw
 from covid_cxr.types import Explanation, FloatArray, Lungs
 
 GOLDEN = Path(__file__).parents[3] / "golden"
-FACTS = Facts(0.93, 0.41, "phantoms/röntgen 3.png")
-SMALL = Style(longest=224)  # small files
+FACTS = Caption(0.93, 0.41, "phantoms/röntgen 3.png")
+SMALL = OverlayStyle(longest=224)  # small files
 _WHOLE, _BLOCK, _PANEL_BLOCK = 1.5, 30, 4  # mean differences in grey levels
 
 
@@ -66,14 +66,14 @@ def _regions(seed: int = 3) -> Explanation:
     )
 
 
-def _regions_with_evidence() -> Explanation:
+def _regions_with_zones() -> Explanation:
     explanation = _regions()
     return with_lungs(explanation, explanation.lungs)
 
 
-def _sheet(tiles: list[Tile]) -> Image.Image:
+def _montage(tiles: list[Tile]) -> Image.Image:
     with TemporaryDirectory() as folder:
-        with SheetWriter(Path(folder)) as writer:
+        with MontageWriter(Path(folder)) as writer:
             for tile in tiles:
                 writer.add(tile)
         return Image.open(writer.written[0]).convert("RGB")
@@ -82,7 +82,7 @@ def _sheet(tiles: list[Tile]) -> Image.Image:
 def _cases() -> dict[str, Image.Image]:
     pixels = _phantom()[0].pixels
     safe = replace(SMALL, palette="blue-orange")
-    doubtful = replace(_regions(), fidelity=0.3, lungs=None, evidence=None)
+    doubtful = replace(_regions(), fidelity=0.3, lungs=None, zones=None)
     tiles = [
         Tile(pixels, _cloud(), FACTS),
         Tile(_phantom(4)[0].pixels, _regions(4), replace(FACTS, flags=("window missing",))),
@@ -91,13 +91,13 @@ def _cases() -> dict[str, Image.Image]:
     ]
     return {
         "smooth-map": overlay(pixels, _cloud(), FACTS, SMALL),
-        "regions": overlay(pixels, _regions_with_evidence(), FACTS, safe),
+        "regions": overlay(pixels, _regions_with_zones(), FACTS, safe),
         "doubtful": overlay(pixels, doubtful, replace(FACTS, flags=("lungs not found",)), SMALL),
-        "sheet": _sheet(tiles),
+        "montage": _montage(tiles),
     }
 
 
-NAMES = ("smooth-map", "regions", "doubtful", "sheet")
+NAMES = ("smooth-map", "regions", "doubtful", "montage")
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_the_overlay_itself_is_nearly_the_same(drawn: dict[str, Image.Image]) ->
         replace(SMALL, palette="blue-orange"),
     ],
 )
-def test_the_tolerance_lets_no_change_of_style_through(style: Style) -> None:
+def test_the_tolerance_lets_no_change_of_style_through(style: OverlayStyle) -> None:
     golden = Image.open(GOLDEN / "smooth-map.png").convert("RGB")
     other = overlay(_phantom()[0].pixels, _cloud(), FACTS, style)
     assert _worst(_overlay_panel(other), _overlay_panel(golden)) > _PANEL_BLOCK

@@ -1,4 +1,4 @@
-"""Contact sheets of explained films: what stands where, page by page, in little memory."""
+"""Montages of explained radiographs: what stands where, page by page, in little memory."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from PIL import Image
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain.rendering import montage
-from covid_cxr.explain.rendering.montage import PRIVATE, SheetWriter, Tile
-from covid_cxr.explain.rendering.overlay import PLAIN, Style
-from covid_cxr.explain.rendering.page import Facts
+from covid_cxr.explain.rendering.montage import PRIVATE, MontageWriter, Tile
+from covid_cxr.explain.rendering.overlay import DEFAULT_STYLE, OverlayStyle
+from covid_cxr.explain.rendering.page import Caption
 from covid_cxr.explain.rendering.zones import with_lungs
 from covid_cxr.imaging.text import length
 from covid_cxr.types import DISCLAIMER, Explanation, Lungs
 
-FACTS = Facts(0.93, 0.41, "ward 3/film.png")
+FACTS = Caption(0.93, 0.41, "ward 3/film.png")
 
 
 def _explanation(value: float = 1.0) -> Explanation:
@@ -41,13 +41,15 @@ def _cell(page: Image.Image, column: int, row: int = 0) -> np.ndarray:
 
 
 class _Pages:
-    """Writes sheets into a folder of its own and opens them again."""
+    """Writes montages into a folder of its own and opens them again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, tiles: Iterable[Tile], style: Style = PLAIN) -> list[Image.Image]:
-        with SheetWriter(self.folder, style) as writer:
+    def __call__(
+        self, tiles: Iterable[Tile], style: OverlayStyle = DEFAULT_STYLE
+    ) -> list[Image.Image]:
+        with MontageWriter(self.folder, style) as writer:
             for tile in tiles:
                 writer.add(tile)
         return [Image.open(path).convert("RGB") for path in writer.written]
@@ -80,8 +82,8 @@ def test_a_tile_is_the_overlay_and_what_is_known(texts: list[str], pages: _Pages
     facts = replace(FACTS, flags=("window missing",))
     page = pages([_tile(explanation=explanation, facts=facts)])[0]
     assert texts == [
-        "Explained films · sheet 1",
-        "Green speaks for the class named below a film, red against it; "
+        "Explained radiographs · montage 1",
+        "Green speaks for the class named below an image, red against it; "
         "lines run round the strongest evidence and the lungs.",
         f"{DISCLAIMER} {PRIVATE}",
         "film.png",
@@ -95,9 +97,9 @@ def test_a_tile_is_the_overlay_and_what_is_known(texts: list[str], pages: _Pages
 
 
 def test_the_style_is_kept_and_told(texts: list[str], pages: _Pages) -> None:
-    style = Style("blue-orange", contours=False, outline=False)
+    style = OverlayStyle("blue-orange", contours=False, outline=False)
     page = pages([_tile(explanation=_explanation())], style)[0]
-    assert "Blue speaks for the class named below a film, orange against it." in texts
+    assert "Blue speaks for the class named below an image, orange against it." in texts
     red, green, blue = _cell(page, 0)[128, 128]
     assert blue > max(red, green)
 
@@ -108,7 +110,7 @@ def test_films_without_an_explanation_or_without_pixels(texts: list[str], pages:
     page = pages([_tile(), abstained, broken])[0]
     assert texts.count("covid-19 · 0.93") == 1
     assert texts.count("no prediction") == 2
-    assert {"blank image", "no film", "is no picture"} <= set(texts)
+    assert {"blank image", "no image", "is no picture"} <= set(texts)
     assert (_cell(page, 0) == 128).all()  # grey, untouched
 
 
@@ -159,7 +161,7 @@ def test_24_films_a_page(
 
 
 def test_a_writer_writes_each_page_when_it_is_full(tmp_path: Path) -> None:
-    with SheetWriter(tmp_path / "new", stem="films") as writer:
+    with MontageWriter(tmp_path / "new", stem="films") as writer:
         for number in range(25):
             writer.add(_tile(number / 25))
             assert len(writer.written) == (number >= 23)
@@ -170,7 +172,7 @@ def test_a_writer_writes_each_page_when_it_is_full(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_is_interrupted_writes_no_half_page(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), SheetWriter(tmp_path) as writer:
+    with pytest.raises(KeyboardInterrupt), MontageWriter(tmp_path) as writer:
         writer.add(_tile())
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
@@ -185,7 +187,7 @@ def test_memory_does_not_grow_with_films(tmp_path: Path) -> None:
     peaks = []
     for count in (24, 96):
         tracemalloc.start()
-        with SheetWriter(tmp_path) as writer:
+        with MontageWriter(tmp_path) as writer:
             for _ in range(count):
                 writer.add(_tile(shape=(800, 700), explanation=_explanation()))
         peaks.append(tracemalloc.get_traced_memory()[1])

@@ -14,13 +14,13 @@ from covid_cxr.explain.rendering.contours import (
     strongest,
     strongest_regions,
 )
-from covid_cxr.explain.rendering.overlay import PALETTES, Style, blend, limit, tint
+from covid_cxr.explain.rendering.overlay import PALETTES, OverlayStyle, blend, draw_overlay, limit
 from covid_cxr.types import Explanation
 from support.explanations import cloud, halves, lungs
 
 
 def test_green_supports_and_red_speaks_against() -> None:
-    film = tint(np.full((400, 300), 100, dtype=np.uint8), halves()).astype(int)
+    film = draw_overlay(np.full((400, 300), 100, dtype=np.uint8), halves()).astype(int)
     left, right = film[200, 50], film[200, 250]
     assert left[1] > left[0] + 40  # greener than red
     assert right[0] > right[1] + 20
@@ -29,9 +29,9 @@ def test_green_supports_and_red_speaks_against() -> None:
     assert right.tolist() == pytest.approx([0.7 * 100 + 0.3 * c for c in (235, 70, 40)], abs=1)
 
 
-def test_no_evidence_leaves_the_film_grey() -> None:
+def test_no_attribution_leaves_the_radiograph_grey() -> None:
     grey = np.arange(400 * 300, dtype=np.uint32).reshape(400, 300).astype(np.uint8)
-    film = tint(grey, halves(0, 0))
+    film = draw_overlay(grey, halves(0, 0))
     assert np.array_equal(film, np.repeat(grey[..., None], 3, axis=2))
 
 
@@ -57,7 +57,7 @@ def test_strongest_regions_by_hand() -> None:
 
 
 def test_strong_regions_are_outlined() -> None:
-    film = tint(np.full((400, 300), 100, dtype=np.uint8), halves()).astype(int)
+    film = draw_overlay(np.full((400, 300), 100, dtype=np.uint8), halves()).astype(int)
     assert abs(film[200, 149] - film[200, 100]).max() > 10  # the left region's right edge
 
 
@@ -74,7 +74,7 @@ def test_a_style_that_cannot_be_drawn(
     values: dict[str, object], error: type[InputError], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        Style(**values)
+        OverlayStyle(**values)
 
 
 # Machado, Oliveira, Fernandes, "A physiologically-based model for simulation of color vision
@@ -115,7 +115,7 @@ def _seen(colour: np.ndarray, eyes: str) -> np.ndarray:
 @pytest.mark.parametrize("grey", [0, 60, 120, 180, 240])
 def test_blue_and_orange_are_told_apart_by_everyone_on_any_film(eyes: str, grey: int) -> None:
     film = np.full((1, 1), grey, dtype=np.uint8)
-    style = Style(palette="blue-orange")
+    style = OverlayStyle(palette="blue-orange")
     support, against, nothing = (
         _seen(blend(film, np.full((1, 1), value, np.float32), style)[0, 0] / 255, eyes)
         for value in (1, -1, 0)
@@ -131,7 +131,7 @@ def test_green_and_red_are_for_those_with_all_cones() -> None:
 
 def test_the_palette_and_the_opacity_are_the_styles() -> None:
     grey = np.full((400, 300), 100, dtype=np.uint8)
-    film = tint(grey, halves(), Style("blue-orange", opacity=0.4)).astype(int)
+    film = draw_overlay(grey, halves(), OverlayStyle("blue-orange", opacity=0.4)).astype(int)
     blue, orange = PALETTES["blue-orange"]
     assert film[200, 50].tolist() == pytest.approx([0.6 * 100 + 0.4 * c for c in blue], abs=1)
     assert film[200, 250].tolist() == pytest.approx([0.8 * 100 + 0.2 * c for c in orange], abs=1)
@@ -139,31 +139,31 @@ def test_the_palette_and_the_opacity_are_the_styles() -> None:
 
 def test_between_opposed_regions_there_is_no_pale_seam() -> None:
     grey = np.full((400, 320), 100, dtype=np.uint8)
-    film = tint(grey, halves(0.5, -0.5), Style(contours=False)).astype(int)
+    film = draw_overlay(grey, halves(0.5, -0.5), OverlayStyle(contours=False)).astype(int)
     away = np.abs(film[200] - 100).max(axis=1)  # from grey, along a row
     assert away.min() > 15  # it was 0, grey, where the signs met
 
 
-def _changed(style: Style, explanation: Explanation) -> np.ndarray:
+def _changed(style: OverlayStyle, explanation: Explanation) -> np.ndarray:
     """Return where on a 512 x 512 film this style draws what one without lines does not."""
     grey = np.full((512, 512), 128, dtype=np.uint8)
-    bare = tint(grey, explanation, Style(contours=False, outline=False)).astype(int)
-    return np.abs(tint(grey, explanation, style) - bare).max(axis=2) > 20
+    bare = draw_overlay(grey, explanation, OverlayStyle(contours=False, outline=False)).astype(int)
+    return np.abs(draw_overlay(grey, explanation, style) - bare).max(axis=2) > 20
 
 
 def test_the_lungs_outline_is_thin_and_where_the_lungs_end() -> None:
     explanation = replace(halves(0, 0), lungs=lungs(64))
-    drawn = _changed(Style(contours=False), explanation)
+    drawn = _changed(OverlayStyle(contours=False), explanation)
     # Eight pixels of the film to one of the mask: rows 128 to 384, columns 64 to 192.
     assert set(np.flatnonzero(drawn[256, :256])) <= {*range(61, 67), *range(189, 195)}
     assert drawn[256, 62:66].any()
     assert drawn[256, 190:194].any()
-    assert not _changed(Style(outline=False, contours=False), explanation).any()
+    assert not _changed(OverlayStyle(outline=False, contours=False), explanation).any()
     assert not drawn[:, 240:272].any()  # between the lungs
 
 
 def test_a_map_without_regions_is_outlined_at_half_its_largest() -> None:
-    drawn = _changed(Style(outline=False), cloud())
+    drawn = _changed(OverlayStyle(outline=False), cloud())
     row, column = np.nonzero(drawn)
     # Half a Gaussian's height is 1.18 deviations out, here 9.4 of 64 pixels; it is smoothed a
     # little first, with 64 / 56 pixels.

@@ -11,13 +11,13 @@ from PIL import Image
 from covid_cxr.errors import InputError
 from covid_cxr.explain.rendering import writing
 from covid_cxr.explain.rendering.page import Layout, method_in_words
-from covid_cxr.explain.rendering.writing import Facts, Style, overlay, panel, record, save
+from covid_cxr.explain.rendering.writing import Caption, OverlayStyle, overlay, panel, record, save
 from covid_cxr.explain.rendering.zones import ZONES, with_lungs
 from covid_cxr.imaging.text import length, printable
 from covid_cxr.types import DISCLAIMER, Explanation, Lungs
 from support.explanations import halves, lungs
 
-FACTS = Facts(probability=0.93, threshold=0.41, file="films/a.png")
+FACTS = Caption(probability=0.93, threshold=0.41, file="films/a.png")
 
 
 def _film(height: int = 560, width: int = 420) -> np.ndarray:
@@ -73,7 +73,7 @@ def test_a_colour_picture_is_refused() -> None:
         overlay(np.zeros((4, 4, 3), dtype=np.float32), halves(), FACTS)
 
 
-def _texts(monkeypatch: pytest.MonkeyPatch, explanation: Explanation, facts: Facts) -> list[str]:
+def _texts(monkeypatch: pytest.MonkeyPatch, explanation: Explanation, facts: Caption) -> list[str]:
     written: list[str] = []
     original = writing.ImageDraw.ImageDraw.text
 
@@ -103,14 +103,14 @@ def test_a_map_of_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert written[3:5] == ["for or against", "no region speaks"]
 
 
-def test_the_page_says_where_the_evidence_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_says_where_the_support_lies(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = replace(FACTS, flags=("window missing", "blank border"))
     explanation = with_lungs(halves(), lungs(16))
-    assert explanation.evidence is not None
+    assert explanation.zones is not None
     written = _texts(monkeypatch, explanation, facts)
     assert written[:2] == ["covid-19 · probability 0.93", "LIME · called covid-19 from 0.41"]
     flags = written.index("Flags: window missing; blank border")
-    assert " ".join(written[2:flags]) == explanation.evidence.sentence
+    assert " ".join(written[2:flags]) == explanation.zones.sentence
     assert "..." not in "".join(written)  # wrapped, not cut
     assert written[flags + 1 : flags + 4] == [
         "films/a.png · model abc123",
@@ -119,7 +119,7 @@ def test_the_page_says_where_the_evidence_lies(monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
-def _header(explanation: Explanation, facts: Facts = FACTS) -> list[tuple[str, object]]:
+def _header(explanation: Explanation, facts: Caption = FACTS) -> list[tuple[str, object]]:
     found = Layout.of((400, 300), explanation, facts).header
     return [(line.text, line.colour) for line in found]
 
@@ -222,7 +222,7 @@ def test_save_writes_both_and_nothing_else(tmp_path: Path) -> None:
     left_half[:, :150] = True
     explanation = with_lungs(halves(), Lungs(left_half, ~left_half & False))
     stem = tmp_path / "new" / "10.1016-slash-j.jhin"
-    picture = save(stem, _film(), explanation, FACTS, Style(opacity=0.5))
+    picture = save(stem, _film(), explanation, FACTS, OverlayStyle(opacity=0.5))
     assert sorted(path.name for path in stem.parent.iterdir()) == [
         "10.1016-slash-j.jhin.json",
         "10.1016-slash-j.jhin.png",

@@ -66,17 +66,17 @@ def test_zones_at_another_resolution_than_the_map() -> None:
     assert zone_map(fine, (3, 4)).dtype == np.int32
 
 
-def test_evidence_by_hand() -> None:
+def test_zones_by_hand() -> None:
     found = with_lungs(_explanation([[1, 2, -9, 0], [0, -3, 0, 1], [4, 0, 0, 2]]), SMALL)
-    assert found.evidence is not None
+    assert found.zones is not None
     # Support is 1 + 2 + 1 + 4 + 2 = 10; in the zones all but the 2 of the first row.
-    assert dict(found.evidence.zones) == pytest.approx(
+    assert dict(found.zones.shares) == pytest.approx(
         dict(zip(ZONES, (0.1, 0, 0.4, 0, 0.1, 0.2), strict=True))
     )
-    assert found.evidence.inside_lungs == pytest.approx(0.8)
+    assert found.zones.inside_lungs == pytest.approx(0.8)
     assert found.inside_lungs == pytest.approx(8 / 22)  # of all, whatever its sign
     assert found.lungs is SMALL
-    assert found.evidence.sentence == (
+    assert found.zones.sentence == (
         "The score rests mostly on the lower zones of both lungs; "
         "80 % of the supporting evidence lies inside the lungs; fidelity not defined."
     )
@@ -87,12 +87,12 @@ def test_without_lungs_nothing_is_said() -> None:
     nowhere = Lungs(np.zeros((3, 4), dtype=bool), np.zeros((3, 4), dtype=bool))
     for lungs in (None, nowhere):
         found = with_lungs(before, lungs)
-        assert (found.lungs, found.inside_lungs, found.evidence) == (None, None, None)
+        assert (found.lungs, found.inside_lungs, found.zones) == (None, None, None)
 
 
-def test_where_nothing_supports_the_class_there_is_no_evidence() -> None:
+def test_where_nothing_supports_the_class_there_are_no_zones() -> None:
     found = with_lungs(_explanation(-np.ones((3, 4))), SMALL)
-    assert found.evidence is None
+    assert found.zones is None
     assert found.inside_lungs == pytest.approx(0.5)
     assert with_lungs(_explanation(np.zeros((3, 4))), SMALL).inside_lungs is None
 
@@ -113,13 +113,13 @@ def _film(seed: int) -> tuple[Explanation, Lungs]:
 @given(seed=st.integers(0, 9999))
 def test_zones_and_the_outside_add_up(seed: int) -> None:
     explanation, lungs = _film(seed)
-    evidence = with_lungs(explanation, lungs).evidence
-    assert evidence is not None
+    zones = with_lungs(explanation, lungs).zones
+    assert zones is not None
     support = np.clip(explanation.attribution, 0, None)
     outside = support[~lungs.both].sum() / support.sum()
-    assert sum(evidence.zones.values()) + outside == pytest.approx(1, abs=1e-6)
-    assert sum(evidence.zones.values()) == pytest.approx(evidence.inside_lungs)
-    assert all(0 <= share <= 1 for share in evidence.zones.values())
+    assert sum(zones.shares.values()) + outside == pytest.approx(1, abs=1e-6)
+    assert sum(zones.shares.values()) == pytest.approx(zones.inside_lungs)
+    assert all(0 <= share <= 1 for share in zones.shares.values())
 
 
 @settings(deadline=None)
@@ -127,14 +127,14 @@ def test_zones_and_the_outside_add_up(seed: int) -> None:
 def test_a_mirrored_film_swaps_left_and_right(seed: int) -> None:
     explanation, lungs = _film(seed)
     mirrored = Lungs(np.fliplr(lungs.left), np.fliplr(lungs.right))
-    one = with_lungs(explanation, lungs).evidence
-    other = with_lungs(_explanation(np.fliplr(explanation.attribution)), mirrored).evidence
+    one = with_lungs(explanation, lungs).zones
+    other = with_lungs(_explanation(np.fliplr(explanation.attribution)), mirrored).zones
     assert one is not None
     assert other is not None
     swap = {"right": "left", "left": "right"}
-    for zone, share in one.zones.items():
+    for zone, share in one.shares.items():
         band, side = zone.split()
-        assert other.zones[f"{band} {swap[side]}"] == pytest.approx(share)
+        assert other.shares[f"{band} {swap[side]}"] == pytest.approx(share)
     assert re.sub("right|left", lambda side: swap[side[0]], one.sentence) == other.sentence
 
 
@@ -196,7 +196,7 @@ def test_the_sentence_of_the_issue() -> None:
         (0.55, "The score rests mostly on the right lung; 55 % of"),
     ],
 )
-def test_evidence_outside_the_lungs_is_a_warning(inside: float, start: str) -> None:
+def test_support_outside_the_lungs_is_a_warning(inside: float, start: str) -> None:
     zones = {"upper right": inside / 3, "middle right": inside / 3, "lower right": inside / 3}
     assert sentence(inside, zones, None).startswith(start)
 
@@ -316,13 +316,13 @@ def test_what_cannot_be_compared_is_refused(others: list[Explanation], message: 
         agreement(first + others)
 
 
-def test_agreed_is_an_explanation_with_evidence_of_its_own() -> None:
+def test_agreed_is_an_explanation_with_zones_of_its_own() -> None:
     cam = with_lungs(_explanation([[0, 1, 0, 0]] * 2 + [[1, 1, 0, 0]], bundle="abc"), SMALL)
     lime = Explanation("lime", "covid-19", cam.attribution * SMALL.both, fidelity=0.9)
     found = agreed([cam, lime])
     assert (found.method, found.label, found.bundle) == ("agreement", "covid-19", "abc")
     assert found.parameters == {"methods": ["cam", "lime"]}
     assert (found.segments, found.fidelity) == (None, None)
-    assert found.evidence is not None
-    assert found.evidence.inside_lungs == 1
-    assert found.evidence.zones["lower right"] == 1
+    assert found.zones is not None
+    assert found.zones.inside_lungs == 1
+    assert found.zones.shares["lower right"] == 1
