@@ -28,7 +28,7 @@ from covid_cxr.cohort import build
 from covid_cxr.config import AuditConfig, CohortConfig, DatasetConfig, PreprocessSpec, RunConfig
 from covid_cxr.metrics import clopper_pearson
 from covid_cxr.phantoms import cohort as phantoms
-from covid_cxr.training.feature_extractor import FrozenNetwork
+from covid_cxr.training.feature_extractor import FeatureExtractor
 
 SHORTCUTS = ("none", "marker", "border", "resolution")
 # What should notice a shortcut, whichever it is; one of them is enough.
@@ -52,7 +52,7 @@ def main() -> None:
         for shortcut in SHORTCUTS:
             folder = options.work / f"{shortcut}-{seed}"
             if not (folder / "audit.json").exists():
-                network = network or FrozenNetwork(SETTINGS.size, threads=1)
+                network = network or FeatureExtractor(SETTINGS.size, threads=1)
                 audited(folder, seed, shortcut, options.patients, network)
             rows += findings(folder, seed, shortcut)
         phantoms.draw.cache_clear()
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def audited(
-    folder: Path, seed: int, shortcut: phantoms.Shortcut, patients: int, network: FrozenNetwork
+    folder: Path, seed: int, shortcut: phantoms.Shortcut, patients: int, network: FeatureExtractor
 ) -> None:
     """Draw a cohort into `folder/films` and leave its audit in `folder`."""
     started, films = time.process_time(), folder / "films"

@@ -2,7 +2,7 @@
 
     python benchmarks/learning.py configs/default.yaml --cohort cohort/cohort.csv --data DATA
 
-The protocol of `train --protocol generalise` on train and validation rows, trained on a share of
+The protocol of `train --protocol leave-out` on train and validation rows, trained on a share of
 the patients (means and ranges over draws) or on some of the sources (95 % intervals within a
 source). "without mila" is scored on films of a source that nothing was trained on. Prints tables
 for the lab book (research/lab_book.md) and, with --json, one line of JSON at the end.
@@ -27,10 +27,10 @@ from covid_cxr.cohort import schema
 from covid_cxr.cohort.splits.grouped import components
 from covid_cxr.cohort.splits.hold_out import hold_outs
 from covid_cxr.errors import ConfigError
-from covid_cxr.training.datamodule import Part
-from covid_cxr.training.hold_out_validation import measured, scores_of
-from covid_cxr.training.linear_probe import fit_linear
-from covid_cxr.training.run import films_of, part_of, score
+from covid_cxr.training.datamodule import TrainingData
+from covid_cxr.training.hold_out_validation import score_table, summarise
+from covid_cxr.training.linear_probe import fit_linear_probe
+from covid_cxr.training.run import development_rows, load_training_data, log_odds
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 KEYS = ("objective", "within", "across")
@@ -40,8 +40,8 @@ _FEWEST = 5  # of either kind, to be trained on
 class Bench:
     """A recipe, its films and what the protocol leaves out."""
 
-    def __init__(self, config: Any, rows: pd.DataFrame, part: Part) -> None:
-        self.config, self.rows, self.part = config, rows, part
+    def __init__(self, config: Any, rows: pd.DataFrame, data: TrainingData) -> None:
+        self.config, self.rows, self.data = config, rows, data
         self.tasks = hold_outs(rows)
         self.patients = components(rows).to_numpy()
 
@@ -50,15 +50,15 @@ class Bench:
         parts = []
         for task in self.tasks:
             train = np.flatnonzero(task.train & kept)
-            if np.bincount(self.part.labels[train], minlength=2).min() < _FEWEST:
+            if np.bincount(self.data.labels[train], minlength=2).min() < _FEWEST:
                 continue
             scored = np.flatnonzero(task.scored)
-            own = replace(self.part, train=train, val=train)
-            odds = score(fit_linear(self.config, own), own, scored)
-            parts.append(scores_of(self.rows, task, odds))
+            own = replace(self.data, train=train, val=train)
+            odds = log_odds(fit_linear_probe(self.config, own), own, scored)
+            parts.append(score_table(self.rows, task, odds))
         if not parts:
             return None
-        found = measured(pd.concat(parts, ignore_index=True), self.rows)
+        found = summarise(pd.concat(parts, ignore_index=True), self.rows)
         numbers: dict[str, float] = {key: found[key] for key in KEYS if key in found}
         inside = [
             each["auroc"] for each in found["comparisons"].values() if each["kind"] == "within"
@@ -107,13 +107,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     config = configuration.load(given.config, [])
-    if config.training.method != "linear":
-        raise ConfigError(f"'{given.config}' trains by gradient; expected training.method linear")
-    cohort = schema.load(given.cohort)
-    rows = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
+    if config.training.method != "linear-probe":
+        raise ConfigError(f"'{given.config}' trains by gradient; expected method linear-probe")
+    rows = development_rows(schema.load(given.cohort))
     with TemporaryDirectory() as folder:
-        films = films_of(config, rows, given.data, Path(folder), None)
-        bench = Bench(config, rows, part_of(config, rows, films, None))
+        bench = Bench(config, rows, load_training_data(config, rows, given.data, Path(folder)))
     print("| trained on | objective | within | across |\n| --- | --- | --- | --- |")
     results = {}
     for name, found in (*bench.by_share(given.draws), *bench.by_source()):

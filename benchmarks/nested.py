@@ -1,9 +1,9 @@
 """What choosing among recipes is worth: the choice made anew without each left-out site or source.
 
     python benchmarks/nested.py configs/default.yaml --cohort cohort/cohort.csv --data DATA \\
-        --recipe training.penalty=1 --recipe training.penalty=4
+        --recipe training.ridge_alpha=1 --recipe training.ridge_alpha=4
 
-For every task of `train --protocol generalise` the recipes (the config with the settings of one
+For every task of `train --protocol leave-out` the recipes (the config with the settings of one
 `--recipe`, separated by spaces) compete by the same protocol on the task's own training rows; the
 winner is fitted to all of those and scored on what was left out. The best recipe's own score under
 the protocol is flattered by the choice; this one is not. Tasks whose training rows leave nothing to
@@ -30,41 +30,43 @@ from covid_cxr import config as configuration
 from covid_cxr.cohort import schema
 from covid_cxr.cohort.splits.hold_out import HoldOut, hold_outs
 from covid_cxr.errors import CohortError, ConfigError
-from covid_cxr.training.datamodule import Part
-from covid_cxr.training.hold_out_validation import measured, scores_of
-from covid_cxr.training.linear_probe import fit_linear
-from covid_cxr.training.run import films_of, multipliers_of, part_of, score
+from covid_cxr.training.datamodule import TrainingData
+from covid_cxr.training.hold_out_validation import score_table, summarise
+from covid_cxr.training.linear_probe import fit_linear_probe
+from covid_cxr.training.run import development_rows, label_weights, load_training_data, log_odds
 
 KINDS = ("objective", "within", "across")
-Recipes = dict[str, tuple[Any, Part]]
+Recipes = dict[str, tuple[Any, TrainingData]]
 
 
-def scores(config: Any, part: Part, rows: pd.DataFrame, task: HoldOut) -> pd.DataFrame:
+def scores(config: Any, data: TrainingData, rows: pd.DataFrame, task: HoldOut) -> pd.DataFrame:
     """Return what a recipe fitted to a task's training rows gives to its scored rows, scaled."""
     train, scored = np.flatnonzero(task.train), np.flatnonzero(task.scored)
-    own = replace(part, train=train, val=train)
-    fitted = fit_linear(config, own)
-    return scores_of(rows, task, score(fitted, own, scored) / score(fitted, own, train).std())
+    own = replace(data, train=train, val=train)
+    fitted = fit_linear_probe(config, own)
+    return score_table(
+        rows, task, log_odds(fitted, own, scored) / log_odds(fitted, own, train).std()
+    )
 
 
 def under_protocol(
-    config: Any, part: Part, rows: pd.DataFrame, chosen: list[HoldOut]
+    config: Any, data: TrainingData, rows: pd.DataFrame, chosen: list[HoldOut]
 ) -> dict[str, float]:
-    parts = [scores(config, part, rows, task) for task in chosen]
-    found = measured(pd.concat(parts, ignore_index=True), rows)
+    parts = [scores(config, data, rows, task) for task in chosen]
+    found = summarise(pd.concat(parts, ignore_index=True), rows)
     return {kind: found[kind] for kind in KINDS if kind in found}
 
 
-def inside(part: Part, kept: NDArray[np.int64]) -> Part:
+def inside(data: TrainingData, kept: NDArray[np.int64]) -> TrainingData:
     """Return the part of some rows alone, numbered anew."""
-    assert part.features is not None
+    assert data.features is not None
     return replace(
-        part,
-        films=part.films[kept],
-        labels=part.labels[kept],
-        sources=None if part.sources is None else part.sources[kept],
-        multipliers=None if part.multipliers is None else part.multipliers[kept],
-        features=part.features[:, kept],
+        data,
+        inputs=data.inputs[kept],
+        labels=data.labels[kept],
+        sources=None if data.sources is None else data.sources[kept],
+        label_weights=None if data.label_weights is None else data.label_weights[kept],
+        features=data.features[:, kept],
     )
 
 
@@ -86,8 +88,8 @@ def winner(recipes: Recipes, rows: pd.DataFrame, task: HoldOut, inner: list[Hold
     kept = np.flatnonzero(task.train)
     own = rows.iloc[kept].reset_index(drop=True)
     objectives = {
-        name: under_protocol(config, inside(part, kept), own, inner)["objective"]
-        for name, (config, part) in recipes.items()
+        name: under_protocol(config, inside(data, kept), own, inner)["objective"]
+        for name, (config, data) in recipes.items()
     }
     return max(objectives, key=objectives.__getitem__)
 
@@ -102,24 +104,22 @@ def nested(
         print(f"{task.name}, {task.part}: {name}", flush=True)
         winners[name] += 1
         parts.append(scores(*recipes[name], rows, task))
-    return measured(pd.concat(parts, ignore_index=True), rows), winners
+    return summarise(pd.concat(parts, ignore_index=True), rows), winners
 
 
 def build(given: argparse.Namespace, folder: Path) -> tuple[Recipes, pd.DataFrame]:
     """Return the recipes, each with its films and features, and their rows."""
-    cohort = schema.load(given.cohort)
-    rows = cohort[cohort["split"].isin(("train", "val"))].reset_index(drop=True)
+    rows = development_rows(schema.load(given.cohort))
     base = configuration.load(given.config, [])
-    films = films_of(base, rows, given.data, folder, None)
-    part = part_of(base, rows, films, None)
+    data = load_training_data(base, rows, given.data, folder)
     recipes: Recipes = {}
     for text in given.recipe:
         config = configuration.load(given.config, text.split())
-        if config.training.method != "linear" or any(
+        if config.training.method != "linear-probe" or any(
             getattr(config, name) != getattr(base, name) for name in ("preprocess", "augment")
         ):
             raise ConfigError(f"recipe '{text}' is no closed form, or changes what films look like")
-        recipes[text] = config, replace(part, multipliers=multipliers_of(config, rows))
+        recipes[text] = config, replace(data, label_weights=label_weights(config, rows))
     return recipes, rows
 
 

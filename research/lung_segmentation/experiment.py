@@ -24,7 +24,7 @@ from covid_cxr.files import atomic_write
 from covid_cxr.inference.lungs import LungFinder
 from covid_cxr.models.lung_unet import LungNetwork
 from covid_cxr.progress import track
-from covid_cxr.training.numerics import without_denormals
+from covid_cxr.training.experiment import without_denormals
 from covid_cxr.types import BoolArray, FloatArray
 from research.lung_segmentation import report
 from research.lung_segmentation.augment import augment

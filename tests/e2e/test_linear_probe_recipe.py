@@ -21,7 +21,7 @@ from covid_cxr.inference.batch import predict_to
 from covid_cxr.inference.explaining import How
 from covid_cxr.models import bundle
 from covid_cxr.training import hold_out_validation
-from covid_cxr.training.inputs import preprocess_all
+from covid_cxr.training.inputs import preprocess_cohort
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def config(tiny_config: RunConfig) -> RunConfig:
     preprocess = PreprocessSpec(size=64, lung_margin=0.06, equalise=True)
-    training = TrainingConfig(method="linear")
+    training = TrainingConfig(method="linear-probe")
     return tiny_config.model_copy(update={"preprocess": preprocess, "training": training})
 
 
@@ -65,7 +65,7 @@ def test_training_and_prediction_prepare_alike(
     run: Path, config: RunConfig, phantoms: Path, tmp_path: Path
 ) -> None:
     rows = pipeline.RunFolder.open(run).cohort().head(5)
-    films = preprocess_all(rows, phantoms, config.preprocess, tmp_path / "films.npy")
+    films = preprocess_cohort(rows, phantoms, config.preprocess, tmp_path / "films.npy")
     predictor = Predictor(bundle.load(run / "bundle"))
     for film, path in zip(films, rows["path"], strict=True):
         shown = predictor.prepare(predictor.read(phantoms / path))
@@ -113,17 +113,17 @@ def test_the_protocol_scores_every_left_out_site_and_trains_none_twice(
     folder = pipeline.RunFolder.create(tmp_path, config, phantoms, "covid-cxr train lungs.yaml")
     cohort = build.build(phantoms, config.cohort, config.seed).cohort
     folder.put_cohort(cohort)
-    found = pipeline.generalise(folder, 2)
+    found = pipeline.hold_out_validation(folder, 2)
     (name,) = found["comparisons"]
     assert name == "within phantoms"
     scores = pd.read_csv(tmp_path / hold_out_validation.SCORES)
     seen = cohort[cohort["split"].isin(("train", "val"))]
     assert sorted(scores["image_id"]) == sorted(seen["image_id"])  # each once: no chance in it
     assert found["objective"] == found["comparisons"][name]["auroc"]["value"]
-    assert not (tmp_path / "training" / "films.npy").exists()
+    assert not (tmp_path / "training" / "inputs.npy").exists()
 
     def never(*_: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(hold_out_validation, "trained_on", never)
-    assert pipeline.generalise(folder, 2) == found
+    monkeypatch.setattr(hold_out_validation, "fit_recipe", never)
+    assert pipeline.hold_out_validation(folder, 2) == found

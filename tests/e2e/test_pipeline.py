@@ -106,7 +106,7 @@ def test_a_killed_training_goes_on_where_it_was(
     config = tiny_config.model_copy(update={"training": longer})
     rng = np.random.default_rng(0)
     films = rng.random((24, 1, 64, 64)).astype(np.float16)
-    part = datamodule.Part(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
+    part = datamodule.TrainingData(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
     whole = experiment.fit(config, part, tmp_path / "whole")
 
     def stop(what: str, done: int, total: int) -> None:
@@ -133,7 +133,7 @@ def test_of_several_seeds_the_best_on_validation_is_kept(
 
     rng = np.random.default_rng(0)
     films = rng.random((24, 1, 64, 64)).astype(np.float16)
-    part = datamodule.Part(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
+    part = datamodule.TrainingData(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
     two = tiny_config.training.model_copy(update={"runs": 2})
     twice = tiny_config.model_copy(update={"training": two})
     best = experiment.fit_best_of(twice, part, tmp_path)

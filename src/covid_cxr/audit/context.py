@@ -37,7 +37,7 @@ from covid_cxr.progress import report
 from covid_cxr.types import COVID, BoolArray, FloatArray
 
 if TYPE_CHECKING:
-    from covid_cxr.training.feature_extractor import FrozenNetwork
+    from covid_cxr.training.feature_extractor import FeatureExtractor
 
 _SMALL = 512
 _BATCH = 16
@@ -75,7 +75,7 @@ class Material:
         cohort: pd.DataFrame,
         bundle: Bundle,
         *,
-        network: FrozenNetwork | None = None,
+        network: FeatureExtractor | None = None,
     ) -> None:
         self.run, self.config, self.cohort, self.bundle = run, config, cohort, bundle
         self._network, self._threads = network, processors()
@@ -196,11 +196,11 @@ class Material:
         return self._embedded[name]
 
     @cached_property
-    def network(self) -> FrozenNetwork:
+    def network(self) -> FeatureExtractor:
         # Only here is torch needed, to export it; tables can be audited without.
-        from covid_cxr.training.feature_extractor import FrozenNetwork
+        from covid_cxr.training.feature_extractor import FeatureExtractor
 
-        return self._network or FrozenNetwork(self.settings.size, self._threads)
+        return self._network or FeatureExtractor(self.settings.size, self._threads)
 
     @cached_property
     def probe(self) -> Probe:

@@ -92,18 +92,18 @@ def _train(
     rows: NDArray[np.intp],
     tenth: NDArray[np.int64],
 ) -> Array:
-    from covid_cxr.training.run import part_of, score, trained_on
+    from covid_cxr.training.run import fit_recipe, log_odds, training_data
 
     out = material.run / FOLDER / _key(material, config, view)
     films = _films(material, view, rows, config.preprocess)
-    part = replace(
-        part_of(config, material.rows.iloc[rows], films),
+    data = replace(
+        training_data(config, material.rows.iloc[rows], films),
         labels=material.events[rows].astype(np.int64),
         train=np.flatnonzero(~np.isin(tenth, (*_SCORED, _STOPPING))),
         val=np.flatnonzero(tenth == _STOPPING),
     )
-    trained = trained_on(config, part, out, f"audit: training on {view}")
-    scores = score(trained, part, np.flatnonzero(np.isin(tenth, _SCORED)))
+    trained = fit_recipe(config, data, out, f"audit: training on {view}")
+    scores = log_odds(trained, data, np.flatnonzero(np.isin(tenth, _SCORED)))
     if out.exists():  # a recipe in closed form leaves nothing to go on with
         shutil.rmtree(out)
     return scores

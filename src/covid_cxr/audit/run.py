@@ -22,7 +22,7 @@ from covid_cxr.files import atomic_write
 from covid_cxr.models.bundle import Bundle
 
 if TYPE_CHECKING:
-    from covid_cxr.training.feature_extractor import FrozenNetwork
+    from covid_cxr.training.feature_extractor import FeatureExtractor
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def run_audit(
     *,
     budget: Budget = "quick",
     only: Sequence[str] = (),
-    network: FrozenNetwork | None = None,
+    network: FeatureExtractor | None = None,
 ) -> AuditReport:
     """Put the checks to a run and write `audit.json` into its folder.
 

@@ -24,7 +24,7 @@ from covid_cxr.cli.options import (
 if TYPE_CHECKING:
     from covid_cxr.pipeline import RunFolder
 
-Protocol = Literal["generalise"]
+Protocol = Literal["leave-out"]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -136,7 +136,7 @@ def train(
 
     `covid-cxr train configs/default.yaml --cohort cohort.csv --data DATA --folds 5 --out runs/oof`
 
-    `covid-cxr train configs/default.yaml --cohort cohort.csv --data DATA --protocol generalise`
+    `covid-cxr train configs/default.yaml --cohort cohort.csv --data DATA --protocol leave-out`
     """
     from covid_cxr import config as configuration
     from covid_cxr import pipeline
@@ -154,7 +154,7 @@ def train(
     folder.put_cohort(table)
     with output.progress(context):
         if protocol:
-            output.generalised(pipeline.generalise(folder, seeds), json)
+            output.hold_out_scores(pipeline.hold_out_validation(folder, seeds), json)
             return
         if folds:
             pipeline.train_folds(folder, folds)

@@ -74,14 +74,14 @@ def summarise(metrics: Mapping[str, Any], run: Path, machine: bool) -> None:
     out.print(DISCLAIMER, style="dim")
 
 
-def generalised(result: Mapping[str, Any], machine: bool) -> None:
-    """Print what the selection protocol found, a line a comparison."""
+def hold_out_scores(result: Mapping[str, Any], machine: bool) -> None:
+    """Print the scores of hold-out validation, a line per comparison."""
     if machine:
         as_json(result)
         return
     title = f"left-out sources and sites: objective {result['objective']:.3f}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
-    for column in ("", "COVID/n", "AUROC", "AP films", "PA films", "view alone"):
+    for column in ("", "COVID/n", "AUROC", "AP images", "PA images", "view alone"):
         table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
     for name, found in result["comparisons"].items():
         scores = [found[key] for key in ("auroc", "within_ap", "within_pa", "view_alone")]

@@ -133,8 +133,8 @@ class CohortConfig(Strict):
 class AugmentConfig(Strict):
     """Random changes to training images; each is off at 0.
 
-    The linear method heeds `flip` and `jpeg` alone: above 0, every film's mirror image, or the
-    film compressed, is a training film too.
+    A linear probe uses `flip` and `jpeg` only: above 0, the mirror image of every image, or the
+    image compressed, is a training image too.
     """
 
     rotation: float = Field(10.0, ge=0, le=45, description="degrees, either way")
@@ -155,10 +155,13 @@ class AugmentConfig(Strict):
 class TrainingConfig(Strict):
     """Optimisation. None means: as the architecture's own recipe says."""
 
-    method: Literal["gradient", "linear"] = Field(
-        "gradient", description="linear: the last layer alone, by least squares on frozen features"
+    method: Literal["gradient", "linear-probe"] = Field(
+        "gradient",
+        description="linear-probe: the last layer alone, by least squares on ImageNet features",
     )
-    penalty: float = Field(1.0, gt=0, description="linear: of the squared weights")
+    ridge_alpha: float = Field(
+        1.0, gt=0, description="linear-probe: weight of the squared coefficients"
+    )
     batch_size: int = Field(32, ge=1)
     max_epochs: int = Field(30, ge=1)
     patience: int = Field(7, ge=1, description="epochs without better validation loss")
@@ -174,10 +177,10 @@ class TrainingConfig(Strict):
         default_factory=dict, description="class -> factor on its inverse frequency; default 1"
     )
 
-    finding_multipliers: dict[Finding, PositiveFloat] = Field(
+    label_weights: dict[Finding, PositiveFloat] = Field(
         default_factory=dict,
-        description="linear: finding -> factor on its films' weight among those of their class; "
-        "none where it is a class of its own",
+        description="linear-probe: finding -> factor on the weight of its images within their "
+        "class; no effect where the finding is a class of its own",
     )
 
     @field_validator("class_multipliers")
@@ -190,27 +193,17 @@ class TrainingConfig(Strict):
 
     bf16: bool | None = Field(None, description="bf16 autocast; None: where measured faster")
 
-    @field_validator("imbalance", mode="before")
-    @classmethod
-    def _sources_are_not_weighed(cls, rule: object) -> object:
-        if rule == "within-sources":
-            raise ValueError(
-                "sources are no longer weighed; train anew with 'class-weights', or evaluate the "
-                "bundle that was made so: covid-cxr evaluate --model RUN/bundle --cohort FILE"
-            )
-        return rule
-
     @model_validator(mode="after")
-    def _what_is_set_is_heeded(self) -> TrainingConfig:
-        if self.method == "linear" and self.imbalance in ("oversample", "focal"):
+    def _method_uses_settings(self) -> TrainingConfig:
+        if self.method == "linear-probe" and self.imbalance in ("oversample", "focal"):
             raise ValueError(
-                f"imbalance '{self.imbalance}' with method 'linear', expected 'class-weights' or "
-                "'none': a fit in closed form draws nothing and has one loss"
+                f"imbalance '{self.imbalance}' with method 'linear-probe', expected "
+                "'class-weights' or 'none': a fit in closed form samples nothing and has one loss"
             )
-        if self.finding_multipliers and self.method != "linear":
+        if self.label_weights and self.method != "linear-probe":
             raise ValueError(
-                f"finding_multipliers with method '{self.method}', expected 'linear', which "
-                "alone heeds them"
+                f"label_weights with method '{self.method}', expected 'linear-probe', the only "
+                "method that uses them"
             )
         return self
 

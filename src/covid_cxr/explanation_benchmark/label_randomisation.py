@@ -119,12 +119,12 @@ def draw(cohort: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def _networks(folder: RunFolder, data_root: Path, out: Path, seed: int) -> _Networks:
-    from covid_cxr.training.inputs import labels_of, preprocess_all
+    from covid_cxr.training.inputs import class_numbers, preprocess_cohort
 
     config, rows = stand_in(seed), draw(folder.cohort(), seed)
     out = out / f"seed-{seed}"
-    films = preprocess_all(rows, data_root, config.preprocess, out / "films.npy")
-    labels = labels_of(rows, config.task)
+    films = preprocess_cohort(rows, data_root, config.preprocess, out / "inputs.npy")
+    labels = class_numbers(rows, config.task)
     dealt = np.random.default_rng(seed).permutation(labels)
     shown = np.asarray(films, np.float32)
     made, accuracy = {}, {}
@@ -132,7 +132,7 @@ def _networks(folder: RunFolder, data_root: Path, out: Path, seed: int) -> _Netw
         runtime = _learn(config, rows, films, learned, out=out / name)
         answer = runtime.probabilities(shown).argmax(axis=1)
         made[name], accuracy[name] = runtime, float((answer == learned).mean())
-    (out / "films.npy").unlink()
+    (out / "inputs.npy").unlink()
     return _Networks(shown, rows, made["true"], made["permuted"], accuracy)
 
 
@@ -147,13 +147,13 @@ def _learn(
     """Train on all films and stop on them too: they are to be learned by heart."""
     if (out / "bundle" / bundle.MANIFEST).exists():
         return Runtime(bundle.load(out / "bundle"))
-    from covid_cxr.training.datamodule import Part
+    from covid_cxr.training.datamodule import TrainingData
     from covid_cxr.training.experiment import fit
     from covid_cxr.training.export import export
 
     everyone = np.arange(len(rows))
-    part = Part(films, labels, everyone, everyone)
-    trained = fit(config, part, out / "training", f"learning {out.name} labels")
+    data = TrainingData(films, labels, everyone, everyone)
+    trained = fit(config, data, out / "training", f"learning {out.name} labels")
     made = export(trained.network, config, rows, out / "bundle", "covid-cxr explain-eval")
     shutil.rmtree(out / "training")
     return Runtime(made)

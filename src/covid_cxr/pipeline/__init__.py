@@ -3,7 +3,7 @@
 from covid_cxr.pipeline.audit import audit
 from covid_cxr.pipeline.demo import demo
 from covid_cxr.pipeline.external_validation import Accepted, accept
-from covid_cxr.pipeline.run import evaluate, generalise, run, train_folds, train_only
+from covid_cxr.pipeline.run import evaluate, hold_out_validation, run, train_folds, train_only
 from covid_cxr.pipeline.run_folder import RunFolder
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "audit",
     "demo",
     "evaluate",
-    "generalise",
+    "hold_out_validation",
     "run",
     "train_folds",
     "train_only",

@@ -175,9 +175,9 @@ def train_folds(folder: RunFolder, folds: int) -> RunFolder:
     return folder
 
 
-def generalise(folder: RunFolder, seeds: int) -> dict[str, Any]:
-    """Score the recipe on sources and sites left out; see `training.generalise`."""
-    from covid_cxr.training.hold_out_validation import generalise as protocol
+def hold_out_validation(folder: RunFolder, seeds: int) -> dict[str, Any]:
+    """Score the recipe on sources and sites left out; see `training.hold_out_validation`."""
+    from covid_cxr.training.hold_out_validation import hold_out_validation as protocol
 
     return protocol(
         folder.config,

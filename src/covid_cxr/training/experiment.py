@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,13 +21,19 @@ from covid_cxr.errors import CohortError, CovidCxrError
 from covid_cxr.files import atomic_write
 from covid_cxr.models import zoo
 from covid_cxr.models.zoo.classifier import Classifier
-from covid_cxr.training.datamodule import FilmData, Part
+from covid_cxr.training.datamodule import DataModule, TrainingData
+from covid_cxr.training.export import quiet
 from covid_cxr.training.module import TrainingModule, class_weights
-from covid_cxr.training.numerics import without_denormals
 from covid_cxr.training.tracking import Tracker
 from covid_cxr.types import CLASSES
 
 log = logging.getLogger(__name__)
+_LIGHTNING_WARNINGS = (
+    ".*does not have many workers.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*dirpath has changed.*",
+    ".*isinstance.treespec, LeafSpec.*",
+)
 
 
 @dataclass(frozen=True)
@@ -41,40 +46,48 @@ class Trained:
     seed: int
 
 
+@contextmanager
+def without_denormals() -> Iterator[None]:
+    """Round numbers below 1e-38 to 0; small weights under decay would slow the CPU down manyfold.
+
+    Undone afterwards: it applies to everything the thread computes. Also serves as a decorator.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
 @without_denormals()
-def fit(
-    config: RunConfig,
-    part: Part,
-    out: Path,
-    label: str = "training",
-) -> Trained:
+def fit(config: RunConfig, data: TrainingData, out: Path, label: str = "training") -> Trained:
     """Train `config.model` and return it with its best validation weights.
 
-    A training that was killed goes on from `out/last.ckpt`; one that was finished is not
-    repeated. TensorBoard logs go to `out/tensorboard`.
+    A killed training continues from `out/last.ckpt`; a finished one is not repeated. TensorBoard
+    logs go to `out/tensorboard`.
 
     Raises:
         CohortError: the training or validation rows lack a class.
     """
-    need_all_classes(config, part)
+    require_all_classes(config, data)
     lightning.seed_everything(config.seed, verbose=False)
     classes = CLASSES[config.task]
     network = zoo.build(config.model, len(classes))
-    prior = np.bincount(part.labels[part.train]) / len(part.train)
+    prior = np.bincount(data.labels[data.train]) / len(data.train)
     if network.recipe.prior_bias:
         network.set_prior(prior.tolist())
-    weights = class_weights(part.labels[part.train], classes, config.training)
+    weights = class_weights(data.labels[data.train], classes, config.training)
     module = TrainingModule(network, config.training, weights)
     module.to(memory_format=torch.channels_last)
     best = ModelCheckpoint(out, "best", monitor="val_loss", enable_version_counter=False)
     last = out / "last.ckpt"
     done = out / "done.json"
     if not done.exists():
-        with _quiet_lightning():
+        with quiet("lightning.pytorch", logging.WARNING, *_LIGHTNING_WARNINGS):
             trainer = _trainer(config, network, out, best, Tracker(classes, label))
             trainer.fit(
                 module,
-                datamodule=FilmData(config, part),
+                datamodule=DataModule(config, data),
                 ckpt_path=last if _fits(last, module) else None,
                 weights_only=False,  # our own file, with the callbacks' state
             )
@@ -90,21 +103,17 @@ def fit(
 
 
 def fit_best_of(
-    config: RunConfig,
-    part: Part,
-    out: Path,
-    *,
-    label: str = "training",
+    config: RunConfig, data: TrainingData, out: Path, *, label: str = "training"
 ) -> Trained:
     """Train `config.training.runs` seeds, counted up, and keep the lowest validation loss."""
     runs = config.training.runs
     if runs == 1:
-        return fit(config, part, out, label)
+        return fit(config, data, out, label)
     best: Trained | None = None
     for run in range(runs):
         seeded = config.model_copy(update={"seed": config.seed + run})
         which = f"{label} {run + 1} of {runs}"
-        trained = fit(seeded, part, out / f"seed-{seeded.seed}", which)
+        trained = fit(seeded, data, out / f"seed-{seeded.seed}", which)
         log.info("seed %d: validation loss %.4f", seeded.seed, trained.val_loss)
         if best is None or trained.val_loss < best.val_loss:
             best = trained
@@ -113,13 +122,13 @@ def fit_best_of(
 
 
 def _fits(checkpoint: Path, module: TrainingModule) -> bool:
-    """Tell whether a killed training can go on from `checkpoint`."""
+    """Return whether a killed training can continue from `checkpoint`."""
     if not checkpoint.exists():
         return False
     state = torch.load(checkpoint, weights_only=False, map_location="cpu")["state_dict"]
     if state.keys() == module.state_dict().keys():
         return True
-    log.warning("'%s' is from another version of the network; training starts anew", checkpoint)
+    log.warning("'%s' is of another version of the network; training starts again", checkpoint)
     return False
 
 
@@ -160,35 +169,18 @@ def _use_bf16(config: RunConfig, network: Classifier) -> bool:
     return network.recipe.bf16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def need_all_classes(config: RunConfig, part: Part) -> None:
-    """Refuse rows that a classifier cannot be trained or stopped on.
+def require_all_classes(config: RunConfig, data: TrainingData) -> None:
+    """Raise an error for rows that a classifier cannot be trained or stopped on.
 
     Raises:
         CohortError: the training or validation rows lack a class.
     """
     classes = CLASSES[config.task]
-    for name, rows in (("training", part.train), ("validation", part.val)):
-        counts = np.bincount(part.labels[rows], minlength=len(classes))
+    for name, rows in (("training", data.train), ("validation", data.val)):
+        counts = np.bincount(data.labels[rows], minlength=len(classes))
         missing = [classes[i] for i in np.flatnonzero(counts == 0)]
         if missing:
             raise CohortError(
-                f"the {name} rows hold no film of class {', '.join(missing)}; "
+                f"the {name} rows have no image of class {', '.join(missing)}; "
                 "add a source that has some, or change the split"
             )
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's advice and advertisements out of the user's terminal."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
-        warnings.filterwarnings("ignore", ".*dirpath has changed.*")
-        warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
-        logger = logging.getLogger("lightning.pytorch")
-        level = logger.level
-        logger.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)

@@ -1,4 +1,4 @@
-"""A trained network becomes a bundle: graph, parity check, calibration, manifest."""
+"""Export a trained network as a bundle: graph, parity check, calibration, manifest."""
 
 from __future__ import annotations
 
@@ -40,25 +40,27 @@ LICENCES = (
 )
 
 
-class Scored(NamedTuple):
-    """Answers at temperature 1 to n films that the model was not fitted to.
+class CalibrationSet(NamedTuple):
+    """Logits at temperature 1 of n images that the model was not fitted to.
 
     Attributes:
-        logits: (n, C), but for a constant a film.
+        logits: (n, C), up to a constant per image.
         labels: (n,) class numbers.
-        temperature_weights: (n,) of the films in the fit of the temperature; None: all the same.
+        weights: (n,) of the images in the fit of the temperature; None: all the same.
     """
 
     logits: NDArray[np.float64]
     labels: NDArray[np.int64]
-    temperature_weights: NDArray[np.float64] | None = None
+    weights: NDArray[np.float64] | None = None
 
-
-def scored(predictions: Sequence[Prediction], labels: NDArray[np.int64]) -> Scored:
-    """Return the answers of a draft to films of known classes (N,); of those that it answered."""
-    answered = np.array([each.status == "ok" for each in predictions])
-    scores = [list(each.probabilities.values()) for each in predictions if each.status == "ok"]
-    return Scored(np.log(np.maximum(scores, _TINY)), labels[answered])
+    @classmethod
+    def of_predictions(
+        cls, predictions: Sequence[Prediction], labels: NDArray[np.int64]
+    ) -> CalibrationSet:
+        """Return a draft's predictions of images of known classes (N,); rejected ones left out."""
+        is_ok = np.array([prediction.status == "ok" for prediction in predictions])
+        scores = [list(each.probabilities.values()) for each in predictions if each.status == "ok"]
+        return cls(np.log(np.maximum(scores, _TINY)), labels[is_ok])
 
 
 class ExportedGraph(nn.Module):
@@ -72,10 +74,10 @@ class ExportedGraph(nn.Module):
         """(N, 1, S, S) -> logits / T, probabilities, embedding and, where exact, cam."""
         output = self.network(images)
         logits = output.logits / self.temperature
-        answers = (logits, torch.softmax(logits, dim=1), output.embedding)
+        outputs = (logits, torch.softmax(logits, dim=1), output.embedding)
         if not self.network.has_cam:
-            return answers
-        return (*answers, self.network.cam(output.features) / self.temperature)
+            return outputs
+        return (*outputs, self.network.cam(output.features) / self.temperature)
 
 
 def export(
@@ -86,7 +88,7 @@ def export(
     Args:
         network: trained weights.
         config: what was trained, and how.
-        cohort: the rows of train and val, for the manifest's account of training data.
+        cohort: the rows of train and val, for the manifest's summary of training data.
         out: folder of the bundle; made where missing.
         command: how to make it again.
     """
@@ -118,31 +120,24 @@ def export(
 
 
 def calibrate(
-    network: Classifier,
-    draft: Bundle,
-    known: Scored,
-    config: EvaluationConfig,
+    network: Classifier, draft: Bundle, calibration: CalibrationSet, config: EvaluationConfig
 ) -> Bundle:
-    """Export again with the temperature and threshold that films it was not fitted to ask for.
+    """Export again with the temperature and threshold fitted to a calibration set.
 
     Args:
         network: the weights in `draft`.
         draft: a bundle made by `export`.
-        known: what was answered to such films.
+        calibration: logits of images that the network was not fitted to.
         config: the threshold rule.
     """
-    temperature = fit_temperature(known.logits, known.labels, known.temperature_weights)
-    covid = softmax(known.logits, temperature)[:, -1]
-    positive = known.labels == known.logits.shape[1] - 1
-    rule = config.threshold, config.min_sensitivity
-    threshold = choose_threshold(positive, covid, *rule)
-    log.info(
-        "temperature %.3f and threshold %.3f from %d films",
-        temperature,
-        threshold,
-        len(known.labels),
-    )
-    share = float(np.average(positive, weights=known.temperature_weights))
+    logits, labels, weights = calibration
+    temperature = fit_temperature(logits, labels, weights)
+    covid = softmax(logits, temperature)[:, -1]
+    positive = labels == logits.shape[1] - 1
+    threshold = choose_threshold(positive, covid, config.threshold, config.min_sensitivity)
+    fitted = "temperature %.3f and threshold %.3f from %d images"
+    log.info(fitted, temperature, threshold, len(labels))
+    share = float(np.average(positive, weights=weights))
     update = {
         "temperature": temperature,
         "threshold": round(threshold, 6),
@@ -151,20 +146,21 @@ def calibrate(
     return _write(network, draft.manifest.model_copy(update=update), draft.folder)
 
 
-def check_parity(network: Classifier, made: Bundle, films: FloatArray) -> float:
-    """Return the largest difference of torch and ONNX probabilities on `films` (N, 1, S, S).
+def check_parity(network: Classifier, exported: Bundle, inputs: FloatArray) -> float:
+    """Return the largest difference of torch and ONNX probabilities on `inputs` (N, 1, S, S).
 
     Raises:
         CovidCxrError: it exceeds 1e-4, so that the bundle must not be used.
     """
-    films = films[:PARITY_IMAGES].astype(np.float32)
+    inputs = inputs[:PARITY_IMAGES].astype(np.float32)
+    model = ExportedGraph(network, exported.manifest.temperature)
     with torch.inference_mode():
-        expected = ExportedGraph(network, made.manifest.temperature)(torch.from_numpy(films))[1]
-    difference = float(np.abs(expected.numpy() - Runtime(made).probabilities(films)).max())
+        expected = model(torch.from_numpy(inputs))[1]
+    difference = float(np.abs(expected.numpy() - Runtime(exported).probabilities(inputs)).max())
     if not difference <= PARITY:
         raise CovidCxrError(
             f"the exported graph's probabilities differ from torch's by {difference:.2g}, at most "
-            f"{PARITY:g} is allowed; the bundle in '{made.folder}' must not be used"
+            f"{PARITY:g} is allowed; the bundle in '{exported.folder}' must not be used"
         )
     return difference
 
@@ -174,7 +170,7 @@ def _write(network: Classifier, manifest: Manifest, out: Path) -> Bundle:
     _write_graph(ExportedGraph(network, manifest.temperature), manifest, graph)
     if manifest.preprocess.lung_margin is not None:
         for name in (bundle.LUNGS, bundle.LUNGS_MANIFEST, bundle.GATE):
-            if (lungs.SHIPPED / name).exists():  # what the films were prepared with
+            if (lungs.SHIPPED / name).exists():  # what preprocessing used
                 atomic_write(out / name, (lungs.SHIPPED / name).read_bytes())
     bundle.seal(out, manifest)
     return bundle.load(out)
@@ -187,7 +183,7 @@ def _write_graph(model: ExportedGraph, manifest: Manifest, path: Path) -> None:
 
 def graph_bytes(model: nn.Module, size: int, outputs: list[str]) -> bytes:
     """Return the ONNX graph of a model that takes `images` (N, 1, size, size)."""
-    with _quiet_exporter():
+    with quiet("torch.onnx", logging.ERROR, ""):
         program = torch.onnx.export(
             model.eval(),
             (torch.zeros(2, 1, size, size),),
@@ -203,7 +199,7 @@ def graph_bytes(model: nn.Module, size: int, outputs: list[str]) -> bytes:
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop the exporter's notes: they hold the builder's paths and would change the hash."""
+    """Remove the exporter's metadata: it contains the builder's paths and changes the hash."""
     for item in (model, model.graph, *model.graph.node, *model.graph.value_info):
         del item.metadata_props[:]
         item.ClearField("doc_string")
@@ -213,14 +209,19 @@ def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """The exporter warns of its own internals and of torchvision, which we do without."""
-    exporter = logging.getLogger("torch.onnx")
-    level = exporter.level
-    exporter.setLevel(logging.ERROR)
+def quiet(logger: str, level: int, *messages: str) -> Iterator[None]:
+    """Silence a library: its logger below `level`, and warnings that match (regex, from start).
+
+    The exporter warns of its own internals and of the missing torchvision, Lightning gives advice
+    and advertises; neither is of use to who runs a training.
+    """
+    log_of_library = logging.getLogger(logger)
+    before = log_of_library.level
+    log_of_library.setLevel(level)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            for message in messages:
+                warnings.filterwarnings("ignore", message)
             yield
     finally:
-        exporter.setLevel(level)
+        log_of_library.setLevel(before)

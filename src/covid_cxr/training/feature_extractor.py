@@ -1,11 +1,12 @@
-"""What a network that has never seen a radiograph makes of one: ImageNet features, frozen.
+"""Image features of a network that was never trained on radiographs (its ImageNet weights).
 
-A linear model over them is cheap enough to be trained a thousand times, and tells what can be
-learned from films at all. Run by ONNX Runtime, which is faster than torch on a CPU.
+A linear model over them can be trained a thousand times in minutes, and shows what can be learned
+from a set of images at all. Run by ONNX Runtime, which is faster than torch on a CPU.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -13,30 +14,33 @@ import onnxruntime
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from covid_cxr.config import RunConfig
 from covid_cxr.models import zoo
 from covid_cxr.models.zoo.classifier import Classifier
+from covid_cxr.progress import track
 from covid_cxr.training.export import graph_bytes
+from covid_cxr.training.inputs import JPEG_QUALITY, jpeg_compressed
 from covid_cxr.types import FloatArray
 
 _MODEL = "efficientnet-lite0"
 _BATCH = 16
 
 
-class Films(Protocol):
-    """Films (N, 1, S, S) in [0, 1] that are read a batch at a time."""
+class Inputs(Protocol):
+    """Inputs (N, 1, S, S) in [0, 1] that are read a batch at a time."""
 
     def __len__(self) -> int:
         """Return N."""
 
     def __getitem__(self, rows: slice, /) -> FloatArray | NDArray[np.float16]:
-        """Return the films of some rows."""
+        """Return the inputs of some rows."""
 
 
-class FrozenNetwork:
-    """A network up to its embedding (F,), by default EfficientNet-lite0 as ImageNet left it.
+class FeatureExtractor:
+    """A network up to its embedding (F,), by default EfficientNet-lite0 with ImageNet weights.
 
     Args:
-        size: edge of the films in pixels.
+        size: edge of the inputs in pixels.
         threads: CPU threads; None for all cores.
         network: another one.
     """
@@ -54,17 +58,58 @@ class FrozenNetwork:
             graph, options, providers=["CPUExecutionProvider"]
         )
 
-    def features(self, films: Films) -> FloatArray:
-        """Return float32 (N, F) of films (N, 1, size, size) in [0, 1], in batches.
+    def features(self, inputs: Inputs) -> FloatArray:
+        """Return float32 (N, F) of inputs (N, 1, size, size) in [0, 1], in batches.
 
         Args:
-            films: preprocessed; float16 will do.
+            inputs: preprocessed; float16 will do.
         """
-        found = np.empty((len(films), self.width), dtype=np.float32)
-        for start in range(0, len(films), _BATCH):
-            batch = np.ascontiguousarray(films[start : start + _BATCH], dtype=np.float32)
-            found[start : start + len(batch)] = self._session.run(None, {"images": batch})[0]
-        return found
+        features = np.empty((len(inputs), self.width), dtype=np.float32)
+        for start in range(0, len(inputs), _BATCH):
+            batch = np.ascontiguousarray(inputs[start : start + _BATCH], dtype=np.float32)
+            features[start : start + len(batch)] = self._session.run(None, {"images": batch})[0]
+        return features
+
+
+def extract_features(config: RunConfig, inputs: NDArray[np.float16]) -> FloatArray:
+    """Return the features that `config.model` computes of inputs (N, 1, S, S) before training.
+
+    Returns:
+        float32 (V, N, F): of the inputs as they are and, with `augment.flip`, of their mirror
+        images and, with `augment.jpeg`, of the inputs after JPEG compression.
+    """
+    views: list[Inputs] = [inputs]
+    if config.augment.flip:
+        views.append(inputs[..., ::-1])
+    if config.augment.jpeg:
+        views.append(_Compressed(inputs, config.seed))
+    extractor = _extractor(config.model, config.preprocess.size)
+    batches = [(view, start) for view in views for start in range(0, len(inputs), _BATCH)]
+    features = [
+        extractor.features(view[start : start + _BATCH])
+        for view, start in track(batches, "extracting features")
+    ]
+    return np.concatenate(features).reshape(len(views), len(inputs), -1)
+
+
+@lru_cache(maxsize=1)  # folds, protocols and audits ask for the same one again and again
+def _extractor(model: str, size: int) -> FeatureExtractor:
+    return FeatureExtractor(size, network=zoo.build(model, 2).eval())
+
+
+class _Compressed:
+    """Inputs that are compressed when they are read, each with a quality of its own."""
+
+    def __init__(self, inputs: NDArray[np.float16], seed: int) -> None:
+        self._inputs = inputs
+        self._qualities = np.random.default_rng(seed).integers(*JPEG_QUALITY, len(inputs))
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    def __getitem__(self, rows: slice) -> FloatArray:
+        pairs = zip(self._inputs[rows], self._qualities[rows], strict=True)
+        return np.stack([jpeg_compressed(image, int(quality)) for image, quality in pairs])
 
 
 class _Features(nn.Module):

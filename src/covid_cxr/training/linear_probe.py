@@ -1,182 +1,135 @@
-"""The last layer alone, trained in closed form on features that stay as ImageNet left them.
+"""A linear probe: the last layer alone, fitted in closed form on features of ImageNet weights.
 
 Regularised least squares on the classes as 0 and 1 (Rifkin, Yeo and Poggio, "Regularized
-least-squares classification", 2003). With a thousand films there is little to learn a network
-from, and whatever it can adapt to, it adapts to the source of a film first; features that have
-never seen a radiograph cannot (research/lab_book.md). It takes one pass over the films.
+least-squares classification", 2003). With a thousand images there is little to train a network
+from, and whatever can adapt adapts to the source of an image first; features that were never
+trained on radiographs cannot (research/lab_book.md).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax
+from sklearn.linear_model import Ridge
 
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import ConfigError
 from covid_cxr.models import zoo
 from covid_cxr.models.zoo.classifier import Classifier
-from covid_cxr.progress import track
-from covid_cxr.training.datamodule import Part
-from covid_cxr.training.experiment import Trained, need_all_classes
-from covid_cxr.training.feature_extractor import Films, FrozenNetwork
-from covid_cxr.training.inputs import QUALITY, compressed
+from covid_cxr.training.datamodule import TrainingData
+from covid_cxr.training.experiment import Trained, require_all_classes
+from covid_cxr.training.feature_extractor import extract_features
 from covid_cxr.training.module import class_weights
-from covid_cxr.training.sample_weights import within_class
+from covid_cxr.training.sample_weights import normalise_within_class
 from covid_cxr.types import CLASSES, FloatArray
 
 _TINY = 1e-6
-_BATCH = 32
 Array = NDArray[np.float64]
 
 
-def frozen_features(
-    config: RunConfig,
-    films: NDArray[np.float16],
-) -> FloatArray:
-    """Return what `config.model` makes of films (N, 1, S, S) before it is trained.
+def fit_linear_probe(config: RunConfig, data: TrainingData) -> Trained:
+    """Return `config.model` with its last layer fitted to the training rows.
 
-    Returns:
-        float32 (V, N, F): of the films as they are and, with `augment.flip`, of their mirror
-        images and, with `augment.jpeg`, of the films compressed.
-    """
-    frozen = _frozen(config.model, config.preprocess.size)
-    views: list[Films] = [films]
-    if config.augment.flip:
-        views.append(films[..., ::-1])
-    if config.augment.jpeg:
-        views.append(_Compressed(films, config.seed))
-    batches = [(view, start) for view in views for start in range(0, len(films), _BATCH)]
-    features = [
-        frozen.features(view[start : start + _BATCH])
-        for view, start in track(batches, "extracting features")
-    ]
-    return np.concatenate(features).reshape(len(views), len(films), -1)
-
-
-@lru_cache(maxsize=1)  # folds, protocols and audits ask for the same one again and again
-def _frozen(model: str, size: int) -> FrozenNetwork:
-    return FrozenNetwork(size, network=zoo.build(model, 2).eval())
-
-
-class _Compressed:
-    """Films compressed as they are asked for, each by a quality of its own."""
-
-    def __init__(self, films: NDArray[np.float16], seed: int) -> None:
-        self._films = films
-        self._qualities = np.random.default_rng(seed).integers(*QUALITY, len(films))
-
-    def __len__(self) -> int:
-        return len(self._films)
-
-    def __getitem__(self, rows: slice) -> FloatArray:
-        pairs = zip(self._films[rows], self._qualities[rows], strict=True)
-        return np.stack([compressed(film, int(quality)) for film, quality in pairs])
-
-
-def fit_linear(config: RunConfig, part: Part) -> Trained:
-    """Return `config.model` with its last layer trained on the training rows.
-
-    Of the changes in `augment` only `flip` and `jpeg` are made: with them, a film's mirror image,
-    and the film compressed, are training rows like the film itself, for the heart says which side
-    is which and the archive how it compresses, and neither says who is ill.
+    Of the changes in `augment` only `flip` and `jpeg` apply: the mirror image and the compressed
+    image are training rows like the image itself, because the side of the heart and the
+    compression of an archive say nothing about who is ill.
 
     Raises:
         CohortError: the training or validation rows lack a class.
-        ConfigError: the network begins with random weights.
+        ConfigError: the network starts with random weights.
     """
-    need_all_classes(config, part)
-    features = part.features
+    require_all_classes(config, data)
+    features = data.features
     if features is None:
-        features = frozen_features(config, part.films)
-    slopes, bias = _solve(config, part, features)
+        features = extract_features(config, data.inputs)
+    weights, bias = _solve(config, data, features)
     network = zoo.build(config.model, len(CLASSES[config.task])).eval()
-    _need_the_same(network, config.model, part, features)
+    _require_same_features(network, config.model, data, features)
     with torch.no_grad():
-        network.head.weight.copy_(torch.from_numpy(slopes.T))
+        network.head.weight.copy_(torch.from_numpy(weights.T))
         network.head.bias.copy_(torch.from_numpy(bias))
-    logits = features[0, part.val] @ slopes + bias
-    return Trained(network, _loss(logits, part.labels[part.val]), 0, config.seed)
+    logits = features[0, data.val] @ weights + bias
+    return Trained(network, _cross_entropy(logits, data.labels[data.val]), 0, config.seed)
 
 
-def crossed(config: RunConfig, part: Part, folds: NDArray[np.int64]) -> Array:
+def out_of_fold_logits(config: RunConfig, data: TrainingData, folds: NDArray[np.int64]) -> Array:
     """Return logits (n, C) of the n training rows, each from a fit to the other folds.
-
-    They serve to calibrate on: a thousand films in place of the hundred that validate.
 
     Args:
         config: the recipe.
-        part: with features.
-        folds: (n,) of the training rows; no patient or copy is in two.
+        data: with features.
+        folds: (n,) of the training rows; no patient or near-duplicate is in two.
     """
-    features = part.features
+    features = data.features
     assert features is not None
-    logits = np.empty((len(part.train), len(CLASSES[config.task])))
+    logits = np.empty((len(data.train), len(CLASSES[config.task])))
     for fold in np.unique(folds):
         out = folds == fold
-        slopes, bias = _solve(config, replace(part, train=part.train[~out]), features)
-        logits[out] = features[0, part.train[out]] @ slopes + bias
+        weights, bias = _solve(config, replace(data, train=data.train[~out]), features)
+        logits[out] = features[0, data.train[out]] @ weights + bias
     return logits
 
 
-def ridge(features: Array, targets: Array, weights: Array, penalty: float) -> tuple[Array, Array]:
+def ridge(
+    features: Array, targets: Array, sample_weights: Array, alpha: float
+) -> tuple[Array, Array]:
     """Return weights (F, C) and bias (C,) of the regularised least squares fit.
 
-    Features are standardised and their squares brought to a sum of 1, so that `penalty` means the
-    same for any number of them; the bias is not penalised.
+    Features are standardised and divided by the square root of their number, so that `alpha`
+    means the same for any number of them; the bias is not regularised.
 
     Args:
         features: (N, F).
         targets: (N, C).
-        weights: (N,) of each row.
-        penalty: of the squared weights of standardised features, against the weighted sum of
-            squared errors.
+        sample_weights: (N,).
+        alpha: weight of the squared coefficients of standardised features, against the weighted
+            sum of squared errors.
     """
-    share = weights / weights.sum()
-    mean, height = share @ features, share @ targets
-    centred = features - mean
-    scale = np.sqrt(share @ centred**2) + _TINY
-    known = centred / (scale * np.sqrt(features.shape[1]))
-    system = (known * weights[:, None]).T @ known
-    system[np.diag_indices_from(system)] += penalty
-    solved = np.linalg.solve(system, (known * weights[:, None]).T @ (targets - height))
-    slopes = solved / (scale * np.sqrt(features.shape[1]))[:, None]
-    return slopes, height - mean @ slopes
+    share = sample_weights / sample_weights.sum()
+    mean = share @ features
+    scale = np.sqrt(share @ (features - mean) ** 2) + _TINY
+    scale *= np.sqrt(features.shape[1])
+    model = Ridge(alpha=alpha, solver="cholesky")
+    model.fit((features - mean) / scale, targets, sample_weight=sample_weights)
+    weights = model.coef_.T / scale[:, None]
+    return weights, model.intercept_ - mean @ weights
 
 
-def _need_the_same(network: Classifier, name: str, part: Part, features: FloatArray) -> None:
-    """Refuse a network that is another each time it is built: features are of one of them."""
-    row = part.train[0]
-    film = torch.from_numpy(part.films[row : row + 1].astype(np.float32))
+def _require_same_features(
+    network: Classifier, name: str, data: TrainingData, features: FloatArray
+) -> None:
+    """Raise an error if a network built anew computes other features: its weights are random."""
+    row = data.train[0]
+    image = torch.from_numpy(data.inputs[row : row + 1].astype(np.float32))
     with torch.inference_mode():
-        seen = network(film).embedding[0].numpy()
-    if not np.allclose(seen, features[0, row], rtol=0.01, atol=0.01 * float(np.abs(seen).max())):
+        own = network(image).embedding[0].numpy()
+    if not np.allclose(own, features[0, row], rtol=0.01, atol=0.01 * float(np.abs(own).max())):
         raise ConfigError(
-            f"model '{name}' begins with random weights, expected those of ImageNet for "
-            "training.method=linear: take efficientnet-lite0, or training.method=gradient"
+            f"model '{name}' starts with random weights, expected ImageNet weights for "
+            "training.method=linear-probe: take efficientnet-lite0, or training.method=gradient"
         )
 
 
-def _solve(config: RunConfig, part: Part, features: FloatArray) -> tuple[Array, Array]:
-    known = features[:, part.train].astype(np.float64)
-    views = len(known)
-    targets = np.tile(np.eye(len(CLASSES[config.task]))[part.labels[part.train]], (views, 1))
-    weights = np.tile(_weights(config, part), views) / views
-    return ridge(known.reshape(len(targets), -1), targets, weights, config.training.penalty)
+def _solve(config: RunConfig, data: TrainingData, features: FloatArray) -> tuple[Array, Array]:
+    views = features[:, data.train].astype(np.float64)
+    count = len(views)
+    targets = np.tile(np.eye(len(CLASSES[config.task]))[data.labels[data.train]], (count, 1))
+    weights = np.tile(_sample_weights(config, data), count) / count
+    alpha = config.training.ridge_alpha
+    return ridge(views.reshape(len(targets), -1), targets, weights, alpha)
 
 
-def _weights(config: RunConfig, part: Part) -> Array:
-    labels = part.labels[part.train]
+def _sample_weights(config: RunConfig, data: TrainingData) -> Array:
+    labels = data.labels[data.train]
     weights: Array = class_weights(labels, CLASSES[config.task], config.training)[labels]
-    if part.multipliers is None:
+    if data.label_weights is None:
         return weights
-    return weights * within_class(labels, part.multipliers[part.train])
+    return weights * normalise_within_class(labels, data.label_weights[data.train])
 
 
-def _loss(logits: Array, labels: NDArray[np.int64]) -> float:
-    logs = log_softmax(logits, axis=1)
-    return -float(np.mean(logs[np.arange(len(labels)), labels]))
+def _cross_entropy(logits: Array, labels: NDArray[np.int64]) -> float:
+    return -float(np.mean(log_softmax(logits, axis=1)[np.arange(len(labels)), labels]))

@@ -1,4 +1,4 @@
-"""What a training shows while it runs: log lines, progress, TensorBoard pictures."""
+"""What a training reports while it runs: log lines, progress, TensorBoard figures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Tracker(lightning.Callback):
-    """Says after each epoch how it went and how long the rest takes at most.
+    """Logs after each epoch the validation scores and how long the rest takes at most.
 
     Args:
         classes: class names for the confusion matrix.
@@ -43,13 +43,13 @@ class Tracker(lightning.Callback):
             return
         scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
         done = trainer.current_epoch + 1 - self._first_epoch
-        each = (time.monotonic() - self._started) / done
-        left = each * ((trainer.max_epochs or 0) - trainer.current_epoch - 1)
+        per_epoch = (time.monotonic() - self._started) / done
+        left = per_epoch * ((trainer.max_epochs or 0) - trainer.current_epoch - 1)
         log.info(
             "%s: epoch %d of at most %d, validation loss %.4f, AUROC %.3f; %.0f s an epoch, "
             "at most %.0f min left",
             *(self.label, trainer.current_epoch + 1, trainer.max_epochs),
-            *(scores["val_loss"], scores["val_auroc"], each, left / 60),
+            *(scores["val_loss"], scores["val_auroc"], per_epoch, left / 60),
         )
         self._draw(trainer, module)
 

@@ -110,12 +110,12 @@ def test_a_file_that_is_no_config(tmp_path: Path) -> None:
     ("settings", "begins"),
     [
         (
-            ["training.imbalance=within-sources"],
-            "settings: 'training.imbalance' is 'within-sources': sources are no longer weighed; ",
+            ["training.label_weights.normal=0.1"],
+            "settings: 'training': label_weights with method 'gradient', expected 'linear-probe', ",
         ),
         (
-            ["training.method=linear", "training.imbalance=focal"],
-            "settings: 'training': imbalance 'focal' with method 'linear', expected ",
+            ["training.method=linear-probe", "training.imbalance=focal"],
+            "settings: 'training': imbalance 'focal' with method 'linear-probe', expected ",
         ),
     ],
 )

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from covid_cxr.training.numerics import without_denormals
+from covid_cxr.training.experiment import without_denormals
 
 
 def smallest() -> float:

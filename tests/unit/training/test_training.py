@@ -7,9 +7,9 @@ import torch
 from covid_cxr.config import AugmentConfig, RunConfig, TrainingConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.models import zoo
-from covid_cxr.training.datamodule import FilmData, Part
+from covid_cxr.training.datamodule import DataModule, InputDataset, TrainingData
 from covid_cxr.training.experiment import fit
-from covid_cxr.training.inputs import Films, augmentation
+from covid_cxr.training.inputs import augmentation
 from covid_cxr.training.module import TrainingModule, _WarmCosine, class_weights
 from covid_cxr.training.tracking import confusion_figure, roc_figure
 
@@ -62,7 +62,7 @@ def test_schedule_warms_up_then_falls_to_nothing() -> None:
     assert factor(100) == pytest.approx(0, abs=1e-9)
 
 
-def films(n: int = 6, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
+def inputs(n: int = 6, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     pixels = rng.random((n, 1, size, size)).astype(np.float16)
     return pixels, np.arange(n, dtype=np.int64) % 2
@@ -74,11 +74,11 @@ ALL_ON = AugmentConfig(
 
 
 def test_augmentation_is_seeded_by_epoch_and_row() -> None:
-    pixels, labels = films()
-    rows = np.arange(6)
+    pixels, labels = inputs()
+    data, rows = TrainingData(pixels, labels, np.arange(6), np.arange(0)), np.arange(6)
 
     def draw(epoch: int, row: int) -> torch.Tensor:
-        return Films(pixels, labels, rows, augmentation(ALL_ON, 64), lambda: (1, epoch))[row][0]
+        return InputDataset(data, rows, augmentation(ALL_ON, 64), lambda: (1, epoch))[row][0]
 
     torch.testing.assert_close(draw(0, 2), draw(0, 2))
     assert not torch.equal(draw(0, 2), draw(1, 2))
@@ -86,10 +86,11 @@ def test_augmentation_is_seeded_by_epoch_and_row() -> None:
     assert 0 <= float(draw(0, 3).min()) <= float(draw(0, 3).max()) <= 1
 
 
-def test_validation_films_are_left_alone() -> None:
-    pixels, labels = films()
-    film, label = Films(pixels, labels, np.array([4, 1]))[1]
-    np.testing.assert_array_equal(film.numpy(), pixels[1].astype(np.float32))
+def test_validation_inputs_are_not_augmented() -> None:
+    pixels, labels = inputs()
+    data = TrainingData(pixels, labels, np.arange(0), np.array([4, 1]))
+    image, label = InputDataset(data, data.val)[1]
+    np.testing.assert_array_equal(image.numpy(), pixels[1].astype(np.float32))
     assert int(label) == 1
 
 
@@ -97,14 +98,13 @@ def test_no_flip_by_default_because_the_heart_has_a_side() -> None:
     assert AugmentConfig().flip == 0
     pixels = np.zeros((1, 1, 64, 64), np.float16)
     pixels[..., :32] = 1  # bright on the viewer's left
+    data = TrainingData(pixels, np.zeros(1, np.int64), np.array([0]), np.arange(0))
     transform = augmentation(AugmentConfig(), 64)
     for epoch in range(20):
         seed = (0, epoch)
-        films_ = Films(
-            pixels, np.zeros(1, np.int64), np.array([0]), transform, lambda seed=seed: seed
-        )
-        film = films_[0][0]
-        assert film[0, :, :32].mean() > film[0, :, 32:].mean()
+        dataset = InputDataset(data, data.train, transform, lambda seed=seed: seed)
+        image = dataset[0][0]
+        assert image[0, :, :32].mean() > image[0, :, 32:].mean()
 
 
 def test_oversampling_evens_the_classes_out() -> None:
@@ -112,16 +112,16 @@ def test_oversampling_evens_the_classes_out() -> None:
     labels = np.array([0] * 95 + [1] * 5)
     pixels, rows = np.zeros((100, 1, 4, 4), np.float16), np.arange(100)
     configs = [RunConfig(training=even, seed=seed) for seed in range(20)]
-    part = Part(pixels, labels, rows, rows)
-    drawn = [labels[i] for each in configs for i in FilmData(each, part).order()]
+    data = TrainingData(pixels, labels, rows, rows)
+    drawn = [labels[i] for config in configs for i in DataModule(config, data).order()]
     assert 0.45 < np.mean(drawn) < 0.55
 
 
-def test_a_class_without_films_is_said_before_training(tmp_path) -> None:
-    pixels, _ = films()
-    part = Part(pixels, np.zeros(6, np.int64), np.arange(4), np.array([4, 5]))
-    with pytest.raises(CohortError, match="training rows hold no film of class covid-19"):
-        fit(RunConfig(), part, tmp_path)
+def test_a_class_without_images_is_an_error_before_training(tmp_path) -> None:
+    pixels, _ = inputs()
+    data = TrainingData(pixels, np.zeros(6, np.int64), np.arange(4), np.array([4, 5]))
+    with pytest.raises(CohortError, match="training rows have no image of class covid-19"):
+        fit(RunConfig(), data, tmp_path)
 
 
 def test_tensorboard_pictures_draw() -> None:

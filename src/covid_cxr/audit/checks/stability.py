@@ -27,7 +27,7 @@ _RETRAINED = 3
 def findings(material: Material, budget: Budget) -> list[Finding]:
     """Return the standard deviation of the AUROC across seeds."""
     found = [_finding(material, "folds", "dealt out anew", _folds(material))]
-    has_chance = material.config.training.method != "linear"
+    has_chance = material.config.training.method != "linear-probe"
     if budget == "full" and has_chance and not lungs_missing(material):
         found.append(_finding(material, "retrained", "trained anew", _retrained(material)))
     return found

@@ -111,10 +111,10 @@ def _training(facts: Facts) -> str | None:
     settings, changes = facts.setting("training"), facts.setting("augment")
     if settings is None or changes is None:
         return None
-    if settings["method"] == "linear":
+    if settings["method"] == "linear-probe":
         return (
             "The last layer alone, by regularised least squares on features that stay as they "
-            f"are: penalty {settings['penalty']:g}, "
+            f"are: ridge alpha {settings['ridge_alpha']:g}, "
             f"{_copies(changes)}, no chance; imbalance {settings['imbalance']}{_weights(settings)}."
         )
     used = [f"{name} {value:g}" for name, value in changes.items() if value]
@@ -133,7 +133,7 @@ def _selection(facts: Facts) -> str | None:
     settings = facts.setting("training")
     if settings is None:
         return None
-    if settings["method"] == "linear":
+    if settings["method"] == "linear-probe":
         return f"None: the fit has one solution. {_opened(facts)}"
     seeds = f", and of {settings['runs']} seeds the best" if settings["runs"] > 1 else ""
     return (
@@ -162,7 +162,7 @@ def _copies(changes: Mapping[str, Any]) -> str:
 
 
 def _weights(settings: Mapping[str, Any]) -> str:
-    told = [f"{name} {by:g}" for name, by in settings.get("finding_multipliers", {}).items()]
+    told = [f"{name} {by:g}" for name, by in settings.get("label_weights", {}).items()]
     return f", weight within their class: {', '.join(told)}" if told else ""
 
 

@@ -186,10 +186,12 @@ def test_a_network_trained_anew_is_asked_about_others_and_kept(
     trained_on: list[np.ndarray] = []
     fit = experiment.fit
 
-    def watched(config: RunConfig, part: experiment.Part, *rest: object) -> experiment.Trained:
-        assert part.films.shape[1:] == (1, 32, 32)
-        trained_on.append(np.concatenate([part.train, part.val]))
-        return fit(config, part, *rest)
+    def watched(
+        config: RunConfig, data: experiment.TrainingData, *rest: object
+    ) -> experiment.Trained:
+        assert data.inputs.shape[1:] == (1, 32, 32)
+        trained_on.append(np.concatenate([data.train, data.val]))
+        return fit(config, data, *rest)
 
     monkeypatch.setattr(experiment, "fit", watched)
     rows, scores = view_scores(full, "frame only", "full")

@@ -184,12 +184,14 @@ def _told(config: RunConfig) -> str:
 
 
 def test_what_a_closed_form_is_fitted_to_is_told() -> None:
-    training = TrainingConfig(method="linear", finding_multipliers={"normal": 0.1})
+    training = TrainingConfig(method="linear-probe", label_weights={"normal": 0.1})
     told = _told(RunConfig(training=training, augment=AugmentConfig(flip=0.5, jpeg=0.5)))
     assert "mirror images and compressed copies as films of their own" in told
     assert "weight within their class: normal 0.1." in told
     assert "no augmentation, no chance; imbalance class-weights." in _told(
-        RunConfig(training=TrainingConfig(method="linear"), augment=AugmentConfig(flip=0, jpeg=0))
+        RunConfig(
+            training=TrainingConfig(method="linear-probe"), augment=AugmentConfig(flip=0, jpeg=0)
+        )
     )
 
 
@@ -197,12 +199,12 @@ def test_what_a_closed_form_is_fitted_to_is_told() -> None:
 @pytest.mark.parametrize("imbalance", _choices("imbalance"))
 def test_every_way_to_train_has_words(method: str, imbalance: str) -> None:
     asked = {"method": method, "imbalance": imbalance}
-    if method == "linear" and imbalance in ("oversample", "focal"):
-        with pytest.raises(ValueError, match=f"imbalance '{imbalance}' with method 'linear'"):
+    if method == "linear-probe" and imbalance in ("oversample", "focal"):
+        with pytest.raises(ValueError, match=f"imbalance '{imbalance}' with method 'linear-probe'"):
             TrainingConfig.model_validate(asked)
         return
     told = _told(RunConfig(training=TrainingConfig.model_validate(asked)))
-    assert ("least squares" in told) == (method == "linear")
+    assert ("least squares" in told) == (method == "linear-probe")
     assert ("epochs" in told) == (method == "gradient")
     assert imbalance in told
 
