@@ -81,7 +81,7 @@ def test_the_protocols_numbers_by_hand() -> None:
             "score": [3.0, 2.0, 1.0, 0.0, 3.0, 0.0, 1.0, 2.0],
         }
     )
-    found = measured(scores, table)["comparisons"]["within mixed"]
+    found = summarise(scores, table)["comparisons"]["within mixed"]
     assert found["auroc"]["seeds"] == [1.0, 0.5]
     # Means 3, 1 against 1, 1: two pairs right and two tied.
     assert found["auroc"]["value"] == pytest.approx(0.75)
@@ -100,5 +100,5 @@ def test_the_objective_is_the_mean_of_both_kinds() -> None:
         )
         for (task, kind), order in zip(names, np.array(orders, float), strict=True)
     )
-    found = measured(scores, table)
+    found = summarise(scores, table)
     assert (found["within"], found["across"], found["objective"]) == (1.0, 0.5, 0.75)
