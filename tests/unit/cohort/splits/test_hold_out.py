@@ -9,7 +9,6 @@ import pytest
 from covid_cxr.cohort.splits import hold_out
 from covid_cxr.cohort.splits.hold_out import hold_outs
 from covid_cxr.errors import CohortError
-from covid_cxr.training.hold_out_validation import measured
 
 
 def rows(**sources: dict[str, tuple[int, int]]) -> pd.DataFrame:
