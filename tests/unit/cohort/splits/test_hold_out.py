@@ -9,6 +9,7 @@ import pytest
 from covid_cxr.cohort.splits import hold_out
 from covid_cxr.cohort.splits.hold_out import hold_outs
 from covid_cxr.errors import CohortError
+from covid_cxr.training.hold_out_validation import summarise
 
 
 def rows(**sources: dict[str, tuple[int, int]]) -> pd.DataFrame:
