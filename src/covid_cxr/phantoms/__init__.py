@@ -1,4 +1,4 @@
-"""Synthetic frontal chest radiographs with known truth: the demo's and the tests' data."""
+"""Synthetic frontal chest radiographs with ground truth, for the demo and the tests."""
 
 from covid_cxr.phantoms.cohort import write_cohort
 from covid_cxr.phantoms.hospitals import HOSPITALS, Hospital

@@ -1,4 +1,4 @@
-"""The healthy chest: one patient's shape, and the maps of air and soft tissue it makes."""
+"""The healthy chest: one patient's body, and its maps of air and soft tissue."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ View = Literal["PA", "AP"]
 
 @dataclass(frozen=True)
 class Body:
-    """What stays the same in every image of one patient; lengths in chest units.
+    """The properties shared by all images of one patient; lengths in chest units.
 
     Attributes:
-        sex, age: as the manifest states them; age in years.
+        sex, age: as in the manifest; age in years.
         wide, tall: factors on width and height of the whole thorax.
         fat: 0 slim .. 1 obese; thickens the body and its outline.
         heart: factor on the size of the heart.
@@ -52,7 +52,7 @@ class Body:
     bend: Points
 
 
-def grow(rng: Generator) -> Body:
+def draw_body(rng: Generator) -> Body:
     """Draw one patient's body."""
     age = int(rng.integers(19, 91))
     old = (age - 55) / 36
@@ -75,7 +75,7 @@ def grow(rng: Generator) -> Body:
     )
 
 
-def breathe(body: Body, rng: Generator) -> Body:
+def vary_posture(body: Body, rng: Generator) -> Body:
     """Return the same patient at another visit: breath, posture and stomach differ."""
     return replace(
         body,
@@ -91,7 +91,7 @@ def breathe(body: Body, rng: Generator) -> Body:
 def lung_outlines(body: Body) -> tuple[Points, Points]:
     """Return the outlines of the right lung (viewer's left) and the left lung.
 
-    They run on behind heart and great vessels, which hide them there.
+    They continue behind heart and great vessels.
     """
     right = _lung(body.apex, body.dome, 0.0)
     left = _lung(body.apex + 0.01, body.dome - body.left_dome, 0.02)
@@ -104,34 +104,20 @@ def _lung(apex: float, dome: float, slim: float) -> Points:
     rise = 0.43 - dome
     wall = curve(
         [
-            (0.805 - slim, foot),
-            (0.815 - slim, 0.45),
-            (0.795 - slim, 0.15),
-            (0.745 - slim, -0.15),
-            (0.675 - slim, -0.42),
-            (0.585, top + 0.175),
-            (0.48, top + 0.05),
-            (0.36, top),
-            (0.25, top + 0.04),
-            (0.175, top + 0.16),
-            (0.125, -0.35),
-            (0.115, 0.0),
+            (0.805 - slim, foot), (0.815 - slim, 0.45), (0.795 - slim, 0.15),
+            (0.745 - slim, -0.15), (0.675 - slim, -0.42), (0.585, top + 0.175), (0.48, top + 0.05),
+            (0.36, top), (0.25, top + 0.04), (0.175, top + 0.16), (0.125, -0.35), (0.115, 0.0),
             (0.12, rise + 0.12),
         ],
         90,
-    )
+    )  # fmt: skip
     floor = curve(
         [
-            (0.12, rise + 0.12),
-            (0.20, rise + 0.05),
-            (0.34, rise),
-            (0.50, rise + 0.02),
-            (0.64, rise + 0.10),
-            (0.745 - slim, foot - 0.10),
-            (0.805 - slim, foot),
+            (0.12, rise + 0.12), (0.20, rise + 0.05), (0.34, rise), (0.50, rise + 0.02),
+            (0.64, rise + 0.10), (0.745 - slim, foot - 0.10), (0.805 - slim, foot),
         ],
         40,
-    )
+    )  # fmt: skip
     return np.concatenate([wall, floor[1:-1]])
 
 
@@ -140,22 +126,10 @@ def heart_outline(body: Body, view: View) -> Points:
     grown = body.heart * (1.10 if view == "AP" else 1.0)
     low = -0.6 * (body.dome - body.left_dome)
     shape = [
-        (-0.14, -0.24),
-        (-0.175, -0.08),
-        (-0.225, 0.06),
-        (-0.255, 0.22),
-        (-0.240, 0.37),
-        (-0.17, 0.48),
-        (0.05, 0.54),
-        (0.30, 0.56),
-        (0.44, 0.51),
-        (0.505, 0.41),
-        (0.495, 0.28),
-        (0.435, 0.14),
-        (0.345, 0.00),
-        (0.255, -0.12),
-        (0.15, -0.27),
-    ]
+        (-0.14, -0.24), (-0.175, -0.08), (-0.225, 0.06), (-0.255, 0.22), (-0.240, 0.37),
+        (-0.17, 0.48), (0.05, 0.54), (0.30, 0.56), (0.44, 0.51), (0.505, 0.41), (0.495, 0.28),
+        (0.435, 0.14), (0.345, 0.00), (0.255, -0.12), (0.15, -0.27),
+    ]  # fmt: skip
     return loop([(x * grown, 0.15 + (y - 0.15) * (0.55 + 0.45 * grown) + low) for x, y in shape])
 
 
@@ -177,19 +151,10 @@ def trunk(canvas: Canvas, body: Body, view: View) -> FloatArray:
     flank = 0.90 + 0.10 * body.fat
     drop = body.shoulder + (0.05 if view == "PA" else -0.02)
     half = [
-        (0.225, -1.75),
-        (0.23, -1.10),
-        (0.29, -0.985 + 0.3 * drop),
-        (0.55, -0.90 + 0.6 * drop),
-        (0.86, -0.86 + drop),
-        (1.06, -0.76 + drop),
-        (1.12, -0.48 + drop),
-        (flank + 0.06, -0.22),
-        (flank + 0.005, 0.02),
-        (flank - 0.02, 0.40),
-        (flank + 0.01, 0.80),
-        (flank + 0.05, 1.70),
-    ]
+        (0.225, -1.75), (0.23, -1.10), (0.29, -0.985 + 0.3 * drop), (0.55, -0.90 + 0.6 * drop),
+        (0.86, -0.86 + drop), (1.06, -0.76 + drop), (1.12, -0.48 + drop), (flank + 0.06, -0.22),
+        (flank + 0.005, 0.02), (flank - 0.02, 0.40), (flank + 0.01, 0.80), (flank + 0.05, 1.70),
+    ]  # fmt: skip
     side = curve(half, 90)
     torso = canvas.fill(np.concatenate([side, mirror(side)[::-1]]))
     away = 0.10 if view == "PA" else 0.0

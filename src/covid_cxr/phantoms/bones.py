@@ -18,10 +18,10 @@ def skeleton(canvas: Canvas, body: Body, view: View, wall: Points, rng: Generato
 
     Args:
         canvas: where to draw.
-        body: whose bones.
-        view: arms and shoulder blades stand differently in PA and AP.
+        body: the patient.
+        view: arms and shoulder blades are positioned differently in PA and AP.
         wall: outline of the patient's left lung; the ribs follow its outer side.
-        rng: the patient's own, so that every image shows the same ribs.
+        rng: the patient's, so that every image shows the same ribs.
     """
     outer = wall[: int(np.argmin(wall[:, 1]))][::-1]
     back, front = _ribs(body, outer, rng)
@@ -55,21 +55,15 @@ def _ribs(body: Body, outer: Points, rng: Generator) -> tuple[Points, Points]:
     x = np.interp(turn, outer[:, 1], outer[:, 0]) + 0.018
     rise = np.where(index < 8, 0.022, 0.0)
     back = [
-        (np.full(_RIBS, 0.075), start + 0.01),
-        (0.075 + 0.20 * x, start - rise),
-        (0.52 * x, start - 0.3 * rise + 0.10 * drop),
-        (0.80 * x, start + 0.44 * drop),
-        (0.95 * x, start + 0.78 * drop),
-        (x, turn + 0.02),
-    ]
+        (np.full(_RIBS, 0.075), start + 0.01), (0.075 + 0.20 * x, start - rise),
+        (0.52 * x, start - 0.3 * rise + 0.10 * drop), (0.80 * x, start + 0.44 * drop),
+        (0.95 * x, start + 0.78 * drop), (x, turn + 0.02),
+    ]  # fmt: skip
     fall = 0.24 + 0.012 * index + jitter[1]
     front = [
-        (x, turn - 0.02),
-        (0.975 * x, turn + 0.28 * fall),
-        (0.86 * x, turn + 0.62 * fall),
-        (0.70 * x, turn + 0.86 * fall),
-        (0.52 * x - 0.004 * index, turn + fall),
-    ]
+        (x, turn - 0.02), (0.975 * x, turn + 0.28 * fall), (0.86 * x, turn + 0.62 * fall),
+        (0.70 * x, turn + 0.86 * fall), (0.52 * x - 0.004 * index, turn + fall),
+    ]  # fmt: skip
     return _curves(back), _curves(front)[_SEEN_IN_FRONT]
 
 
@@ -99,22 +93,14 @@ def _shoulders(canvas: Canvas, body: Body, view: View) -> FloatArray:
     bone = 0.12 * canvas.fill(blade, mirror(blade))
     bone += 0.18 * canvas.fill(edge, ridge, mirror(edge), mirror(ridge))
     head = [
-        (0.95, -0.60),
-        (0.975, -0.70),
-        (1.05, -0.73),
-        (1.12, -0.66),
-        (1.13, -0.56),
-        (1.05, -0.50),
-    ]
+        (0.95, -0.60), (0.975, -0.70), (1.05, -0.73), (1.12, -0.66), (1.13, -0.56), (1.05, -0.50),
+    ]  # fmt: skip
     ball = loop([(x, y + drop) for x, y in head], 40)
     bone += 0.20 * canvas.fill(ball, mirror(ball))
     shaft = [
-        (1.04, -0.66 + drop),
-        (1.07, -0.54 + drop),
-        (1.11, -0.30),
-        (1.15 + 1.2 * out, 0.10),
+        (1.04, -0.66 + drop), (1.07, -0.54 + drop), (1.11, -0.30), (1.15 + 1.2 * out, 0.10),
         (1.21 + 4 * out, 1.0),
-    ]
+    ]  # fmt: skip
     arms = _hollow(canvas, curve(shaft)[None], (0.12, 0.085), 0.004)
     return canvas.blur(np.asarray(bone, np.float32), 0.008) + 0.36 * arms
 
@@ -127,15 +113,15 @@ def _spine(canvas: Canvas, rng: Generator) -> FloatArray:
     corners = np.array([(-1, 0), (1, 0), (0.9, 0.4), (1, 0.8), (-1, 0.8), (-0.9, 0.4)], float)
     size = np.stack([half, np.full_like(half, pitch)], axis=1)[:, None]
     origin = np.stack([np.zeros_like(tops), tops], axis=1)[:, None]
-    bodies = origin + corners * size
-    ends = np.concatenate([bodies[:, [0, 1]], bodies[:, [4, 3]]])
+    vertebrae = origin + corners * size
+    ends = np.concatenate([vertebrae[:, [0, 1]], vertebrae[:, [4, 3]]])
     dot = np.stack([np.cos(np.arange(10) * 0.628), 1.7 * np.sin(np.arange(10) * 0.628)], axis=1)
     pedicles = [
         origin + np.array([x, y]) + r * dot
         for x, y, r in ((-0.045, 0.04, 0.014), (0.045, 0.04, 0.014), (0.0, 0.10, 0.013))
     ]
     wings = origin + np.array([(-0.125, 0.03), (0.0, 0.045), (0.125, 0.03)])
-    total = 0.27 * canvas.fill(*bodies) + 0.15 * canvas.fill(*np.concatenate(pedicles))
+    total = 0.27 * canvas.fill(*vertebrae) + 0.15 * canvas.fill(*np.concatenate(pedicles))
     total += 0.15 * canvas.bands(_even(ends, 0.013)) + 0.12 * canvas.bands(_even(wings, 0.035))
     return canvas.blur(np.asarray(total, np.float32), 0.008)
 

@@ -2,7 +2,7 @@
 
 Chest coordinates: the origin is the middle of the thorax, x grows towards the viewer's right (the
 patient's left), y grows downwards; the lungs reach about 0.8 to each side. All shapes are lists of
-points (N, 2) in these units; a `Canvas` turns them into maps (H, W) on the pixel grid.
+points (N, 2) in these units; a `Canvas` rasterises them to maps (H, W) on the pixel grid.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class Bands:
 
 @dataclass(frozen=True)
 class Canvas:
-    """A pixel grid and the way from chest coordinates to it.
+    """A pixel grid and the transformation from chest coordinates to it.
 
     Attributes:
         height, width: grid in pixels.
         unit: pixels in one chest unit.
         centre: pixel (x, y) of the chest's origin.
         angle: rotation of the patient in radians.
-        bend: (3, 2) amplitudes of a slow warp, so that no two chests are copies of one drawing.
+        bend: (3, 2) amplitudes of a slow warp, so that no two chests are alike.
         stretch: factors on the width and height of the patient.
     """
 
@@ -60,14 +60,14 @@ class Canvas:
 
     def fill(self, *outlines: Points) -> FloatArray:
         """Return the coverage (H, W) in [0, 1] of the union of closed outlines."""
-        image, pen = self._sheet()
+        image, pen = self._blank()
         for outline in outlines:
             pen.polygon(self._pixels(outline).ravel().tolist(), fill=255)
         return self._coverage(image)
 
     def bands(self, bands: Bands) -> FloatArray:
-        """Return the strength (H, W) in [0, 1] of bands; where they cross, the last one shows."""
-        image, pen = self._sheet()
+        """Return the strength (H, W) in [0, 1] of bands; where they cross, the last one counts."""
+        image, pen = self._blank()
         outlines = self._pixels(_outlines(bands)).reshape(len(bands.lines), -1)
         for outline, value in zip(outlines.tolist(), bands.values, strict=True):
             pen.polygon(outline, fill=round(255 * float(value)))
@@ -93,13 +93,12 @@ class Canvas:
         size = (self.width, self.height)
         return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BILINEAR, box=box))
 
-    def _sheet(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-        size = (self.width * _OVERSAMPLING, self.height * _OVERSAMPLING)
-        image = Image.new("L", size)
+    def _blank(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+        image = Image.new("L", (self.width * _OVERSAMPLING, self.height * _OVERSAMPLING))
         return image, ImageDraw.Draw(image)
 
     def _coverage(self, image: Image.Image) -> FloatArray:
-        return np.asarray(image.reduce(_OVERSAMPLING), np.float32) / np.float32(255)
+        return to_pixels(image.reduce(_OVERSAMPLING))
 
     def _pixels(self, points: Points) -> Points:
         x, y = points[..., 0], points[..., 1]
@@ -108,6 +107,16 @@ class Canvas:
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         turned = bent @ np.array([[cos, sin], [-sin, cos]])
         return np.asarray((turned * self.unit + np.asarray(self.centre)) * _OVERSAMPLING)
+
+
+def to_image(pixels: FloatArray) -> Image.Image:
+    """Return an 8-bit image of `pixels` (H, W) in [0, 1]; values beyond are clipped."""
+    return Image.fromarray(np.asarray(np.clip(pixels, 0, 1) * 255 + 0.5, np.uint8))
+
+
+def to_pixels(image: Image.Image) -> FloatArray:
+    """Return an 8-bit image as pixels (H, W) in [0, 1]."""
+    return np.asarray(image, np.float32) / np.float32(255)
 
 
 def smooth(layer: FloatArray, sigma: float) -> FloatArray:

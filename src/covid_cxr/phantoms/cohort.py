@@ -1,31 +1,30 @@
-"""A whole synthetic cohort on disk: images, true masks and the manifest that lists them."""
+"""A synthetic cohort on disk: images, true masks and the manifest that lists them."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from covid_cxr.errors import InputError
+from covid_cxr.phantoms.canvas import to_image
 from covid_cxr.phantoms.hospitals import HOSPITALS
 from covid_cxr.phantoms.radiograph import Phantom, draw
 from covid_cxr.phantoms.shortcuts import Shortcut, inject_shortcut
 from covid_cxr.progress import track
-from covid_cxr.types import COVID, FINDINGS, BoolArray, Finding
-
-_COLUMNS = ("image_id", "path", "patient_id", "finding", "site", "view", "sex", "age")
+from covid_cxr.types import COVID, FINDINGS, Finding
 
 # Patients in every block of 20: 40 % normal, 25 % pneumonia, 35 % covid-19.
 _QUOTA: dict[Finding, int] = {"normal": 8, "pneumonia": 5, "covid-19": 7}
 _BLOCK: list[Finding] = [finding for finding, count in _QUOTA.items() for _ in range(count)]
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     image_id: str
     path: str
     patient_id: str
@@ -60,12 +59,12 @@ def write_cohort(
     the same bytes; patient i looks the same however many patients follow.
 
     Args:
-        root: folder to write to; made if missing.
+        root: folder to write to; created if missing.
         patients: how many, with 1 to 3 images each.
-        seed: of everything.
-        shortcut: "none": every finding is spread evenly over the hospitals. "hospital": rigged; all
+        seed: random seed of the whole cohort.
+        shortcut: "none": every finding is spread evenly over the hospitals. "hospital": all
             covid-19 comes from the first hospital and nothing else does. "marker", "border" and
-            "resolution": as "none", and all covid-19 is marked as `rigging.rigged` says.
+            "resolution": as "none", and all covid-19 is altered by `inject_shortcut`.
         duplicates: images entered once more under another patient's name, by turns as the very
             same bytes, made smaller, and recompressed as JPEG.
 
@@ -81,7 +80,9 @@ def write_cohort(
     for folder in ("images", "masks/lungs", "masks/opacities"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     rows = _write_all(root, plan, seed, duplicates, shortcut)
-    return _write_manifest(root, list(track(rows, "drawing phantoms", total + duplicates)))
+    manifest = pd.DataFrame(track(rows, "drawing phantoms", total + duplicates))
+    manifest.to_csv(root / "manifest.csv", index=False, lineterminator="\n")
+    return root / "manifest.csv"
 
 
 def _write_all(
@@ -104,12 +105,12 @@ def _write_all(
 
 
 def _patient(index: int, seed: int, shortcut: Shortcut) -> _Patient:
-    """Plan one patient from its index alone, whatever follows it."""
-    block, place = divmod(index, len(_BLOCK))
+    """Plan one patient from its index alone, independently of all others."""
+    block, position = divmod(index, len(_BLOCK))
     order = np.random.default_rng((seed, 1, block)).permutation(len(_BLOCK))
     findings = [_BLOCK[rank] for rank in order]
-    finding = findings[place]
-    turn = block * _QUOTA[finding] + findings[:place].count(finding)
+    finding = findings[position]
+    turn = block * _QUOTA[finding] + findings[:position].count(finding)
     own = np.random.default_rng((seed, 0, index))
     return _Patient(
         patient_id=f"P{index + 1:05d}",
@@ -124,37 +125,24 @@ def _assign(finding: Finding, turn: int, seed: int, shortcut: Shortcut) -> str:
     """Return the hospital of the `turn`th patient with this finding.
 
     All hospitals take one in random order before any takes the next: independent of the finding
-    by design, not merely on average.
+    by design, not only on average.
     """
     names = [hospital.name for hospital in HOSPITALS]
     if shortcut == "hospital":
         names = names[:1] if finding == "covid-19" else names[1:]
-    lap, place = divmod(turn, len(names))
+    lap, position = divmod(turn, len(names))
     order = np.random.default_rng((seed, 2, FINDINGS.index(finding), lap)).permutation(len(names))
-    return names[int(order[place])]
+    return names[int(order[position])]
 
 
 def _write_image(root: Path, phantom: Phantom, visit: int) -> _Row:
     image_id = f"{phantom.patient_id}-{visit + 1}"
     path = f"images/{image_id}.png"
-    pixels = np.asarray(phantom.pixels * 255 + 0.5, np.uint8)
-    Image.fromarray(pixels).save(root / path, compress_level=4)
-    _write_mask(root / "masks/lungs" / f"{image_id}.png", phantom.lungs)
-    _write_mask(root / "masks/opacities" / f"{image_id}.png", phantom.opacities)
-    return _Row(
-        image_id,
-        path,
-        phantom.patient_id,
-        phantom.finding,
-        phantom.hospital,
-        phantom.view,
-        phantom.sex,
-        phantom.age,
-    )
-
-
-def _write_mask(path: Path, mask: BoolArray) -> None:
-    Image.fromarray(mask).save(path)
+    to_image(phantom.pixels).save(root / path, compress_level=4)
+    Image.fromarray(phantom.lungs).save(root / f"masks/lungs/{image_id}.png")
+    Image.fromarray(phantom.opacities).save(root / f"masks/opacities/{image_id}.png")
+    truth = phantom.patient_id, phantom.finding, phantom.hospital, phantom.view
+    return _Row(image_id, path, *truth, phantom.sex, phantom.age)
 
 
 def _write_copy(root: Path, row: _Row, patient_id: str, number: int) -> _Row:
@@ -167,25 +155,15 @@ def _write_copy(root: Path, row: _Row, patient_id: str, number: int) -> _Row:
     else:
         with Image.open(root / row.path) as image:
             if kind == "smaller":
-                _shrunk(image).save(root / path)
+                _shrink(image).save(root / path)
             else:
                 image.save(root / path, quality=75)
     for folder in (root / "masks/lungs", root / "masks/opacities"):
         with Image.open(folder / f"{row.image_id}.png") as mask:
-            (_shrunk(mask) if kind == "smaller" else mask).save(folder / f"{image_id}.png")
-    return replace(row, image_id=image_id, path=path, patient_id=patient_id)
+            (_shrink(mask) if kind == "smaller" else mask).save(folder / f"{image_id}.png")
+    return row._replace(image_id=image_id, path=path, patient_id=patient_id)
 
 
-def _shrunk(image: Image.Image) -> Image.Image:
-    size = round(0.75 * image.width), round(0.75 * image.height)
-    how = Image.Resampling.NEAREST if image.mode == "1" else Image.Resampling.BICUBIC
-    return image.resize(size, how)
-
-
-def _write_manifest(root: Path, rows: list[_Row]) -> Path:
-    manifest = root / "manifest.csv"
-    with manifest.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        writer.writerows(astuple(row) for row in rows)
-    return manifest
+def _shrink(image: Image.Image) -> Image.Image:
+    # Pillow's default filter is bicubic, and nearest for a 1-bit mask.
+    return image.resize((round(0.75 * image.width), round(0.75 * image.height)))

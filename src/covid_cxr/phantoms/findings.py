@@ -1,9 +1,9 @@
-"""Disease: how much of the air in each part of the lungs is replaced, and where exactly.
+"""Disease: the share of air replaced in each part of the lungs, and its true mask.
 
 Appearance after Hansell et al., "Fleischner Society: Glossary of Terms for Thoracic Imaging"
 (Radiology 2008) and Wong et al., "Frequency and Distribution of Chest Radiographic Findings in
 COVID-19 Positive Patients" (Radiology 2020): ground-glass opacities, bilateral, peripheral, lower
-zones; against it one lobe filled by bacterial pneumonia, with air bronchograms.
+zones; in contrast one lobe filled by bacterial pneumonia, with air bronchograms.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NOISE_SPAN = 1.5  # chest units from the origin to the edge of the noise
 
 
 class Lobe(NamedTuple):
-    """Where one lobe projects: its side (-1 viewer's left), centre, radii and fissure.
+    """The projection of one lobe: its side (-1 viewer's left), centre, radii and fissure.
 
     `fissure` is (y at the spine, slope, side): the opacity ends there sharply, side +1 keeps what
     lies below the line, -1 what lies above.
@@ -47,7 +47,7 @@ _LOBES = (
 
 @dataclass(frozen=True)
 class Opacity:
-    """Diseased lung: the share of air replaced (H, W) in [0, 1], and its true outline."""
+    """Diseased lung: the share of air replaced (H, W) in [0, 1], and its true mask."""
 
     density: FloatArray
     mask: BoolArray
@@ -65,9 +65,9 @@ def opacity(
     Args:
         finding: normal gives none.
         canvas: where to draw.
-        lungs: the visible lungs; nothing outside them is marked.
-        outlines: right and left lung, for what is peripheral.
-        rng: the patient's own, so that a patient's images show the same disease.
+        lungs: the visible lungs; the mask is limited to them.
+        outlines: right and left lung, for the peripheral distribution.
+        rng: the patient's, so that a patient's images show the same disease.
     """
     if finding == "normal":
         empty = np.zeros(lungs.shape, np.float32)
@@ -105,7 +105,7 @@ def _patch(
     ragged: FloatArray,
     rng: Generator,
 ) -> FloatArray:
-    """Return one patch (H, W) in [0, 1] that hugs the chest wall."""
+    """Return one patch (H, W) in [0, 1] along the chest wall."""
     cy = float(np.clip(rng.normal(0.26, 0.16), -0.20, 0.50))
     cx = float(np.interp(cy, outer[:, 1], outer[:, 0])) - rng.uniform(0.06, 0.17)
     long, short = rng.uniform(0.17, 0.25) + 0.06 * severity, rng.uniform(0.13, 0.19)

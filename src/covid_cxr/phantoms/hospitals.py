@@ -1,4 +1,4 @@
-"""Hospitals: each has its own detector, film curve, markers and borders."""
+"""Hospitals: each has its own detector, characteristic curve, markers and borders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from covid_cxr.phantoms.anatomy import View
-from covid_cxr.phantoms.canvas import smooth
+from covid_cxr.phantoms.canvas import smooth, to_image, to_pixels
 from covid_cxr.types import FloatArray
 
 _LEVELS = np.linspace(0.0, 2.0, 512)
@@ -22,7 +22,7 @@ class Marker:
     """Burnt-in text.
 
     Attributes:
-        text: what it says; "{view}" becomes the view position.
+        text: the text; "{view}" is replaced by the view position.
         at: centre as fractions of width and height.
         size: font size as a fraction of the longer edge.
         brightness: grey value of the letters.
@@ -40,15 +40,15 @@ class Marker:
 
 @dataclass(frozen=True)
 class Hospital:
-    """How one site makes its pictures.
+    """How one site acquires its radiographs.
 
     Attributes:
         name: as in the manifest's column `site`.
         shape: height and width of its images in pixels.
         portable: share of AP images.
         window: attenuation shown black and attenuation shown white.
-        gamma: exponent of the film curve; above 1 darkens.
-        punch: share of an S-curve mixed in, 0 flat .. 1 steep.
+        gamma: exponent of the characteristic curve; above 1 darkens.
+        steepness: share of an S-curve in the characteristic curve, 0 flat .. 1 steep.
         dose: photons a pixel in air; few are noisy.
         blur: detector blur in pixels at 320 pixels a side.
         scatter: scattered radiation as a share of the smoothed primary.
@@ -61,7 +61,7 @@ class Hospital:
     portable: float
     window: tuple[float, float]
     gamma: float
-    punch: float
+    steepness: float
     dose: float
     blur: float
     scatter: float
@@ -110,10 +110,10 @@ HOSPITALS: tuple[Hospital, ...] = (
 def expose(
     hospital: Hospital, attenuation: FloatArray, exposure: float, rng: Generator
 ) -> FloatArray:
-    """Return the film (H, W) in [0, 1] behind a body of this `attenuation` (natural log units).
+    """Return the radiograph (H, W) in [0, 1] of this `attenuation` (natural log units).
 
-    Beer-Lambert law, scatter, photon noise, detector blur, logarithm, film curve. `exposure`
-    multiplies the photons and shifts the window as a badly set film would be.
+    Beer-Lambert law, scatter, photon noise, detector blur, logarithm, characteristic curve.
+    `exposure` multiplies the photons and shifts the window, as over- and underexposure do.
     """
     edge = max(attenuation.shape)
     primary = np.exp(-attenuation)
@@ -124,27 +124,29 @@ def expose(
     density = -np.log(np.maximum(detected, 1e-4)) - 0.6 * np.log(exposure)
     low, high = hospital.window
     level = (density - low) / (high - low)
-    return np.asarray(np.interp(level, _LEVELS, _film_curve(hospital)), np.float32)
+    return np.asarray(np.interp(level, _LEVELS, _characteristic_curve(hospital)), np.float32)
 
 
-def _film_curve(hospital: Hospital) -> NDArray[np.float64]:
+def _characteristic_curve(hospital: Hospital) -> NDArray[np.float64]:
     """Return brightness at each of `_LEVELS`."""
     # A soft shoulder: white never clips flat.
     level = 1.04 * _LEVELS / (1 + _LEVELS**6) ** (1 / 6)
     level = np.minimum(level, 1) ** hospital.gamma
     steep = level * level * (3 - 2 * level)
-    return np.asarray(level + hospital.punch * (steep - level))
+    return np.asarray(level + hospital.steepness * (steep - level))
 
 
-def finish(hospital: Hospital, film: FloatArray, view: View, rng: Generator) -> FloatArray:
-    """Return the film (H, W) with the hospital's border and burnt-in markers."""
-    image = Image.fromarray(np.asarray(np.clip(film, 0, 1) * 255 + 0.5, np.uint8))
+def add_border_and_markers(
+    hospital: Hospital, pixels: FloatArray, view: View, rng: Generator
+) -> FloatArray:
+    """Return the radiograph (H, W) with the hospital's border and burnt-in markers."""
+    image = to_image(pixels)
     _border(image, hospital, rng)
     shift = rng.normal(0, 0.010, 2)
     for marker in hospital.markers:
         if marker.view in (None, view):
             _burn(image, marker, view, (float(shift[0]), float(shift[1])))
-    return np.asarray(image, np.float32) / np.float32(255)
+    return to_pixels(image)
 
 
 def _border(image: Image.Image, hospital: Hospital, rng: Generator) -> None:

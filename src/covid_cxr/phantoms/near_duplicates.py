@@ -1,4 +1,4 @@
-"""What happens to a film on its way from one collection to the next: the ways a copy hides."""
+"""Transforms that turn a radiograph into a near-duplicate, as between two collections."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageDraw
 
+from covid_cxr.phantoms.canvas import to_image, to_pixels
 from covid_cxr.types import FloatArray
 
 _MARGIN = 0.08  # cropped at most, as a share of the edge, on each side
@@ -15,12 +16,12 @@ _FRAME = 0.12
 
 
 def transform_copy(pixels: FloatArray, kind: str, rng: np.random.Generator) -> FloatArray:
-    """Return a copy of a film, float32 (H', W') in [0, 1], changed by one of `COPY_TRANSFORMS`.
+    """Return a copy, float32 (H', W') in [0, 1], changed by one of `COPY_TRANSFORMS`.
 
     Args:
         pixels: float32 (H, W) in [0, 1].
         kind: a name in `COPY_TRANSFORMS`.
-        rng: of how much and where.
+        rng: of strength and position.
     """
     changed = COPY_TRANSFORMS[kind](pixels, rng)
     return np.clip(changed, 0, 1).astype(np.float32)
@@ -29,16 +30,16 @@ def transform_copy(pixels: FloatArray, kind: str, rng: np.random.Generator) -> F
 def _resize(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
     scale = rng.uniform(0.35, 0.9)
     stretch = scale * rng.uniform(0.95, 1.05)
-    picture = _picture(pixels)
-    edges = max(64, round(picture.width * scale)), max(64, round(picture.height * stretch))
-    return _floats(picture.resize(edges, Image.Resampling.BICUBIC))
+    image = to_image(pixels)
+    edges = max(64, round(image.width * scale)), max(64, round(image.height * stretch))
+    return to_pixels(image.resize(edges, Image.Resampling.BICUBIC))
 
 
 def _jpeg(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
     buffer = BytesIO()
-    _picture(pixels).save(buffer, "JPEG", quality=int(rng.integers(25, 90)))
-    with Image.open(buffer) as picture:
-        return _floats(picture)
+    to_image(pixels).save(buffer, "JPEG", quality=int(rng.integers(25, 90)))
+    with Image.open(buffer) as image:
+        return to_pixels(image)
 
 
 def _contrast(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -61,26 +62,18 @@ def _border(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 
 def _text(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
-    picture = _picture(pixels)
-    pen = ImageDraw.Draw(picture)
+    image = to_image(pixels)
+    pen = ImageDraw.Draw(image)
     for line in ("Patient 1234  AP", "24 hours", "PORTABLE L"):
-        at = rng.uniform(0, 0.7) * picture.width, rng.uniform(0, 0.9) * picture.height
-        pen.text(at, line, fill=255, font_size=max(8, picture.height // 18))
-    return _floats(picture)
+        at = rng.uniform(0, 0.7) * image.width, rng.uniform(0, 0.9) * image.height
+        pen.text(at, line, fill=255, font_size=max(8, image.height // 18))
+    return to_pixels(image)
 
 
 def _sides(pixels: FloatArray, rng: np.random.Generator, most: float) -> list[int]:
     height, width = pixels.shape
     shares = rng.uniform(0, most, 4) * (height, height, width, width)
     return [int(share) for share in shares]
-
-
-def _picture(pixels: FloatArray) -> Image.Image:
-    return Image.fromarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8))
-
-
-def _floats(picture: Image.Image) -> FloatArray:
-    return np.asarray(picture, dtype=np.float32) / np.float32(255)
 
 
 COPY_TRANSFORMS: dict[str, Callable[[FloatArray, np.random.Generator], FloatArray]] = {

@@ -1,4 +1,4 @@
-"""One phantom: patient, position, disease, physics and hospital put together."""
+"""One phantom: patient, position, disease, physics and hospital combined."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from covid_cxr.errors import UnknownName
 from covid_cxr.phantoms import anatomy
 from covid_cxr.phantoms.anatomy import Body, Sex, View
 from covid_cxr.phantoms.bones import skeleton
-from covid_cxr.phantoms.canvas import Canvas
-from covid_cxr.phantoms.devices import leads
+from covid_cxr.phantoms.canvas import Bands, Canvas, curve
 from covid_cxr.phantoms.findings import Opacity, opacity
-from covid_cxr.phantoms.hospitals import HOSPITALS, Hospital, expose, finish
+from covid_cxr.phantoms.hospitals import HOSPITALS, Hospital, add_border_and_markers, expose
 from covid_cxr.phantoms.vessels import interstitium, mottle, vessels
 from covid_cxr.types import FINDINGS, BoolArray, Finding, FloatArray
 
@@ -24,10 +23,10 @@ _WATER, _AIR, _VESSEL, _CALCIUM, _BREAST, _LEAD = 3.05, 2.25, 0.62, 0.95, 0.34, 
 
 @dataclass(frozen=True)
 class Phantom:
-    """A synthetic frontal radiograph and the truth about it.
+    """A synthetic frontal radiograph with its ground truth.
 
     Attributes:
-        pixels: float32 (H, W) in [0, 1]; larger is brighter, as bone is on film.
+        pixels: float32 (H, W) in [0, 1]; larger is brighter, as bone is.
         lungs: bool (H, W), the visible lung fields (not hidden by heart or diaphragm).
         opacities: bool (H, W), diseased lung; a subset of `lungs`, empty when normal.
         finding, hospital, view, sex, age: the truth, as the manifest states it.
@@ -68,22 +67,22 @@ def draw(
         size: longer edge in pixels; None: the hospital's own.
 
     Raises:
-        UnknownName: `finding` or `hospital` is none that there is.
+        UnknownName: an unknown `finding` or `hospital`.
     """
     if finding not in FINDINGS:
         raise UnknownName("finding", finding, FINDINGS)
     site = _hospital(hospital)
-    body = anatomy.grow(_stream(seed, 0))
+    body = anatomy.draw_body(_stream(seed, 0))
     if visit:
-        body = anatomy.breathe(body, _stream(seed, 8, visit))
-    placing = _stream(seed, 1, visit)
-    usual: View = "AP" if placing.random() < site.portable else "PA"
+        body = anatomy.vary_posture(body, _stream(seed, 8, visit))
+    positioning = _stream(seed, 1, visit)
+    usual: View = "AP" if positioning.random() < site.portable else "PA"
     view = view or usual
-    canvas = _place(site, body, view, size, placing)
-    lungs, disease, attenuation = _shadow(canvas, body, view, finding, seed)
-    film = expose(site, attenuation, float(np.exp(placing.normal(0, 0.19))), placing)
+    canvas = _position(site, body, view, size, positioning)
+    lungs, disease, attenuation = _attenuation(canvas, body, view, finding, seed)
+    pixels = expose(site, attenuation, float(np.exp(positioning.normal(0, 0.19))), positioning)
     return Phantom(
-        pixels=finish(site, film, view, placing),
+        pixels=add_border_and_markers(site, pixels, view, positioning),
         lungs=lungs,
         opacities=disease.mask,
         finding=finding,
@@ -96,24 +95,24 @@ def draw(
 
 
 def _stream(*key: int) -> Generator:
-    """Return a random stream of its own, so that no draw moves another's."""
+    """Return an independent random stream for each purpose."""
     return np.random.default_rng(key)
 
 
 def _hospital(name: str) -> Hospital:
-    for hospital in HOSPITALS:
-        if hospital.name == name:
-            return hospital
-    raise UnknownName("hospital", name, [hospital.name for hospital in HOSPITALS])
+    hospitals = {hospital.name: hospital for hospital in HOSPITALS}
+    if name not in hospitals:
+        raise UnknownName("hospital", name, list(hospitals))
+    return hospitals[name]
 
 
-def _place(site: Hospital, body: Body, view: View, size: int | None, rng: Generator) -> Canvas:
+def _position(site: Hospital, body: Body, view: View, size: int | None, rng: Generator) -> Canvas:
     height, width = site.shape
     if size is not None:
         scale = size / max(height, width)
         height, width = round(height * scale), round(width * scale)
     zoom = rng.uniform(0.95, 1.09) * (1.03 if view == "AP" else 1.0)
-    # Whoever takes the film opens the field to the patient's size.
+    # The field is collimated to the patient's size.
     unit = zoom * min(width / (2.02 * body.wide), height / (1.95 * body.tall))
     shift = rng.normal(0, 0.018, 2) * unit
     return Canvas(
@@ -127,7 +126,7 @@ def _place(site: Hospital, body: Body, view: View, size: int | None, rng: Genera
     )
 
 
-def _shadow(
+def _attenuation(
     canvas: Canvas, body: Body, view: View, finding: Finding, seed: int
 ) -> tuple[BoolArray, Opacity, FloatArray]:
     """Return visible lungs, disease and the attenuation along every ray (H, W)."""
@@ -137,7 +136,7 @@ def _shadow(
     great = canvas.fill(anatomy.mediastinum_outline(body, view))
     visible = (lungs > 0.5) & (heart < 0.5) & (great < 0.5)
     disease = opacity(finding, canvas, visible, outlines, _stream(seed, 2))
-    # What heart and great vessels fill, air does not; a rim of lung lies before and behind them.
+    # Heart and great vessels displace air; a rim of lung lies before and behind them.
     air = anatomy.air_depth(canvas, canvas.blur(lungs, 0.004))
     air *= 1 - anatomy.heart_depth(canvas, canvas.blur(heart, 0.006))
     air *= 1 - np.float32(0.92) * canvas.blur(great, 0.008)
@@ -148,15 +147,31 @@ def _shadow(
     bones = skeleton(canvas, body, view, outlines[1], _stream(seed, 4))
     total += _CALCIUM * bones * np.minimum(1, 4 * trunk)
     if view == "AP":
-        total += _LEAD * leads(canvas, _stream(seed, 7))
+        total += _LEAD * _leads(canvas, _stream(seed, 7))
     return visible, disease, np.asarray(np.maximum(total, 0), np.float32)
 
 
 def _soft_tissue(canvas: Canvas, body: Body, trunk: FloatArray, seed: int) -> FloatArray:
-    """Return the attenuation (H, W) of a body without lungs and bones, airway and gas open."""
+    """Return the attenuation (H, W) of the soft tissue, airways and stomach gas excluded."""
     rng = _stream(seed, 6)
     uneven = 0.05 * mottle(canvas, 0.04, rng) + 0.09 * mottle(canvas, 0.16, rng)
     total = (_WATER + 0.35 * body.fat + uneven) * trunk
     total += _BREAST * anatomy.breasts(canvas, body)
     total -= 0.62 * anatomy.airways(canvas) + 0.6 * anatomy.stomach_gas(canvas, body)
     return np.asarray(total, np.float32)
+
+
+def _leads(canvas: Canvas, rng: Generator) -> FloatArray:
+    """Return ECG electrodes and cables (H, W) in [0, 1], in about half of the calls."""
+    cables, pads = [], []
+    for _ in range(int(rng.choice([0, 2, 3], p=[0.5, 0.25, 0.25]))):
+        end = np.array([rng.uniform(-0.75, 0.75), rng.uniform(-0.55, 0.75)])
+        start = np.array([rng.choice([-1.0, 1.0]) * rng.uniform(0.3, 1.1), -1.3])
+        middle = (start + end) / 2 + rng.normal(0, 0.14, 2)
+        cables.append(curve([start, middle, end], 60))
+        turn = np.arange(12) * (2 * np.pi / 12)
+        pads.append(end + 0.024 * np.stack([np.cos(turn), np.sin(turn)], axis=1))
+    if not cables:
+        return np.zeros((canvas.height, canvas.width), np.float32)
+    lines = Bands(np.stack(cables), np.full((len(cables), 2), 0.011), np.full(len(cables), 0.45))
+    return np.asarray(np.maximum(canvas.bands(lines), canvas.fill(*pads)), np.float32)

@@ -1,4 +1,4 @@
-"""Synthetic radiographs: anatomy where it belongs, disease as defined, honest and rigged sets."""
+"""Synthetic radiographs: anatomy, disease as defined, cohorts with and without a shortcut."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def two_lungs(phantom: Phantom) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_cohort(tmp_path_factory.mktemp("honest"), patients=20, seed=7, duplicates=6)
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cohort(tmp_path_factory.mktemp("plain"), patients=20, seed=7, duplicates=6)
 
 
 # One radiograph -----------------------------------------------------------------------------
@@ -114,13 +114,13 @@ def test_covid_is_bilateral_peripheral_and_low(seed, site):
     phantom = draw("covid-19", seed, hospital=site, size=SIZE)
     for lung in two_lungs(phantom):
         rows, columns = np.nonzero(lung)
-        ill = phantom.opacities & lung
-        assert 0.08 < ill.sum() / lung.sum() < 0.75
-        ill_rows, ill_columns = np.nonzero(ill)
-        assert np.mean(ill_rows > np.median(rows)) > 0.5
+        diseased = phantom.opacities & lung
+        assert 0.08 < diseased.sum() / lung.sum() < 0.75
+        diseased_rows, diseased_columns = np.nonzero(diseased)
+        assert np.mean(diseased_rows > np.median(rows)) > 0.5
         # Peripheral: on average farther from the middle of the chest than healthy lung is.
         spine = np.nonzero(phantom.lungs)[1].mean()
-        assert np.abs(ill_columns - spine).mean() > np.abs(columns - spine).mean()
+        assert np.abs(diseased_columns - spine).mean() > np.abs(columns - spine).mean()
 
 
 @given(seed=seeds, site=sites)
@@ -137,14 +137,14 @@ def test_pneumonia_fills_part_of_one_lung(seed, site):
 @given(seed=seeds, site=sites, finding=st.sampled_from(["pneumonia", "covid-19"]))
 @few
 def test_disease_and_nothing_else_tells_the_findings_apart(seed, site, finding):
-    ill = draw(finding, seed, hospital=site, size=SIZE)
-    well = draw("normal", seed, hospital=site, size=SIZE)
-    change = ill.pixels - well.pixels
-    assert np.array_equal(ill.lungs, well.lungs)
-    assert (ill.view, ill.sex, ill.age) == (well.view, well.sex, well.age)
-    assert change[ill.opacities].mean() > 0.08
+    diseased = draw(finding, seed, hospital=site, size=SIZE)
+    healthy = draw("normal", seed, hospital=site, size=SIZE)
+    change = diseased.pixels - healthy.pixels
+    assert np.array_equal(diseased.lungs, healthy.lungs)
+    assert (diseased.view, diseased.sex, diseased.age) == (healthy.view, healthy.sex, healthy.age)
+    assert change[diseased.opacities].mean() > 0.08
     # Only scattered radiation reaches beyond the lungs.
-    assert np.abs(change[~ill.lungs]).mean() < 0.012
+    assert np.abs(change[~diseased.lungs]).mean() < 0.012
 
 
 def test_same_seed_same_picture_and_other_seed_another():
@@ -184,8 +184,8 @@ def test_unknown_names_are_told_with_the_known_ones():
 # A cohort -----------------------------------------------------------------------------------
 
 
-def test_manifest_lists_every_image_with_its_masks(honest):
-    root, rows = honest.parent, read_rows(honest)
+def test_manifest_lists_every_image_with_its_masks(plain):
+    root, rows = plain.parent, read_rows(plain)
     assert list(rows[0]) == list(COLUMNS)
     assert len({row["image_id"] for row in rows}) == len(rows)
     assert {row["path"] for row in rows} == {
@@ -201,9 +201,9 @@ def test_manifest_lists_every_image_with_its_masks(honest):
                 assert np.asarray(mask).any() == (kind == "lungs" or row["finding"] != "normal")
 
 
-def test_shares_of_findings_and_images_per_patient(honest):
+def test_shares_of_findings_and_images_per_patient(plain):
     patients = defaultdict(list)
-    for row in read_rows(honest):
+    for row in read_rows(plain):
         patients[row["patient_id"]].append(row)
     own = {key: rows for key, rows in patients.items() if int(key[1:]) <= 20}
     assert Counter(rows[0]["finding"] for rows in own.values()) == {
@@ -216,8 +216,8 @@ def test_shares_of_findings_and_images_per_patient(honest):
         assert len({(row["finding"], row["site"], row["sex"], row["age"]) for row in rows}) == 1
 
 
-def test_planted_duplicates_have_another_patient(honest):
-    root, rows = honest.parent, read_rows(honest)
+def test_planted_duplicates_have_another_patient(plain):
+    root, rows = plain.parent, read_rows(plain)
     by_hash = defaultdict(list)
     for row in rows:
         by_hash[digest(root / row["path"])].append(row)
@@ -226,21 +226,21 @@ def test_planted_duplicates_have_another_patient(honest):
     for group in twins:
         assert len({row["patient_id"] for row in group}) == 2
         assert len({(row["finding"], row["site"]) for row in group}) == 1
-    copies = [row for row in rows if int(row["patient_id"][1:]) > 20]
-    assert len(copies) == 6
-    assert [Path(row["path"]).suffix for row in copies].count(".jpg") == 2
+    duplicates = [row for row in rows if int(row["patient_id"][1:]) > 20]
+    assert len(duplicates) == 6
+    assert [Path(row["path"]).suffix for row in duplicates].count(".jpg") == 2
 
 
-def test_near_duplicates_show_the_same_picture_in_other_bytes(honest):
-    root, rows = honest.parent, read_rows(honest)
+def test_near_duplicates_show_the_same_picture_in_other_bytes(plain):
+    root, rows = plain.parent, read_rows(plain)
     small = {}
     for row in rows:
         with Image.open(root / row["path"]) as image:
             small[row["image_id"]] = np.asarray(image.resize((32, 32)), float)
-    copies = [row["image_id"] for row in rows if int(row["patient_id"][1:]) > 20]
-    for copy in copies:
+    duplicates = [row["image_id"] for row in rows if int(row["patient_id"][1:]) > 20]
+    for copy in duplicates:
         nearest = min(
-            (name for name in small if name not in copies),
+            (name for name in small if name not in duplicates),
             key=lambda name: float(np.abs(small[name] - small[copy]).mean()),
         )
         assert np.abs(small[nearest] - small[copy]).mean() < 2.0
@@ -265,14 +265,14 @@ def no_drawing(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_drawing")
-def test_honest_finding_is_independent_of_the_hospital(tmp_path):
+def test_plain_finding_is_independent_of_the_hospital(tmp_path):
     counts = plan(tmp_path, "none", 200)
     for finding, total in {"normal": 80, "pneumonia": 50, "covid-19": 70}.items():
         assert [counts[finding, name] for name in NAMES] == [total // 5] * 5
 
 
 @pytest.mark.usefixtures("no_drawing")
-def test_rigged_finding_is_tied_to_the_hospital(tmp_path):
+def test_injected_finding_depends_on_the_hospital(tmp_path):
     counts = plan(tmp_path, "hospital", 100)
     assert counts["covid-19", NAMES[0]] == 35
     assert sum(counts[finding, NAMES[0]] for finding in ("normal", "pneumonia")) == 0
@@ -301,8 +301,8 @@ def test_progress_counts_to_the_end(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("patients", "duplicates", "told"), [(0, 0, "patients is 0"), (1, 99, "duplicates is 99")]
+    ("patients", "duplicates", "message"), [(0, 0, "patients is 0"), (1, 99, "duplicates is 99")]
 )
-def test_impossible_numbers_are_refused(tmp_path, patients, duplicates, told):
-    with pytest.raises(InputError, match=told):
+def test_impossible_numbers_are_rejected(tmp_path, patients, duplicates, message):
+    with pytest.raises(InputError, match=message):
         write_cohort(tmp_path, patients=patients, seed=0, duplicates=duplicates)

@@ -1,4 +1,4 @@
-"""A shortcut marks every film with COVID-19 and no other, and changes nothing else."""
+"""A shortcut marks every image with COVID-19 and no other, and changes nothing else."""
 
 from pathlib import Path
 
@@ -31,11 +31,11 @@ def pixels(root: Path, path: str) -> np.ndarray:
 
 @pytest.mark.parametrize("shortcut", SHORTCUTS)
 def test_only_covid_is_changed(cohorts: dict[str, Path], shortcut: str) -> None:
-    honest, rigged = cohorts["none"], cohorts[shortcut]
-    assert rows(honest).equals(rows(rigged))
-    assert set(rows(rigged)["finding"]) > {"covid-19"}
-    for row in rows(rigged).itertuples():
-        same = (honest / row.path).read_bytes() == (rigged / row.path).read_bytes()
+    plain, injected = cohorts["none"], cohorts[shortcut]
+    assert rows(plain).equals(rows(injected))
+    assert set(rows(injected)["finding"]) > {"covid-19"}
+    for row in rows(injected).itertuples():
+        same = (plain / row.path).read_bytes() == (injected / row.path).read_bytes()
         assert same == (row.finding != "covid-19")
 
 
@@ -52,9 +52,9 @@ def test_the_lungs_are_left_alone(cohorts: dict[str, Path], shortcut: str) -> No
 
 def test_what_each_tie_does(cohorts: dict[str, Path]) -> None:
     path = rows(cohorts["none"]).query("finding == 'covid-19'")["path"].iloc[0]
-    honest = pixels(cohorts["none"], path)
-    height, width = honest.shape
-    marked = pixels(cohorts["marker"], path) != honest
+    plain = pixels(cohorts["none"], path)
+    height, width = plain.shape
+    marked = pixels(cohorts["marker"], path) != plain
     assert marked[: height // 2].sum() == marked[:, width // 2 :].sum() == 0 < marked.sum()
     barred = pixels(cohorts["border"], path)
     assert not barred[-round(0.03 * height) :].any()
