@@ -82,7 +82,7 @@ class Material:
         folds = grouped_folds_of(cohort, config)
         linked = cohort.assign(row=cohort.index, component=components(cohort), fold=folds)
         seen = linked[linked["split"].isin(("train", "val"))]
-        self.rows = drawn(seen, self.settings.films, config.seed)
+        self.rows = drawn(seen, self.settings.images, config.seed)
         self._embedded: dict[str, FloatArray] = {}
 
     @property

@@ -1,7 +1,7 @@
-"""Settings of the shortcut audit: how much it does, and the bounds that it holds a run to.
+"""Settings of the shortcut audit: how much it does, and the bounds that a run is checked against.
 
 Every bound says why it is what it is. They were fixed on phantoms of seeds from 1000 on, before the
-seeds that `docs/audit.md` reports were drawn.
+seeds that `docs/audit.md` reports were used.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ Budget = Literal["quick", "full"]
 
 
 class Bounds(Strict):
-    """What each check is held to; one rule, `covid_cxr.audit.verdicts.judge`, decides for all."""
+    """The bound of each check; one rule, in `covid_cxr.audit.verdicts`, decides for all."""
 
     metadata: float = Field(
         0.65,
         ge=0.5,
         le=1,
-        description="AUROC of facts about file and patient at most; age and sex differ a little "
+        description="AUROC of file properties and patient data at most; age and sex differ a little "
         "between honest groups, and 0.65 is far under what any published X-ray model claims",
     )
     lungs_removed: float = Field(
@@ -36,7 +36,7 @@ class Bounds(Strict):
         0.10,
         ge=0,
         le=1,
-        description="AUROC that the whole film may have over the lungs alone; heart, vessels and "
+        description="AUROC of the whole image above that of the lungs alone; heart, vessels and "
         "pleura beside the lungs may help, but little",
     )
     origin: float = Field(
@@ -49,7 +49,7 @@ class Bounds(Strict):
         0.10,
         ge=0,
         le=1,
-        description="AUROC that may be lost when only films of one origin are compared",
+        description="AUROC that may be lost when only images of one origin are compared",
     )
     left_out: float = Field(
         0.10,
@@ -68,7 +68,7 @@ class Bounds(Strict):
         0.40,
         ge=0,
         le=1,
-        description="95th percentile of that change; more turns a clear call into the other one",
+        description="95th percentile of that change; more turns a clear decision into the other one",
     )
     permuted: float = Field(
         0.65,
@@ -85,8 +85,8 @@ class Bounds(Strict):
     attribution: float = Field(
         1.0,
         ge=0,
-        description="share of attribution inside the lungs over their share of the film, at "
-        "least; 1 is a map that does not care where the lungs are",
+        description="share of attribution inside the lungs over their share of the image, at "
+        "least; 1 is a map that ignores where the lungs are",
     )
     likeness: float = Field(
         0.5,
@@ -112,20 +112,20 @@ class AuditConfig(Strict):
     """The shortcut audit, on train and validation rows."""
 
     budget: Literal["quick", "full", "none"] = Field(
-        "quick", description="what run and demo do: by embedding, retraining, or no audit"
+        "quick", description="what run and demo do: quick: by embedding; full: by retraining; none: no audit"
     )
     off: tuple[str, ...] = Field((), description="names of checks to leave out")
-    films: int = Field(
-        1000, ge=50, description="most films looked at; drawn by whole patients if there are more"
+    images: int = Field(
+        1000, ge=50, description="images at most; whole patients are sampled if there are more"
     )
-    size: int = Field(160, ge=64, le=512, description="edge of films for the frozen features")
+    size: int = Field(160, ge=64, le=512, description="edge of the inputs of ImageNet features")
     folds: int = Field(5, ge=2)
     bootstrap: int = Field(1000, ge=100, description="bootstrap resamples of whole patients")
     permutations: int = Field(200, ge=100)
     seeds: int = Field(5, ge=2, description="seeds of the folds in the check of stability")
-    perturbed: int = Field(40, ge=4, description="validation films that are changed and predicted")
-    explained: int = Field(24, ge=4, description="validation films whose maps are looked at")
-    cascaded: int = Field(3, ge=2, description="films shown to networks with random weights")
+    perturbed: int = Field(40, ge=4, description="validation images that are changed and predicted")
+    explained: int = Field(24, ge=4, description="validation images whose maps are checked")
+    cascaded: int = Field(3, ge=2, description="images explained for networks with random weights")
     epochs: int = Field(3, ge=1, description="full: epochs of each training")
-    edge: int = Field(128, ge=32, description="full: edge of the films that are trained on")
+    edge: int = Field(128, ge=32, description="full: edge of the inputs that are trained on")
     bounds: Bounds = Bounds()

@@ -16,17 +16,17 @@ class PreprocessSpec(Strict):
 
     size: int = Field(224, ge=32, le=1024, description="edge of the square model input in pixels")
     max_pixels: int = Field(
-        100_000_000, ge=1024, description="a larger radiograph is refused before it is decoded"
+        100_000_000, ge=1024, description="a larger radiograph is rejected before decoding"
     )
     remove_markers: bool = Field(True, description="paint over burnt-in text markers (L, R, AP)")
     lung_margin: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="cut to the lungs and this share of their extent around; null: the whole film",
+        description="crop to the lungs and this share of their extent around; null: the whole image",
     )
     equalise: bool = Field(
-        False, description="adaptive histogram equalisation: the same contrast all over the film"
+        False, description="adaptive histogram equalisation: the same contrast all over the image"
     )
     standardise: bool = Field(
         True, description="shift and scale each image to mean 0.5 and deviation 0.2, clipped"
@@ -62,7 +62,7 @@ class FilterConfig(Strict):
         None, description="keep a patient's earliest or latest image alone"
     )
     offset: tuple[float, float] | None = Field(
-        None, description="days since symptoms or admission, both ends in; unknown stays"
+        None, description="days since symptoms or admission, ends included; unknown stays"
     )
 
     @model_validator(mode="after")
@@ -223,8 +223,8 @@ class ExplainConfig(Strict):
 
     methods: tuple[str, ...] = ("lime", "cam")
     examples: int = Field(8, ge=0, description="test images explained in the report")
-    errors: int = Field(4, ge=0, description="of the surest errors, how many are explained too")
-    sheets: bool = Field(True, description="contact sheets of the cohort's films in the report")
+    errors: int = Field(4, ge=0, description="most confident errors that are explained too")
+    montages: bool = Field(True, description="montages of the cohort's images in the report")
     samples: int = Field(1000, ge=10, description="LIME perturbations an image at most")
     superpixels: Literal["quickshift", "slic", "lungs", "grid"] = Field(
         "lungs", description="regions that are hidden"

@@ -60,7 +60,7 @@ def explain_examples(
     work = [(each, method) for each in chosen for method in methods]
     for each, method in track(work, "explaining examples"):
         _explain(folder, predictor, each, method)
-    if settings.sheets:
+    if settings.montages:
         montages(cohort, folder.data_root, folder.path / SHEETS, folder.config.seed)
 
 
