@@ -112,7 +112,8 @@ class AuditConfig(Strict):
     """The shortcut audit, on train and validation rows."""
 
     budget: Literal["quick", "full", "none"] = Field(
-        "quick", description="what run and demo do: quick: by embedding; full: by retraining; none: no audit"
+        "quick",
+        description="what run and demo do: quick: by embedding; full: by retraining; none: no audit",
     )
     off: tuple[str, ...] = Field((), description="names of checks to leave out")
     images: int = Field(
