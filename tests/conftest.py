@@ -52,7 +52,7 @@ def tiny_config() -> RunConfig:
         preprocess=PreprocessSpec(size=64),
         training=TrainingConfig(max_epochs=1, batch_size=8),
         evaluation=EvaluationConfig(bootstrap=100),
-        explain=ExplainConfig(examples=2, errors=0, sheets=False, samples=20),
+        explain=ExplainConfig(examples=2, errors=0, montages=False, samples=20),
         audit=AuditConfig(budget="none"),
     )
 

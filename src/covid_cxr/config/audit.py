@@ -6,75 +6,54 @@ seeds that `docs/audit.md` reports were used.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from covid_cxr.config.base import Strict
 
 Budget = Literal["quick", "full"]
+Auroc = Annotated[float, Field(ge=0.5, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Bounds(Strict):
     """The bound of each check; one rule, in `covid_cxr.audit.verdicts`, decides for all."""
 
-    metadata: float = Field(
+    metadata: Auroc = Field(
         0.65,
-        ge=0.5,
-        le=1,
-        description="AUROC of file properties and patient data at most; age and sex differ a little "
-        "between honest groups, and 0.65 is far under what any published X-ray model claims",
+        description="AUROC of file properties and patient data at most; age and sex differ a "
+        "little between honest groups, and 0.65 is far under what any published X-ray model claims",
     )
-    lungs_removed: float = Field(
+    lungs_removed: Auroc = Field(
         0.65,
-        ge=0.5,
-        le=1,
         description="AUROC without lungs, or from the frame alone, at most; devices and posture "
         "that go with severe disease may show there, so that 0.5 would be too strict",
     )
-    lungs_only: float = Field(
+    lungs_only: Share = Field(
         0.10,
-        ge=0,
-        le=1,
         description="AUROC of the whole image above that of the lungs alone; heart, vessels and "
         "pleura beside the lungs may help, but little",
     )
-    origin: float = Field(
-        0.65,
-        ge=0.5,
-        le=1,
-        description="AUROC of the source, the site or the view alone at most, as for metadata",
+    origin: Auroc = Field(
+        0.65, description="AUROC of the source, the site or the view alone at most, as for metadata"
     )
-    pooled_over_within: float = Field(
-        0.10,
-        ge=0,
-        le=1,
-        description="AUROC that may be lost when only images of one origin are compared",
+    pooled_over_within: Share = Field(
+        0.10, description="AUROC that may be lost when only images of one origin are compared"
     )
-    left_out: float = Field(
+    left_out: Share = Field(
         0.10,
-        ge=0,
-        le=1,
         description="AUROC that may be lost on origins that were not trained on; published "
         "models lose this much or more (Zech et al. 2018)",
     )
-    perturbed_median: float = Field(
-        0.10,
-        ge=0,
-        le=1,
-        description="median change of the probability by a change that leaves the lungs alone",
+    perturbed_median: Share = Field(
+        0.10, description="median change of the probability by a change that leaves the lungs alone"
     )
-    perturbed_extreme: float = Field(
-        0.40,
-        ge=0,
-        le=1,
-        description="95th percentile of that change; more turns a clear decision into the other one",
+    perturbed_extreme: Share = Field(
+        0.40, description="95th percentile of that change; more turns a clear decision round"
     )
-    permuted: float = Field(
-        0.65,
-        ge=0.5,
-        le=1,
-        description="AUROC at most after the labels were shuffled within each origin",
+    permuted: Auroc = Field(
+        0.65, description="AUROC at most after the labels were shuffled within each origin"
     )
     permutation_p: float = Field(
         0.05, gt=0, le=1, description="p value at most of the true labels among the shuffled ones"
@@ -88,11 +67,8 @@ class Bounds(Strict):
         description="share of attribution inside the lungs over their share of the image, at "
         "least; 1 is a map that ignores where the lungs are",
     )
-    likeness: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="rank correlation at most of a map with the one of a random network",
+    likeness: Share = Field(
+        0.5, description="rank correlation at most of a map with the one of a random network"
     )
     spread: float = Field(
         0.05,
@@ -113,7 +89,7 @@ class AuditConfig(Strict):
 
     budget: Literal["quick", "full", "none"] = Field(
         "quick",
-        description="what run and demo do: quick: by embedding; full: by retraining; none: no audit",
+        description="quick: by embedding; full: by retraining too; none: no audit",
     )
     off: tuple[str, ...] = Field((), description="names of checks to leave out")
     images: int = Field(

@@ -23,7 +23,7 @@ class PreprocessSpec(Strict):
         None,
         ge=0,
         le=1,
-        description="crop to the lungs and this share of their extent around; null: the whole image",
+        description="crop to the lungs, with this share of their extent around; null: no crop",
     )
     equalise: bool = Field(
         False, description="adaptive histogram equalisation: the same contrast all over the image"
