@@ -1,15 +1,24 @@
-"""What every explainer is given, and the checks they share."""
+"""What every explainer is given, and the checks and the record that all share.
+
+A method is one function from an image and a model to an `Attribution`; `explainer` checks what it
+is given and makes an `Explanation` of what it returns.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from covid_cxr.errors import InputError, UnknownName
-from covid_cxr.types import Explanation, FloatArray, Lungs
+from covid_cxr.types import Explanation, FloatArray, IntArray, Lungs
+
+Real = TypeVar("Real", bound=np.floating)
+AGAINST = "mean of the other classes"  # what a margin compares a class with
 
 
 class Model(Protocol):
@@ -50,24 +59,24 @@ class Options:
     """How an explanation is made.
 
     Attributes:
-        samples: perturbed images a sampling method shows to the model at most, at least 10.
-        seed: of every random draw.
-        batch_size: images handed to the model at once.
-        superpixels: the regions that are hidden: "quickshift" as the original did, "slic", "lungs"
-            (SLIC that never crosses the border of a lung; plain SLIC where none were found) or a
-            square "grid".
-        regions: how many superpixels are wanted; quickshift chooses its own number.
-        fill: what is put in place of a hidden region: its own "mean" grey, as the original did,
-            "dark" (the grey of clear lung), the film under a strong "blur", or the mean of the
-            "dataset" (0.5, which every standardised film has). A hazy region's mean is as hazy as
-            the region, so that only the others ask what the model would say without the haze.
+        samples: most perturbed images that a sampling method shows to the model, at least 10.
+        seed: random seed.
+        batch_size: images per forward pass.
+        superpixels: the regions that are hidden: "quickshift" (the original), "slic", "lungs" (SLIC
+            that never crosses the border of a lung; plain SLIC where none were found) or a square
+            "grid".
+        regions: number of superpixels to aim at; quickshift chooses its own.
+        fill: what replaces a hidden region: its "mean" grey (the original), "dark" (the grey of
+            clear lung), the image under a strong "blur", or the mean of the "dataset" (0.5, which
+            every standardised image has). The mean of a hazy region is as hazy as the region, so
+            that only the other three ask what the model would say without the haze.
         kernel_width: of LIME's weights, on cosine distance.
-        sampling: how LIME chooses the hidden regions: each with probability 1/2 ("bernoulli", as
-            the original did), "antithetic" or "balanced" (see `covid_cxr.explain.sampling`).
-        stopping_reliability: stop sampling once the weights of both halves of the samples rank
-            alike, their Spearman correlation stepped up to the whole (Spearman-Brown) at least
-            this; None never stops.
-        lungs: of this film, for superpixels that follow them; None where not known.
+        sampling: how LIME chooses the hidden regions: each with probability 1/2 ("bernoulli", the
+            original), "antithetic" or "balanced" (see `covid_cxr.explain.sampling`).
+        stopping_reliability: LIME stops sampling once the weights fitted to the two halves of the
+            samples have at least this Spearman correlation, stepped up to the whole
+            (Spearman-Brown); None uses all samples.
+        lungs: of this image, for superpixels that follow them; None if not known.
     """
 
     samples: int = 1000
@@ -82,40 +91,96 @@ class Options:
     lungs: Lungs | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that no method can work with."""
-        if self.samples < 10:
-            raise InputError(f"samples is {self.samples}, expected at least 10")
-        if self.batch_size < 1:
-            raise InputError(f"batch size is {self.batch_size}, expected at least 1")
-        if self.regions < 2:
-            raise InputError(f"regions is {self.regions}, expected at least 2")
+        """Reject values that no method can work with."""
+        smallest = {"samples": 10, "batch_size": 1, "regions": 2}
+        for name, least in smallest.items():
+            if (value := getattr(self, name)) < least:
+                raise InputError(f"{name.replace('_', ' ')} is {value}, expected at least {least}")
         if not self.kernel_width > 0:
             raise InputError(f"kernel width is {self.kernel_width}, expected more than 0")
-        if self.stopping_reliability is not None and not 0 < self.stopping_reliability < 1:
-            value = self.stopping_reliability
-            raise InputError(f"stopping reliability is {value}, expected between 0 and 1")
+        target = self.stopping_reliability
+        if target is not None and not 0 < target < 1:
+            raise InputError(f"stopping reliability is {target}, expected between 0 and 1")
 
 
-# What is used unless something else is asked for: of what was measured on films with radiologists'
-# masks the most faithful to the model, and the most alike from seed to seed (docs/explaining.md).
+# The default: on radiographs with opacities drawn by radiologists the most faithful to the model,
+# and the most repeatable over seeds (docs/explaining.md).
 RECOMMENDED = Options(
     superpixels="lungs", regions=32, fill="mean", sampling="balanced", stopping_reliability=0.9
 )
 
 
 class Explainer(Protocol):
-    """A function that says why `model` gave `image` its probability of `label`.
+    """A function that explains the probability that `model` gave to class `label` of `image`.
 
     Args:
         image: preprocessed, float32 (1, S, S) in [0, 1]; not written to.
         model: the model.
         label: one of `model.classes`.
         options: samples, seed and batch size; the same seed gives the same answer.
+
+    Raises:
+        UnknownName: the model has no class `label`.
+        InputError: the image is not a finite float32 (1, S, S), or the method cannot explain this
+            model.
     """
 
     def __call__(
         self, image: FloatArray, model: Model, label: str, options: Options, /
     ) -> Explanation: ...
+
+
+class Attribution(NamedTuple):
+    """What a method finds, before it is recorded; see `Explanation` for the fields."""
+
+    values: FloatArray
+    parameters: Mapping[str, object]
+    segments: IntArray | None = None
+    weights: tuple[float, ...] = ()
+    fidelity: float | None = None
+
+
+# From an image (1, S, S), a model, the output column of the explained class, and options.
+Method = Callable[[FloatArray, Model, int, Options], Attribution]
+
+
+def by_region(
+    segments: IntArray,
+    weights: NDArray[np.float64],
+    parameters: Mapping[str, object],
+    fidelity: float | None = None,
+) -> Attribution:
+    """Return the attribution of a method that gives each region (n,) a weight."""
+    values = weights.astype(np.float32)[segments]
+    return Attribution(values, parameters, segments, tuple(weights.tolist()), fidelity)
+
+
+def explainer(name: str) -> Callable[[Method], Explainer]:
+    """Make an `Explainer` called `name` of a method: check its input, record its output."""
+
+    def decorate(method: Method) -> Explainer:
+        def explain(
+            image: FloatArray, model: Model, label: str, options: Options, /
+        ) -> Explanation:
+            check_image(image)
+            result = method(image, model, class_index(model, label), options)
+            return Explanation(
+                method=name,
+                label=label,
+                attribution=result.values,
+                segments=result.segments,
+                weights=result.weights,
+                fidelity=result.fidelity,
+                parameters=result.parameters,
+                seed=options.seed,
+                bundle=model.bundle_id,
+            )
+
+        for attribute in ("__module__", "__name__", "__qualname__", "__doc__"):
+            setattr(explain, attribute, getattr(method, attribute))
+        return explain
+
+    return decorate
 
 
 def class_index(model: Model, label: str) -> int:
@@ -130,7 +195,7 @@ def class_index(model: Model, label: str) -> int:
 
 
 def check_image(image: FloatArray) -> None:
-    """Make sure that `image` is one preprocessed radiograph, float32 (1, S, S) and finite.
+    """Check that `image` is one preprocessed radiograph, float32 (1, S, S) and finite.
 
     Raises:
         InputError: anything else.
@@ -139,3 +204,9 @@ def check_image(image: FloatArray) -> None:
         raise InputError(f"image has shape {image.shape}, expected (1, S, S) as preprocessed")
     if image.dtype != np.float32 or not np.isfinite(image).all():
         raise InputError(f"image is {image.dtype}, expected finite float32; preprocess it first")
+
+
+def margin(scores: NDArray[Real], index: int) -> NDArray[Real]:
+    """Return the scores (C, ...) of class `index` less the mean of the other classes."""
+    others: NDArray[Real] = np.delete(scores, index, axis=0).mean(axis=0)
+    return np.asarray(scores[index] - others)

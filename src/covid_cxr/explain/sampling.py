@@ -3,9 +3,9 @@
 LIME's own are independent Bernoulli variables of probability 1/2. Two designs need fewer samples
 for the same weights:
 
-- antithetic: each sample is followed by its complement, so that what two regions do together
-  (and every effect of even order) cancels out of the weights of each;
-- balanced: samples are the rows of a Hadamard matrix, signs and columns drawn at random, each
+- antithetic: each sample is followed by its complement, so that the interaction of two regions (and
+  every effect of even order) cancels out of their weights;
+- balanced: samples are the rows of a Hadamard matrix, signs and columns chosen at random, each
   followed by its complement (a fold-over Plackett-Burman design, Biometrika 1946): every region is
   shown in exactly half of a block, and any two together in a quarter, which Bernoulli samples do on
   average only.
@@ -45,15 +45,10 @@ def sample_masks(
 def _balanced(regions: int, rows: int, rng: np.random.Generator) -> BoolArray:
     # The first column of a Hadamard matrix is constant: there must be one more than regions.
     order = 1 << int(np.ceil(np.log2(regions + 1)))
-    shown = hadamard(order)[:, 1:] > 0
-    blocks = [_block(shown, regions, rng) for _ in range(-(-rows // order))]
-    found: BoolArray = np.concatenate(blocks or [shown[:0, :regions]])[:rows]
-    return found
-
-
-def _block(shown: BoolArray, regions: int, rng: np.random.Generator) -> BoolArray:
-    columns = rng.permutation(shown.shape[1])[:regions]
-    rows = rng.permutation(len(shown))
-    signs = rng.integers(0, 2, size=regions, dtype=np.bool_)
-    block: BoolArray = shown[np.ix_(rows, columns)] ^ signs
-    return block
+    design = hadamard(order)[:, 1:] > 0
+    masks = np.empty((-(-rows // order), order, regions), dtype=np.bool_)
+    for block in masks:
+        columns = rng.permutation(order - 1)[:regions]
+        shuffled = design[np.ix_(rng.permutation(order), columns)]
+        block[:] = shuffled ^ rng.integers(0, 2, size=regions, dtype=np.bool_)
+    return masks.reshape(-1, regions)[:rows]

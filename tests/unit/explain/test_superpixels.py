@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from covid_cxr.explain import Options
 from covid_cxr.explain.sampling import sample_masks
-from covid_cxr.explain.superpixels import covered, description, region_means, superpixels
+from covid_cxr.explain.superpixels import description, filled, region_means, superpixels
 from covid_cxr.types import Lungs
 
 METHODS = ("quickshift", "slic", "lungs", "grid")
@@ -94,17 +94,17 @@ def test_what_hides_a_region_by_hand() -> None:
     film = np.array([[0.0, 0.2], [0.5, 0.9]], dtype=np.float32)
     segments = np.array([[0, 0], [1, 1]], dtype=np.int32)
     assert region_means(film, segments) == pytest.approx([0.1, 0.7])
-    hidden = {each: covered(film, segments, Options(fill=each)) for each in ("mean", "dark")}
+    hidden = {each: filled(film, segments, Options(fill=each)) for each in ("mean", "dark")}
     np.testing.assert_allclose(hidden["mean"], [[0.1, 0.1], [0.7, 0.7]], atol=1e-6)
     assert (hidden["dark"] == np.float32(0.2)).all()
-    assert (covered(film, segments, Options(fill="dataset")) == 0.5).all()
+    assert (filled(film, segments, Options(fill="dataset")) == 0.5).all()
 
 
 def test_a_blur_keeps_light_and_dark_and_nothing_else() -> None:
     film = np.full((64, 64), 0.2, np.float32)
     film[:, 32:] = 0.8
     film[::2] += 0.1
-    blurred = covered(film, np.zeros((64, 64), np.int32), Options(fill="blur"))
+    blurred = filled(film, np.zeros((64, 64), np.int32), Options(fill="blur"))
     assert blurred.dtype == np.float32
     assert blurred.mean() == pytest.approx(film.mean(), abs=0.02)
     left, right = blurred[:, 5].mean(), blurred[:, -5].mean()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covid_cxr.explain.base import Fill, Options
-from covid_cxr.explain.superpixels import covered
+from covid_cxr.explain.superpixels import filled
 from covid_cxr.types import FloatArray, IntArray
 
 Score = Callable[[FloatArray], FloatArray]  # (N, 1, S, S) -> (N,), the score of one class
@@ -101,4 +101,4 @@ def area(values: NDArray[np.float64]) -> float:
 
 
 def _filled(image: FloatArray, filling: Fill) -> FloatArray:
-    return covered(image, np.zeros(image.shape, np.int32), Options(fill=filling))
+    return filled(image, np.zeros(image.shape, np.int32), Options(fill=filling))

@@ -1,4 +1,4 @@
-"""The smallest set of superpixels whose removal flips the decision: a counterfactual.
+"""The smallest set of superpixels whose removal changes the decision: a counterfactual.
 
 "Without these regions it would not have been called COVID-19": Martens and Provost, "Explaining
 data-driven document classifications", MIS Quarterly 2014, with superpixels for words.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from covid_cxr.errors import InputError
 from covid_cxr.explain.base import Model, Options, check_image, class_index
 from covid_cxr.explain.methods.occlusion import answers, region_weights
-from covid_cxr.explain.superpixels import covered, superpixels
+from covid_cxr.explain.superpixels import filled, superpixels
 from covid_cxr.types import COVID, BoolArray, Explanation, FloatArray, IntArray
 
 Regions = tuple[int, ...]
@@ -30,13 +30,13 @@ class Counterfactual:
     Attributes:
         regions: their numbers, ascending. Empty where the class was not called in the first
             place; every supporting region where `decision_changes` is False.
-        before: probability of the class with the whole film shown.
+        before: probability of the class with the whole image shown.
         after: the same with `regions` hidden.
         decision_changes: whether the class is no longer called with `regions` hidden.
-        exact: no smaller set of supporting regions flips the decision (or, without
+        exact: no smaller set of supporting regions changes the decision (or, without
             `decision_changes`, no set at all). Else their number is an upper bound: none of them
             can be spared, but fewer others might do.
-        area: their share of the film.
+        area: their share of the image.
     """
 
     regions: Regions
@@ -59,39 +59,39 @@ def counterfactual_regions(
     """Find the fewest supporting regions that must be hidden for `label` to be no longer called.
 
     Greedy: the regions that support the class are hidden one after another, heaviest first, until
-    the decision flips; then those that prove unneeded are shown again. The result is an upper
-    bound. Where the sets smaller than it number at most `options.samples`, all are tried, and the
-    answer is exact. Of several sets of the same size, the one that leaves the least probability.
+    the decision changes; then those that prove unneeded are shown again. The result is an upper
+    bound. Where the smaller sets number at most `options.samples`, all are tried, and the answer is
+    exact. Of several sets of the same size, the one that leaves the least probability is returned.
 
     Args:
         image: preprocessed, float32 (1, S, S).
         model: the model.
-        ranking: an explanation of `label`, whose regions and weights are used (one without
-            regions lends its map to the superpixels of `options`); or regions alone, int32 (S, S)
-            numbered 0..n-1, which are then weighed by hiding each.
+        ranking: an explanation of `label`, whose regions and weights are used (the map of one
+            without regions is summed over the superpixels of `options`); or regions alone, int32
+            (S, S) numbered 0..n-1, whose weights are then measured by occlusion.
         label: the class that was called.
         threshold: probability from which on COVID-19 is called; see `called`.
-        options: what is put in place of a region, films a batch, and how many sets may be tried.
+        options: what replaces a region, images per batch, and how many sets may be tried.
 
     Raises:
         UnknownName: the model has no class `label`.
-        InputError: the explanation is of another class or film, or the image is no float32
+        InputError: the explanation is of another class or grid, or the image is no float32
             (1, S, S).
     """
     check_image(image)
     index = class_index(model, label)
     segments, weights = _ranked(image, model, ranking, label, options)
-    cover = covered(image[0], segments, options)
-    search = _Search(image[0], segments, cover, model, label, threshold, options)
-    before = search.probabilities(())
-    if not called(before, model.classes, label, threshold)[0]:
-        return Counterfactual((), float(before[0, index]), float(before[0, index]), True, True, 0.0)
+    cover = filled(image[0], segments, options)
+    search = _Search(image[0], segments, cover, model, index, threshold, options)
+    before, is_called = search.answer(())
+    if not is_called:
+        return Counterfactual((), before, before, True, True, 0.0)
     supporting = [int(r) for r in np.argsort(-weights, kind="stable") if weights[r] > 0]
     fewest, exact = search.fewest(supporting)
     regions = tuple(sorted(supporting if fewest is None else fewest))
-    after = float(search.probabilities(regions)[0, index])
+    after, _ = search.answer(regions)
     area = float(np.isin(segments, regions).mean())
-    return Counterfactual(regions, float(before[0, index]), after, fewest is not None, exact, area)
+    return Counterfactual(regions, before, after, fewest is not None, exact, area)
 
 
 def called(
@@ -113,21 +113,19 @@ def called(
 
 @dataclass(frozen=True)
 class _Search:
-    """One film, its regions, and the decision that is to be flipped."""
+    """The pixels (S, S) of one image, its regions, and the decision that is to change."""
 
-    film: FloatArray
+    pixels: FloatArray
     segments: IntArray
     cover: FloatArray
     model: Model
-    label: str
+    index: int
     threshold: float
     options: Options
 
     def fewest(self, supporting: Sequence[int]) -> tuple[Regions | None, bool]:
-        """Return the smallest set found, None where no set flips, and whether it is exact."""
+        """Return the smallest set, None where no set changes the decision; and if it is exact."""
         bound = self._greedy(supporting)
-        if bound is not None:
-            bound = self._pruned(bound)
         sizes = range(1, len(supporting) if bound is None else len(bound))
         if sum(comb(len(supporting), size) for size in sizes) > self.options.samples:
             return bound, False
@@ -137,21 +135,20 @@ class _Search:
                 return smaller, True
         return bound, True
 
-    def probabilities(self, regions: Regions) -> NDArray[np.float64]:
-        """Return the answer (1, C) with `regions` hidden."""
-        ((_, answer),) = self._tried([regions])
-        return answer
+    def answer(self, regions: Regions) -> tuple[float, bool]:
+        """Return the probability with `regions` hidden, and whether the class is still called."""
+        ((_, probabilities, is_called),) = self._tried([regions])
+        return float(probabilities[0]), bool(is_called[0])
 
     def _greedy(self, supporting: Sequence[int]) -> Regions | None:
-        """Hide ever more regions, heaviest first, until the decision flips."""
-        for sets, answer in self._tried(tuple(supporting[: n + 1]) for n in range(len(supporting))):
-            flipped = ~self._called(answer)
-            if flipped.any():
-                return sets[int(flipped.argmax())]
+        """Hide ever more regions until the decision changes; show again what proves unneeded."""
+        heaviest = (tuple(supporting[: n + 1]) for n in range(len(supporting)))
+        for tried, _, is_called in self._tried(heaviest):
+            if not is_called.all():
+                return self._pruned(tried[int(is_called.argmin())])
         return None
 
     def _pruned(self, regions: Regions) -> Regions:
-        """Show regions again, one at a time, as long as the decision stays flipped without."""
         while len(regions) > 1:
             fewer = self._best(combinations(regions, len(regions) - 1))
             if fewer is None:
@@ -159,29 +156,26 @@ class _Search:
             regions = fewer
         return regions
 
-    def _best(self, sets: Iterable[Regions]) -> Regions | None:
-        """Return the set that flips the decision and leaves the class the least probability."""
-        best: tuple[float, Regions] | None = None
-        index = self.model.classes.index(self.label)
-        for tried, answer in self._tried(sets):
-            left = np.where(self._called(answer), np.inf, answer[:, index])
-            least = int(left.argmin())
-            if left[least] < (np.inf if best is None else best[0]):
-                best = float(left[least]), tried[least]
-        return None if best is None else best[1]
-
-    def _called(self, answer: NDArray[np.float64]) -> BoolArray:
-        return called(answer, self.model.classes, self.label, self.threshold)
+    def _best(self, candidates: Iterable[Regions]) -> Regions | None:
+        """Return the set that changes the decision and leaves the class the least probability."""
+        best, lowest = None, np.inf
+        for tried, probabilities, is_called in self._tried(candidates):
+            remaining = np.where(is_called, np.inf, probabilities)
+            least = int(remaining.argmin())
+            if remaining[least] < lowest:
+                best, lowest = tried[least], remaining[least]
+        return best
 
     def _tried(
-        self, sets: Iterable[Regions]
-    ) -> Iterator[tuple[list[Regions], NDArray[np.float64]]]:
-        """Yield sets and the model's answers (N, C) with each hidden, a batch at a time."""
-        asked, named = tee(sets)
-        places = (np.isin(self.segments, regions) for regions in asked)
-        filling, size = self.cover.__getitem__, self.options.batch_size
-        for answer in answers(self.film, places, filling, self.model, size):
-            yield list(islice(named, len(answer))), answer
+        self, candidates: Iterable[Regions]
+    ) -> Iterator[tuple[list[Regions], NDArray[np.float64], BoolArray]]:
+        """Yield sets, the class's probability with each hidden, and if it is called, by batch."""
+        hidden, named = tee(candidates)
+        masks = (np.isin(self.segments, regions) for regions in hidden)
+        cover, size, classes = self.cover.__getitem__, self.options.batch_size, self.model.classes
+        for rows in answers(self.pixels, masks, cover, self.model, size):
+            is_called = called(rows, classes, classes[self.index], self.threshold)
+            yield list(islice(named, len(rows))), rows[:, self.index], is_called
 
 
 def _ranked(

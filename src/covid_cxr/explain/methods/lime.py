@@ -1,16 +1,15 @@
 """LIME for radiographs: hide superpixels at random, fit a weighted linear model to the answers.
 
-Ribeiro, Singh and Guestrin, "Why should I trust you?", KDD 2016. Needs nothing of the model but
-a function from images to probabilities. With Options' first values, segmentation, hidden colour,
-kernel and ridge are those of the authors' `lime` package as the original system ran it, so that
-the same masks and answers give the same weights.
+Ribeiro, Singh and Guestrin, "Why should I trust you?", KDD 2016. Needs nothing of the model but a
+function from images to probabilities. With the default `Options`, segmentation, fill, kernel and
+ridge are those of the authors' `lime` package as the original system ran it: the same masks and
+answers give the same weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,16 +17,16 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import rankdata
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.base import Model, Options, check_image, class_index
+from covid_cxr.explain.base import Attribution, Model, Options, by_region, check_image, explainer
 from covid_cxr.explain.sampling import sample_masks
-from covid_cxr.explain.superpixels import covered, description, superpixels
-from covid_cxr.types import BoolArray, Explanation, FloatArray, IntArray
+from covid_cxr.explain.superpixels import description, filled, superpixels
+from covid_cxr.types import BoolArray, FloatArray, IntArray
 
 KERNEL_WIDTH = 1.75
 RIDGE_ALPHA = 1.0
 # Answers that differ by less than float32 rounding leave no variance for R2 to explain.
 _CONSTANT = 1e-6
-# Fewer samples agree by chance; early stop is not asked before.
+# Fewer samples agree by chance; early stopping is not considered before.
 _LEAST = 128
 
 Predict = Callable[[FloatArray], FloatArray]
@@ -35,14 +34,14 @@ Predict = Callable[[FloatArray], FloatArray]
 
 @dataclass(frozen=True)
 class LocalModel:
-    """The linear stand-in for the model around one image.
+    """The linear model that stands in for the model around one image.
 
     Attributes:
         weights: float64 (regions,); change of the probability when a region is shown.
         intercept: its answer with every region hidden.
         fidelity: weighted R2 on the samples, in (-inf, 1]; None where the model gave every
             sample the same answer, so that there was nothing to explain.
-        samples: how many it was fitted to.
+        samples: number of samples it was fitted to.
     """
 
     weights: NDArray[np.float64]
@@ -51,27 +50,23 @@ class LocalModel:
     samples: int
 
 
-def explain(image: FloatArray, model: Model, label: str, options: Options) -> Explanation:
-    """Explain the probability of `label` for one preprocessed image (1, S, S).
-
-    Raises:
-        UnknownName: the model has no class `label`.
-        InputError: the image is no float32 (1, S, S).
-    """
-    index = class_index(model, label)
-    segments, local = lime(image, model.probabilities, options)
-    chosen = local[index]
-    return Explanation(
-        method="lime",
-        label=label,
-        attribution=chosen.weights.astype(np.float32)[segments],
-        segments=segments,
-        weights=tuple(chosen.weights.tolist()),
-        fidelity=chosen.fidelity,
-        parameters=_parameters(chosen, options),
-        seed=options.seed,
-        bundle=model.bundle_id,
-    )
+@explainer("lime")
+def explain(image: FloatArray, model: Model, index: int, options: Options) -> Attribution:
+    """Explain the probability of a class by LIME; see `Explainer`."""
+    segments, models = lime(image, model.probabilities, options)
+    local = models[index]
+    parameters = {
+        "samples": local.samples,
+        "sampling": options.sampling,
+        "segmentation": description(options),
+        "fill": options.fill,
+        "distance": "cosine",
+        "kernel_width": options.kernel_width,
+        "ridge_alpha": RIDGE_ALPHA,
+        "stopping_reliability": options.stopping_reliability,
+        "intercept": local.intercept,
+    }
+    return by_region(segments, local.weights, parameters, local.fidelity)
 
 
 def lime(
@@ -93,24 +88,29 @@ def lime(
     check_image(image)
     segments = superpixels(image[0], options)
     masks = sample_masks(int(segments.max()) + 1, options.samples, options.seed, options.sampling)
-    answers = np.concatenate(list(_answers(image[0], segments, masks, predict_proba, options)))
-    return segments, fit(masks[: len(answers)], answers, options.kernel_width)
+    answers: list[FloatArray] = []
+    for batch in perturbed(image[0], segments, masks, options):
+        answers.append(_checked(predict_proba(batch), len(batch)))
+        if _suffices(masks, answers, options):
+            break
+    probabilities = np.concatenate(answers)
+    return segments, fit(masks[: len(probabilities)], probabilities, options.kernel_width)
 
 
 def perturbed(
-    image: FloatArray, segments: IntArray, masks: BoolArray, options: Options
+    pixels: FloatArray, segments: IntArray, masks: BoolArray, options: Options
 ) -> Iterator[FloatArray]:
-    """Yield (N, 1, S, S) batches in which the regions that `masks` hides are covered.
+    """Yield (N, 1, S, S) batches of the pixels (S, S) with the regions filled that `masks` hides.
 
     Every batch is a view of one buffer that the next one overwrites.
     """
-    hidden, size = covered(image, segments, options), options.batch_size
-    buffer = np.empty((min(size, len(masks)), 1, *image.shape), dtype=np.float32)
+    cover, size = filled(pixels, segments, options), options.batch_size
+    buffer = np.empty((min(size, len(masks)), 1, *pixels.shape), dtype=np.float32)
     for start in range(0, len(masks), size):
         rows = masks[start : start + size]
         batch = buffer[: len(rows)]
-        batch[:] = hidden
-        np.copyto(batch[:, 0], image, where=np.take(rows, segments, axis=1))
+        batch[:] = cover
+        np.copyto(batch[:, 0], pixels, where=np.take(rows, segments, axis=1))
         yield batch
 
 
@@ -119,8 +119,8 @@ def kernel(masks: BoolArray, width: float = KERNEL_WIDTH) -> NDArray[np.float64]
 
     Row 0 is all ones, so a sample that shows k of n regions has the cosine sqrt(k / n). Bernoulli
     samples show about half, which is d = 0.29 give or take 0.04 for 64 regions: at the original's
-    width of 1.75 all samples weigh between 0.983 and 0.990, so LIME as it is used is an unweighted
-    regression in all but name. A width of 0.25 weighs them between 0.4 and 0.6.
+    width of 1.75 all samples weigh between 0.983 and 0.990, so LIME as it is used is in effect an
+    unweighted regression. A width of 0.25 weighs them between 0.4 and 0.6.
     """
     distance: NDArray[np.float64] = 1.0 - np.sqrt(masks.mean(axis=1))
     return np.sqrt(np.exp(-(distance**2) / width**2))
@@ -129,7 +129,7 @@ def kernel(masks: BoolArray, width: float = KERNEL_WIDTH) -> NDArray[np.float64]
 def fit(
     masks: BoolArray, probabilities: ArrayLike, width: float = KERNEL_WIDTH
 ) -> list[LocalModel]:
-    """Fit a weighted ridge regression (alpha 1, free intercept) a class, by one Cholesky for all.
+    """Fit a weighted ridge regression (alpha 1, free intercept) per class, by one Cholesky for all.
 
     Args:
         masks: (samples, regions), True where a region was shown; row 0 all True.
@@ -146,14 +146,14 @@ def fit(
     gram = weighted.T @ centred
     gram[np.diag_indices_from(gram)] += RIDGE_ALPHA
     weights = cho_solve(cho_factor(gram), weighted.T @ spread)  # (regions, C)
-    left = weight @ (spread - centred @ weights) ** 2
-    there = weight @ spread**2
+    residual = weight @ (spread - centred @ weights) ** 2
+    total = weight @ spread**2
     constant = np.ptp(answers, axis=0) <= _CONSTANT
     return [
         LocalModel(
             weights[:, c],
             float(mean_answer[c] - mean_shown @ weights[:, c]),
-            None if constant[c] else float(1.0 - left[c] / there[c]),
+            None if constant[c] else float(1.0 - residual[c] / total[c]),
             len(masks),
         )
         for c in range(answers.shape[1])
@@ -165,7 +165,7 @@ def reliability(masks: BoolArray, probabilities: FloatArray, width: float = KERN
 
     The samples are dealt out in pairs to two halves, each is fitted, and the Spearman correlation
     of the two, the lowest over the classes, is stepped up to the whole (Spearman 1910, Brown 1910).
-    Its square root estimates the correlation with the weights of endlessly many samples.
+    Its square root estimates the correlation with the weights of infinitely many samples.
 
     Args:
         masks: (samples, regions) with row 0 all True.
@@ -179,22 +179,16 @@ def reliability(masks: BoolArray, probabilities: FloatArray, width: float = KERN
     return 2 * lowest / (1 + lowest) if lowest > 0 else lowest
 
 
-def _answers(
-    image: FloatArray, segments: IntArray, masks: BoolArray, predict: Predict, options: Options
-) -> Iterator[FloatArray]:
-    """Yield the answers batch by batch, until they suffice."""
-    done: list[FloatArray] = []
-    for batch in perturbed(image, segments, masks, options):
-        done.append(_checked(predict(batch), len(batch)))
-        yield done[-1]
-        if options.stopping_reliability is None:
-            continue
-        so_far = np.concatenate(done)
-        enough = len(so_far) >= max(_LEAST, 2 * masks.shape[1])
-        if enough and reliability(masks[: len(so_far)], so_far, options.kernel_width) >= (
-            options.stopping_reliability
-        ):
-            return
+def _suffices(masks: BoolArray, answers: list[FloatArray], options: Options) -> bool:
+    """Tell whether the weights of the samples answered so far are reliable enough to stop."""
+    if options.stopping_reliability is None:
+        return False
+    probabilities = np.concatenate(answers)
+    count = len(probabilities)
+    if count < max(_LEAST, 2 * masks.shape[1]):
+        return False
+    reached = reliability(masks[:count], probabilities, options.kernel_width)
+    return reached >= options.stopping_reliability
 
 
 def _spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -213,17 +207,3 @@ def _checked(probabilities: FloatArray, expected: int) -> FloatArray:
             f"expected ({expected}, classes)"
         )
     return answer.copy()
-
-
-def _parameters(local: LocalModel, options: Options) -> dict[str, Any]:
-    return {
-        "samples": local.samples,
-        "sampling": options.sampling,
-        "segmentation": description(options),
-        "fill": options.fill,
-        "distance": "cosine",
-        "kernel_width": options.kernel_width,
-        "ridge_alpha": RIDGE_ALPHA,
-        "stopping_reliability": options.stopping_reliability,
-        "intercept": local.intercept,
-    }

@@ -7,17 +7,14 @@ pulmonary veins; here each lung is cut in thirds of its own height, as no landma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from covid_cxr.errors import InputError
 from covid_cxr.explain.measures.localisation import inside_lungs
 from covid_cxr.explain.rendering.grid import mask_on_grid
-from covid_cxr.explain.rendering.overlay import limit
 from covid_cxr.explain.rendering.sentence import BANDS, SIDES, sentence
-from covid_cxr.types import Explanation, FloatArray, IntArray, Lungs, LungZones
+from covid_cxr.types import Explanation, IntArray, Lungs, LungZones
 
 # The patient's sides: the right lung lies on the left of the film.
 ZONES: tuple[str, ...] = tuple(f"{band} {side}" for side in SIDES for band in BANDS)
@@ -59,55 +56,6 @@ def with_lungs(explanation: Explanation, lungs: Lungs | None) -> Explanation:
     share = inside_lungs(explanation, lungs.both)
     zones = _lung_zones(explanation, lungs)
     return replace(explanation, lungs=lungs, inside_lungs=share, zones=zones)
-
-
-def agreement(explanations: Sequence[Explanation]) -> FloatArray:
-    """Return what all of several maps say of one class: float32 (S, S) in [-1, 1].
-
-    Each map is scaled by its own full strength (`tint.limit`, the 99th percentile of its magnitude)
-    and cut at 1. Where all have one sign, the weakest of them is what they agree on; where any
-    is 0 or of the other sign, nothing is. So 0.4 means: every method sees support here, each with
-    at least 0.4 of its own full strength. A mean would let one loud method speak for a silent one.
-
-    Raises:
-        InputError: no explanation, or explanations of different classes or grids.
-    """
-    if not explanations:
-        raise InputError("no explanation to agree with; expected at least one")
-    subjects = {(each.label, each.attribution.shape) for each in explanations}
-    if len(subjects) > 1:
-        found = "; ".join(sorted(f"{label} {shape}" for label, shape in subjects))
-        raise InputError(f"explanations differ in class or grid ({found}); expected one of each")
-    scaled = np.stack([_scaled(each.attribution) for each in explanations])
-    support = np.clip(scaled.min(axis=0), 0, None)
-    objection = np.clip(scaled.max(axis=0), None, 0)
-    return np.asarray(support + objection, dtype=np.float32)
-
-
-def agreed(explanations: Sequence[Explanation]) -> Explanation:
-    """Return the agreement of several methods as an explanation of its own, its lungs kept.
-
-    It has no fidelity: nothing was fitted.
-
-    Raises:
-        InputError: as `agreement`.
-    """
-    common = agreement(explanations)
-    first = explanations[0]
-    whole = Explanation(
-        method="agreement",
-        label=first.label,
-        attribution=common,
-        parameters={"methods": [each.method for each in explanations]},
-        seed=first.seed,
-        bundle=first.bundle,
-    )
-    return with_lungs(whole, first.lungs)
-
-
-def _scaled(attribution: FloatArray) -> FloatArray:
-    scaled: FloatArray = np.clip(attribution / (limit(attribution) or 1.0), -1, 1)
-    return scaled
 
 
 def _lung_zones(explanation: Explanation, lungs: Lungs) -> LungZones | None:

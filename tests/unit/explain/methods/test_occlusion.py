@@ -17,7 +17,7 @@ from covid_cxr.explain import Options
 from covid_cxr.explain.base import Fill
 from covid_cxr.explain.methods import occlusion
 from covid_cxr.explain.methods.occlusion import answers, log_odds, windows
-from covid_cxr.explain.superpixels import covered, superpixels
+from covid_cxr.explain.superpixels import filled, superpixels
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -82,7 +82,7 @@ def test_window_under_a_blur_takes_the_whole_films_blur() -> None:
     reads = np.zeros((16, 16))
     reads[8, 8] = 1
     found = occlusion.explain(film, _linear(reads), "covid-19", Options(fill="blur"))
-    blurred = covered(film[0], np.zeros((16, 16), np.int32), Options(fill="blur"))
+    blurred = filled(film[0], np.zeros((16, 16), np.int32), Options(fill="blur"))
     assert found.attribution[8, 8] == pytest.approx(film[0, 8, 8] - blurred[8, 8], abs=1e-5)
 
 
@@ -137,7 +137,7 @@ def test_a_region_of_a_linear_model_weighs_its_exact_effect(
     found = occlusion.explain_regions(film, _linear(reads), "covid-19", options)
     segments = superpixels(film[0], options)
     assert np.array_equal(found.segments, segments)
-    change = (film[0].astype(np.float64) - covered(film[0], segments, options)) * reads
+    change = (film[0].astype(np.float64) - filled(film[0], segments, options)) * reads
     exact = [change[segments == region].sum() for region in range(9)]
     assert found.weights == pytest.approx(exact, abs=1e-5)
     np.testing.assert_allclose(found.attribution, np.array(exact)[segments], atol=1e-5)

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.rendering.overlay import limit
 from covid_cxr.explain.rendering.sentence import fidelity_in_words, is_doubtful, sentence
-from covid_cxr.explain.rendering.zones import ZONES, agreed, agreement, with_lungs, zone_map
+from covid_cxr.explain.rendering.zones import ZONES, with_lungs, zone_map
 from covid_cxr.types import Explanation, Lungs
 
 OUTSIDE = "Warning: the score rests mostly on places outside the lungs"
@@ -266,63 +265,3 @@ def _sides(found: str) -> list[str]:
 def test_fidelity_in_words(fidelity: float | None, words: str) -> None:
     assert fidelity_in_words(fidelity) == words
     assert is_doubtful(fidelity) == ("low" in words)
-
-
-def test_agreement_by_hand() -> None:
-    one = _explanation([[4, 2, -4, 1, 0, -1]])  # its full strength is about 4
-    other = _explanation([[0.05, 0.1, -0.1, -0.1, 0.1, -0.02]])  # and this one's 0.1
-    scale = (limit(one.attribution), limit(other.attribution))
-    expected = [0.05 / scale[1], 2 / scale[0], -1, 0, 0, -0.02 / scale[1]]
-    assert agreement([one, other])[0] == pytest.approx(expected)
-
-
-def test_one_method_agrees_with_itself() -> None:
-    attribution = np.array([[1.0, -0.5], [0, 0.25]], dtype=np.float32)
-    assert agreement([_explanation(attribution)]) == pytest.approx(
-        np.clip(attribution / limit(attribution), -1, 1)
-    )
-
-
-def test_a_silent_method_agrees_with_nothing() -> None:
-    loud, silent = _explanation(np.ones((2, 2))), _explanation(np.zeros((2, 2)))
-    assert not agreement([loud, silent]).any()
-
-
-@settings(deadline=None)
-@given(seed=st.integers(0, 999), methods=st.integers(1, 4))
-def test_agreement_is_no_stronger_than_any_method(seed: int, methods: int) -> None:
-    rng = np.random.default_rng(seed)
-    maps = [_explanation(rng.normal(size=(6, 6))) for _ in range(methods)]
-    common = agreement(maps)
-    assert common.dtype == np.float32
-    assert agreement(maps[::-1]) == pytest.approx(common)
-    for each in maps:
-        scaled = np.clip(each.attribution / limit(each.attribution), -1, 1)
-        assert (np.abs(common) <= np.abs(scaled) + 1e-6).all()
-        assert (common * scaled >= 0).all()
-
-
-@pytest.mark.parametrize(
-    ("others", "message"),
-    [
-        ([], "expected at least one"),
-        ([Explanation("lime", "normal", np.ones((2, 2), np.float32))], "covid-19.*normal"),
-        ([Explanation("lime", "covid-19", np.ones((3, 3), np.float32))], r"\(2, 2\).*\(3, 3\)"),
-    ],
-)
-def test_what_cannot_be_compared_is_refused(others: list[Explanation], message: str) -> None:
-    first = [_explanation(np.ones((2, 2)))] if others else []
-    with pytest.raises(InputError, match=message):
-        agreement(first + others)
-
-
-def test_agreed_is_an_explanation_with_zones_of_its_own() -> None:
-    cam = with_lungs(_explanation([[0, 1, 0, 0]] * 2 + [[1, 1, 0, 0]], bundle="abc"), SMALL)
-    lime = Explanation("lime", "covid-19", cam.attribution * SMALL.both, fidelity=0.9)
-    found = agreed([cam, lime])
-    assert (found.method, found.label, found.bundle) == ("agreement", "covid-19", "abc")
-    assert found.parameters == {"methods": ["cam", "lime"]}
-    assert (found.segments, found.fidelity) == (None, None)
-    assert found.zones is not None
-    assert found.zones.inside_lungs == 1
-    assert found.zones.shares["lower right"] == 1
