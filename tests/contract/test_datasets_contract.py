@@ -21,7 +21,7 @@ def picture(path: Path, seed: int) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def film(path: Path, seed: int, **elements: object) -> None:
+def dicom(path: Path, seed: int, **elements: object) -> None:
     """A radiograph of 40 x 36 pixels as a DICOM object."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -124,7 +124,7 @@ class TestRsna(DatasetContract):
         (root / "stage_2_train_labels.csv").write_text(names + boxes)
         (root / "stage_2_detailed_class_info.csv").write_text("patientId,class\n" + classes)
         for number, name in enumerate("abc"):
-            film(root / "stage_2_train_images" / f"{name}.dcm", number, Modality="CR")
+            dicom(root / "stage_2_train_images" / f"{name}.dcm", number, Modality="CR")
 
 
 class TestActualmed(DatasetContract):
@@ -192,7 +192,7 @@ class TestDicom(DatasetContract):
         (root / "labels.csv").write_text(labels)
         common = {"Modality": "DX", "InstitutionName": "Ward", "PatientAge": "058Y"}
         for number, (accession, view) in enumerate((("A1", "PA"), ("A1", "LL"), ("A2", "AP"))):
-            film(
+            dicom(
                 root / accession / f"{number}",
                 number,
                 AccessionNumber=accession,

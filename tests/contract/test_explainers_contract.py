@@ -33,29 +33,29 @@ class TestOcclusion(ExplainerContract):
     explain = staticmethod(occlusion.explain)
 
     def adds_up(
-        self, found: Explanation, model: QuadrantModel
+        self, explanation: Explanation, model: QuadrantModel
     ) -> tuple[ArrayLike, ArrayLike] | None:
         # Windows are 8 wide and move by 4, dots lie 8 apart: every window with a dot has just one
         # and leaves its own mean of it, (63 * 0.2 + 1) / 64 = 0.2125. So each window over a dot
         # tells the same fall, and so does their mean.
         effects = model.reads() * (1 - 0.2125)
-        return found.attribution[dots(model)], effects[dots(model)]
+        return explanation.attribution[dots(model)], effects[dots(model)]
 
 
 class TestOcclusionOfRegions(ExplainerContract):
     explain = staticmethod(occlusion.explain_regions)
 
     def adds_up(
-        self, found: Explanation, model: QuadrantModel
+        self, explanation: Explanation, model: QuadrantModel
     ) -> tuple[ArrayLike, ArrayLike] | None:
         # The model is linear in the pixels, so a region's effect is what it reads there times
         # how far each pixel is from the region's mean.
-        assert found.segments is not None
-        film = dotted_input()[0]
-        change = film - region_means(film, found.segments)[found.segments]
-        effects = np.bincount(found.segments.ravel(), (model.reads() * change).ravel())
+        assert explanation.segments is not None
+        pixels = dotted_input()[0]
+        change = pixels - region_means(pixels, explanation.segments)[explanation.segments]
+        effects = np.bincount(explanation.segments.ravel(), (model.reads() * change).ravel())
         assert np.count_nonzero(effects) > 10
-        return found.weights, effects
+        return explanation.weights, effects
 
 
 def dots(model: QuadrantModel) -> np.ndarray:
@@ -71,7 +71,7 @@ class TestCam(ExplainerContract):
     largest = 4.0  # a logit is the mean over 64 tiles, of which 16 speak
 
     def adds_up(
-        self, found: Explanation, model: QuadrantModel
+        self, explanation: Explanation, model: QuadrantModel
     ) -> tuple[ArrayLike, ArrayLike] | None:
         # The toy head has no bias: the mean of the map before smoothing is the margin itself.
         maps = model.cam(dotted_input())
@@ -79,8 +79,8 @@ class TestCam(ExplainerContract):
         return cam.margin(maps, 1).mean(), log_odds(model, dotted_input())
 
 
-def log_odds(model: QuadrantModel, film: np.ndarray) -> float:
-    against, support = model.probabilities(film[None])[0].astype(np.float64)
+def log_odds(model: QuadrantModel, image: np.ndarray) -> float:
+    against, support = model.probabilities(image[None])[0].astype(np.float64)
     return float(np.log(support / against))
 
 
@@ -136,11 +136,11 @@ class TestIntegratedGradients(_WithWeights):
     explain = staticmethod(gradients.integrated_gradients)
 
     def adds_up(
-        self, found: Explanation, model: QuadrantModel
+        self, explanation: Explanation, model: QuadrantModel
     ) -> tuple[ArrayLike, ArrayLike] | None:
         grey = np.full_like(dotted_input(), 0.5)
         difference = log_odds(model, dotted_input()) - log_odds(model, grey)
-        return found.attribution.sum(), difference
+        return explanation.attribution.sum(), difference
 
 
 @pytest.mark.parametrize("toy", TOYS.values(), ids=TOYS.keys())
@@ -151,10 +151,10 @@ def test_the_torch_twin_answers_like_the_toy_model(toy: QuadrantModel) -> None:
 
 
 def test_the_opposed_model_by_hand() -> None:
-    film = dotted_input()
-    assert log_odds(OpposedModel(), film) == pytest.approx(0.5, abs=1e-6)
-    film[0, 32:, :32] = 0
-    assert log_odds(OpposedModel(), film) == pytest.approx(1, abs=1e-6)
+    image = dotted_input()
+    assert log_odds(OpposedModel(), image) == pytest.approx(0.5, abs=1e-6)
+    image[0, 32:, :32] = 0
+    assert log_odds(OpposedModel(), image) == pytest.approx(1, abs=1e-6)
 
 
 def test_a_broken_promise_is_noticed() -> None:
@@ -162,9 +162,9 @@ def test_a_broken_promise_is_noticed() -> None:
         explain = staticmethod(occlusion.explain_regions)
 
         def adds_up(
-            self, found: Explanation, model: QuadrantModel
+            self, explanation: Explanation, model: QuadrantModel
         ) -> tuple[ArrayLike, ArrayLike] | None:
-            return np.sum(found.weights), 2 * np.sum(found.weights)
+            return np.sum(explanation.weights), 2 * np.sum(explanation.weights)
 
     with pytest.raises(AssertionError, match="Not equal"):
         Liar().test_adds_up_as_the_theory_promises()
@@ -174,8 +174,8 @@ def test_a_map_that_ignores_what_speaks_against_is_noticed() -> None:
     class Rectified(ExplainerContract):
         @staticmethod
         def explain(*arguments: object) -> Explanation:
-            found = cam.explain(*arguments)  # type: ignore[arg-type]
-            return replace(found, attribution=np.maximum(found.attribution, 0))
+            explanation = cam.explain(*arguments)  # type: ignore[arg-type]
+            return replace(explanation, attribution=np.maximum(explanation.attribution, 0))
 
     with pytest.raises(AssertionError):
         Rectified().test_signs_of_a_linear_model()
@@ -183,13 +183,13 @@ def test_a_map_that_ignores_what_speaks_against_is_noticed() -> None:
         Rectified().test_map_is_bounded()  # cam is in units of its own
 
 
-def _held(case: type[ExplainerContract]) -> set[str]:
-    below = {name for each in case.__subclasses__() for name in _held(each)}
+def _tested(case: type[ExplainerContract]) -> set[str]:
+    below = {name for subclass in case.__subclasses__() for name in _tested(subclass)}
     explain = getattr(case, "explain", None)
     if explain is None or not case.__name__.startswith("Test"):  # pytest would not run it
         return below
     return below | {f"{explain.__module__}:{explain.__name__}"}
 
 
-def test_every_registered_explainer_is_held_to_the_contract() -> None:
-    assert set(EXPLAINERS.values()) <= _held(ExplainerContract)
+def test_every_registered_explainer_is_tested_to_the_contract() -> None:
+    assert set(EXPLAINERS.values()) <= _tested(ExplainerContract)

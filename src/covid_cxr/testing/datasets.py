@@ -1,4 +1,4 @@
-"""The tests that every data set adapter must pass, ours and an installed plugin's.
+"""The rules for data set adapters, as tests that a plugin can inherit.
 
 In a test of your own package, which registers "mine" under the entry point `covid_cxr.datasets`:
 
