@@ -19,7 +19,7 @@ from covid_cxr.explain import Options
 from covid_cxr.explain.base import Model
 from covid_cxr.explanation_benchmark import Settings, explain_eval, parse, settings
 from covid_cxr.explanation_benchmark.cases import Case, cases, parts
-from covid_cxr.explanation_benchmark.summary import means, summarise
+from covid_cxr.explanation_benchmark.summary import summarise
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.progress import reporting
 from covid_cxr.types import Explanation, FloatArray
@@ -406,23 +406,6 @@ def test_a_full_budget_measures_no_less_than_a_quick_one() -> None:
     for name in ("samples", "faithful", "robust", "repeated", "sane", "orders"):
         assert getattr(quick, name) <= getattr(full, name)
     assert settings("quick", tuple(parse("cam")), samples=77).samples == 77
-
-
-def test_means_by_hand_leave_out_what_is_not_measured() -> None:
-    values = np.array([[1.0, np.nan], [0.0, 4.0], [0.5, np.nan]])
-    mean, other = means(values, ["a", "a", "b"], bootstrap=Bootstrap(200))
-    assert mean.value == pytest.approx(0.5)
-    # patients are drawn whole: a twice 0.5, b twice 0.5, both 0.5: no spread at all
-    assert (mean.low, mean.high) == pytest.approx((0.5, 0.5))
-    assert other.value == 4
-    (spread,) = means(np.array([[1.0], [1.0], [0.0]]), ["a", "a", "b"], bootstrap=Bootstrap(500))
-    assert spread.value == pytest.approx(2 / 3)
-    assert (spread.low, spread.high) == (0, 1)
-    never = np.zeros((12, 1))
-    (point,) = means(never, list("abcdefghijkl"), bootstrap=Bootstrap(50))
-    assert (point.low, point.high) == (0, 0)
-    (proportion,) = means(never, list("abcdefghijkl"), bootstrap=Bootstrap(50), proportions=[0])
-    assert (proportion.low, proportion.high) == pytest.approx((0, 1 - 0.025 ** (1 / 12)))
 
 
 def test_a_method_that_is_always_better_beats_the_baselines() -> None:

@@ -20,7 +20,6 @@ from PIL import Image
 from covid_cxr import imaging
 from covid_cxr.audit import acquisition_features, regions
 from covid_cxr.audit.checks.devices import devices
-from covid_cxr.audit.probe import Probe
 from covid_cxr.cohort.splits.grouped import components, grouped_folds
 from covid_cxr.config import AuditConfig, RunConfig
 from covid_cxr.explain.rendering.grid import mask_on_grid
@@ -30,8 +29,9 @@ from covid_cxr.inference.inputs import Prepared
 from covid_cxr.inference.lungs import LungFinder
 from covid_cxr.inference.runtime import processors
 from covid_cxr.metrics import Bootstrap
-from covid_cxr.metrics.scores import Array
-from covid_cxr.metrics.within_source import Codes, Events
+from covid_cxr.metrics.ridge import out_of_fold_scores
+from covid_cxr.metrics.scores import Array, Codes
+from covid_cxr.metrics.within_source import Events
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.progress import report
 from covid_cxr.types import COVID, BoolArray, FloatArray
@@ -203,14 +203,9 @@ class Material:
         return self._network or FeatureExtractor(self.settings.size, self._threads)
 
     @cached_property
-    def probe(self) -> Probe:
-        """The cheap recipe on whole films, in grouped folds."""
-        return Probe(self.embedded("whole"), self.folds)
-
-    @cached_property
     def scores(self) -> Array:
         """(N,) out-of-fold scores of the cheap recipe on whole films."""
-        return self.probe.scores(self.events)
+        return out_of_fold_scores(self.embedded("whole"), self.events, self.folds)
 
     @cached_property
     def predictor(self) -> Predictor:

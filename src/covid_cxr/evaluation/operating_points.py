@@ -18,7 +18,8 @@ from covid_cxr.metrics import (
     predictive_values,
     reliability,
 )
-from covid_cxr.metrics.scores import Array, Scores, cumulative_counts
+from covid_cxr.metrics.scores import Array, Scores, ratio
+from covid_cxr.metrics.within_source import within_source_auroc
 
 # Beside the frozen one; round numbers, so that nobody chose them on these cases.
 THRESHOLDS = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -148,35 +149,25 @@ def within(cases: Cases, groups: NDArray[Any], bootstrap: Bootstrap) -> dict[str
         {value, low, high} and the number of `groups` with both classes and `pairs`.
     """
     names = sorted(set(groups))
-    parts = [np.flatnonzero(groups == name) for name in names]
-    parts = [part for part in parts if cases.where(part).both_classes]
-    if len(names) < 2 or not parts:
+    codes = np.unique(groups.astype(str), return_inverse=True)[1]
+    n_pairs = np.bincount(codes, cases.events) * np.bincount(codes, ~cases.events)
+    if len(names) < 2 or not n_pairs.any():
         return None
 
     def statistic(weights: Array | None) -> Scores:
-        w = np.ones((1, cases.labels.size)) if weights is None else weights
-        found = [_pairs(cases.events[part], cases.scores[part], w[:, part]) for part in parts]
-        right, every = np.sum(found, axis=0)
-        return {"auroc": np.divide(right, every, out=np.full(every.shape, np.nan), where=every > 0)}
+        return {"auroc": within_source_auroc(cases.events, cases.scores, codes, weights)}
 
-    chosen = cases.where(np.concatenate(parts))
+    chosen = cases.where(n_pairs[codes] > 0)
     support = binary_support(chosen.events, chosen.scores, 0.5, chosen.patients)
     kept = {"auroc": support["auroc"]}
     found = bootstrap.intervals(statistic, cases.patients, support=kept)
-    pairs = sum(int(cases.events[part].sum() * (~cases.events[part]).sum()) for part in parts)
-    return as_json(found["auroc"]) | {"groups": len(parts), "pairs": pairs}
+    counts = {"groups": int(np.count_nonzero(n_pairs)), "pairs": int(n_pairs.sum())}
+    return as_json(found["auroc"]) | counts
 
 
 def as_json(interval: Interval) -> dict[str, float | None]:
     """Return an interval as {value, low, high}, None where it is undefined."""
     return {name: rounded(x) for name, x in interval._asdict().items()}
-
-
-def _pairs(events: NDArray[Any], scores: Array, weights: Array) -> tuple[Array, Array]:
-    """Return the weight (D,) of pairs ranked right, ties half, and of all pairs."""
-    _, true, false = cumulative_counts(events, scores, weights)
-    right = np.einsum("dk,dk->d", np.diff(false, axis=1), true[:, 1:] + true[:, :-1]) / 2
-    return right, true[:, -1] * false[:, -1]
 
 
 def row(
@@ -190,9 +181,7 @@ def row(
     def statistic(weights: Array | None) -> Scores:
         w = np.ones((1, events.size)) if weights is None else weights
         diseased, others, hits, quiet = (w @ columns).T
-        undefined = np.full(hits.shape, np.nan)
-        se = np.divide(hits, diseased, out=undefined.copy(), where=diseased > 0)
-        sp = np.divide(quiet, others, out=undefined.copy(), where=others > 0)
+        se, sp = ratio(hits, diseased), ratio(quiet, others)
         scores = {"sensitivity": se, "specificity": sp}
         for share in prevalences:
             values = predictive_values(se, sp, share)

@@ -23,7 +23,7 @@ from covid_cxr.errors import InputError
 from covid_cxr.explain.measures.sanity import likeness
 from covid_cxr.explanation_benchmark.methods import Variant
 from covid_cxr.explanation_benchmark.settings import Settings
-from covid_cxr.explanation_benchmark.summary import means, scored
+from covid_cxr.explanation_benchmark.summary import scored
 from covid_cxr.files import atomic_write
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.models import bundle
@@ -80,7 +80,7 @@ def label_randomisation(
             continue
         columns = list(alike[0])
         values = np.array([[each[column] for column in columns] for each in alike])
-        intervals = means(values, patients, bootstrap=settings.bootstrap)
+        intervals = settings.bootstrap.means(values, patients)
         methods[variant.name] = {
             name: scored(interval, len(chosen))
             for name, interval in zip(columns, intervals, strict=True)

@@ -72,39 +72,6 @@ def summarise(rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
     }
 
 
-def means(
-    values: Numbers,
-    patients: Sequence[str],
-    *,
-    bootstrap: Bootstrap,
-    proportions: Sequence[int] = (),
-) -> list[Interval]:
-    """Return the mean of each column with its interval over resamples of whole patients.
-
-    Args:
-        values: (films, M); NaN where a film has no such measure.
-        patients: (films,) the patient of each.
-        bootstrap: over patients.
-        proportions: columns of hits and misses: where no patient differs, no resample does, and the
-            interval is that of as many independent trials as there are patients.
-    """
-    known = (~np.isnan(values)).astype(np.float64)
-    filled = np.nan_to_num(values)
-
-    def statistic(weights: Numbers | None) -> dict[str, Numbers]:
-        times = np.ones((1, len(values))) if weights is None else weights
-        with np.errstate(invalid="ignore"):
-            each = (times @ filled) / (times @ known)
-        return {str(column): each[:, column] for column in range(values.shape[1])}
-
-    clusters = np.asarray(patients, dtype=object)
-    support = {
-        str(column): len(set(clusters[known[:, column] > 0].tolist())) for column in proportions
-    }
-    found = bootstrap.intervals(statistic, clusters, support=support)
-    return [found[str(column)] for column in range(values.shape[1])]
-
-
 def _rows(found: Mapping[Case, Found], groups: Mapping[Case, Sequence[str]]) -> Iterator[Row]:
     for case, methods in found.items():
         facts = (case.path, case.patient, case.finding, case.called, case.made.id)
@@ -170,7 +137,7 @@ def _nested(
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
     hits = [place for place, name in enumerate(names) if len(name) == 2 and name[1] in PROPORTIONS]
-    intervals = means(values, patients, bootstrap=bootstrap, proportions=hits) if names else []
+    intervals = bootstrap.means(values, patients, proportions=hits) if names else []
     for name, interval, column in zip(names, intervals, values.T, strict=True):
         inner = found
         for key in name[:-1]:

@@ -7,7 +7,7 @@ one row of case weights, so thousands of resamples are scored together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from covid_cxr.metrics.intervals import (
     cluster_numbers,
     logit_interval,
 )
-from covid_cxr.metrics.scores import Array
+from covid_cxr.metrics.scores import Array, ratio
 
 Statistic = Callable[[Array | None], Mapping[str, Array]]
 
@@ -136,6 +136,55 @@ class Bootstrap:
         own = [_intervals(points[i], resampled[i], level, supports[i], size) for i in (0, 1)]
         differences = _intervals(gap, gaps, level, None, size)
         return {name: Paired(own[0][name], own[1][name], differences[name]) for name in shared}
+
+    def means(
+        self, values: Array, clusters: ArrayLike, *, proportions: Sequence[int] = ()
+    ) -> list[Interval]:
+        """Return the mean of each column with its interval over resamples of whole clusters.
+
+        Args:
+            values: (N, M); NaN where a case has no such value.
+            clusters: (N,) patient of each case.
+            proportions: columns of hits and misses: where no patient differs, no resample does,
+                and the interval is that of as many independent trials as there are patients.
+        """
+        known = (~np.isnan(values)).astype(np.float64)
+        filled = np.nan_to_num(values)
+
+        def statistic(weights: Array | None) -> dict[str, Array]:
+            times = np.ones((1, len(values))) if weights is None else weights
+            column_means = ratio(times @ filled, times @ known)
+            return {str(column): column_means[:, column] for column in range(values.shape[1])}
+
+        index = cluster_numbers(clusters)
+        support = {
+            str(column): int(np.unique(index[known[:, column] > 0]).size) for column in proportions
+        }
+        intervals = self.intervals(statistic, index, support=support)
+        return [intervals[str(column)] for column in range(values.shape[1])]
+
+    def quantiles(
+        self, values: Array, clusters: ArrayLike, shares: Mapping[str, float]
+    ) -> dict[str, Interval]:
+        """Return quantiles of values (N,) with intervals over resamples of whole clusters.
+
+        Args:
+            values: (N,).
+            clusters: (N,) patient of each case.
+            shares: name -> share in [0, 1], such as {"median": 0.5}.
+        """
+        order = np.argsort(values, kind="stable")
+        ranked = values[order]
+
+        def statistic(weights: Array | None) -> dict[str, Array]:
+            times = np.ones((1, values.size)) if weights is None else weights
+            reached = np.cumsum(times[:, order], axis=1) / times.sum(axis=1, keepdims=True)
+            return {
+                name: ranked[(reached < share - 1e-12).sum(axis=1).clip(max=values.size - 1)]
+                for name, share in shares.items()
+            }
+
+        return self.intervals(statistic, clusters)
 
 
 def _concatenated(parts: list[Mapping[str, Array]]) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from covid_cxr.metrics.scores import Array, Scores
+from covid_cxr.metrics.scores import Array, Scores, ratio
 
 # A level times a number of cases can differ from a whole number in the last bits.
 _TINY = 1e-9
@@ -84,12 +84,6 @@ def set_scores(
     shapes = {"mean_size": size, "none": size == 0, "one": size == 1, "several": size > 1}
     columns = np.stack([np.asarray(each, dtype=np.float64) for each in shapes.values()], axis=1)
     total = w.sum(axis=1)
-    means = _ratio(w @ columns, total[:, None])
-    coverage = _ratio(w @ (member * sets), w @ member)
+    means = ratio(w @ columns, total[:, None])
+    coverage = ratio(w @ (member * sets), w @ member)
     return coverage, dict(zip(shapes, means.T, strict=True))
-
-
-def _ratio(part: Array, whole: Array) -> Array:
-    undefined = np.full(part.shape, np.nan)
-    result: Array = np.divide(part, whole, out=undefined, where=whole > 0)
-    return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -71,17 +72,13 @@ def roc_band(
         bootstrap: of whole clusters; resamples with one class only are left out.
         level: nominal coverage at each point.
     """
-    index = cluster_numbers(clusters)
     grid = np.linspace(0, 1, 101)
-    curves = []
-    for weights in bootstrap.weights(index):
-        _, true, false = cumulative_counts(labels, scores, weights)
-        both = (true[:, -1] > 0) & (false[:, -1] > 0)
-        for t, f in zip(true[both], false[both], strict=True):
-            curves.append(np.interp(grid, f / f[-1], t / t[-1]))
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    low, high = np.quantile(curves, tails, axis=0) if curves else np.full((2, grid.size), np.nan)
-    return Band(grid, low, high)
+    curves = [
+        np.interp(grid, false / false[-1], true / true[-1])
+        for true, false in _resampled(labels, scores, clusters, bootstrap)
+        if true[-1] > 0 and false[-1] > 0
+    ]
+    return _band(grid, curves, level)
 
 
 def precision_recall_band(
@@ -94,7 +91,7 @@ def precision_recall_band(
 ) -> Band:
     """Return the pointwise bootstrap interval of precision (PPV) over recall (sensitivity).
 
-    At a recall stands the precision of the highest threshold that reaches it.
+    The precision at a recall is that of the highest threshold that reaches it.
 
     Args:
         labels: (N,) 1 or True for an event, else 0; an event must be present.
@@ -103,15 +100,25 @@ def precision_recall_band(
         bootstrap: of whole clusters; resamples without events are left out.
         level: nominal coverage at each point.
     """
-    index = cluster_numbers(clusters)
     grid = np.linspace(0, 1, 101)[1:]  # at recall 0 nothing is called, and precision undefined
     curves = []
-    for weights in bootstrap.weights(index):
+    for true, false in _resampled(labels, scores, clusters, bootstrap):
+        if true[-1] > 0:
+            reached = np.searchsorted(true, grid * true[-1] * (1 - 1e-12))
+            curves.append(true[reached] / (true[reached] + false[reached]))
+    return _band(grid, curves, level)
+
+
+def _resampled(
+    labels: ArrayLike, scores: ArrayLike, clusters: ArrayLike, bootstrap: Bootstrap
+) -> Iterator[tuple[Array, Array]]:
+    """Yield the cumulative weights (K + 1,) of events and non-events in each resample."""
+    for weights in bootstrap.weights(cluster_numbers(clusters)):
         _, true, false = cumulative_counts(labels, scores, weights)
-        some = true[:, -1] > 0
-        for t, f in zip(true[some], false[some], strict=True):
-            reached = np.searchsorted(t, grid * t[-1] * (1 - 1e-12))
-            curves.append(t[reached] / (t[reached] + f[reached]))
+        yield from zip(true, false, strict=True)
+
+
+def _band(grid: Array, curves: list[Array], level: float) -> Band:
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(curves, tails, axis=0) if curves else np.full((2, grid.size), np.nan)
     return Band(grid, low, high)

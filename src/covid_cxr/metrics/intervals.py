@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import expit, logit
 
+from covid_cxr.metrics.scores import Array
+
 
 class Interval(NamedTuple):
     """A score on the cases as they are, with the ends of its interval; NaN where undefined."""
@@ -86,6 +88,15 @@ def clopper_pearson(successes: float, trials: int, level: float = 0.95) -> tuple
     low = stats.beta.ppf(tail, successes, failures + 1) if successes > 0 else 0.0
     high = stats.beta.ppf(1 - tail, successes + 1, failures) if failures > 0 else 1.0
     return float(low), float(high)
+
+
+def standard_deviation_interval(values: Array, level: float = 0.95) -> Interval:
+    """Return the standard deviation of normally distributed values (N,), from chi-squared."""
+    freedom = values.size - 1
+    deviation = float(values.std(ddof=1))
+    tails = ((1 + level) / 2, (1 - level) / 2)
+    low, high = (deviation * np.sqrt(freedom / stats.chi2.ppf(tail, freedom)) for tail in tails)
+    return Interval(deviation, float(low), float(high))
 
 
 def cluster_numbers(clusters: ArrayLike) -> NDArray[np.intp]:

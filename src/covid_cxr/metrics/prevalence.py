@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from covid_cxr.metrics.scores import Array
+from covid_cxr.metrics.scores import Array, ratio
 
 
 class PredictiveValues(NamedTuple):
@@ -36,7 +36,7 @@ def predictive_values(
     share = np.where((share >= 0) & (share <= 1), share, np.nan)
     hits, misses = share * se, share * (1 - se)
     alarms, quiet = (1 - share) * (1 - sp), (1 - share) * sp
-    return PredictiveValues(_ratio(hits, hits + alarms), _ratio(quiet, quiet + misses))
+    return PredictiveValues(ratio(hits, hits + alarms), ratio(quiet, quiet + misses))
 
 
 def shift_prevalence(
@@ -58,10 +58,4 @@ def shift_prevalence(
         return np.full(p.shape, np.nan)
     event = p * (to_prevalence / from_prevalence)
     other = (1 - p) * ((1 - to_prevalence) / (1 - from_prevalence))
-    return _ratio(event, event + other)
-
-
-def _ratio(part: Array, whole: Array) -> Array:
-    undefined = np.full(part.shape, np.nan)
-    result: Array = np.divide(part, whole, out=undefined, where=whole > 0)
-    return result
+    return ratio(event, event + other)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Codes = NDArray[np.intp]
 Scores = dict[str, Array]
 
 # Probabilities are kept this far from 0 and 1 in the log loss, as scikit-learn does for float64.
@@ -74,14 +75,14 @@ def binary_scores(
     quiet = total - events - called + hits  # neither an event nor called one
     return {
         **_ranking(y, p, w),
-        "sensitivity": _ratio(hits, events),
-        "specificity": _ratio(quiet, total - events),
-        "ppv": _ratio(hits, called),
-        "npv": _ratio(quiet, total - called),
-        "f1": _ratio(2 * hits, events + called),
-        "accuracy": _ratio(hits + quiet, total),
-        "brier": _ratio(squares, total),
-        "log_loss": _ratio(losses, total),
+        "sensitivity": ratio(hits, events),
+        "specificity": ratio(quiet, total - events),
+        "ppv": ratio(hits, called),
+        "npv": ratio(quiet, total - called),
+        "f1": ratio(2 * hits, events + called),
+        "accuracy": ratio(hits + quiet, total),
+        "brier": ratio(squares, total),
+        "log_loss": ratio(losses, total),
     }
 
 
@@ -121,9 +122,9 @@ def multiclass_scores(
     return scores | {
         "auroc_macro": np.mean([values["auroc"] for values in ranked], axis=0),
         "auprc_macro": np.mean([values["auprc"] for values in ranked], axis=0),
-        "multiclass_accuracy": _ratio(hits, total),
-        "multiclass_brier": _ratio(squares, total),
-        "multiclass_log_loss": _ratio(losses, total),
+        "multiclass_accuracy": ratio(hits, total),
+        "multiclass_brier": ratio(squares, total),
+        "multiclass_log_loss": ratio(losses, total),
     }
 
 
@@ -164,17 +165,31 @@ def cumulative_counts(
     return s[last_of_tie], true, false
 
 
+def concordant_pairs(true: Array, false: Array) -> Array:
+    """Return the weight (D,) of pairs of an event and a non-event ranked correctly, ties half.
+
+    Args:
+        true, false: (D, K + 1) cumulative weights of events and non-events (`cumulative_counts`).
+    """
+    return np.asarray(np.einsum("dk,dk->d", np.diff(false, axis=1), true[:, 1:] + true[:, :-1]) / 2)
+
+
+def ratio(part: Array, whole: Array) -> Array:
+    """Return part / whole, arrays of one shape or broadcast; NaN where the whole is not over 0."""
+    undefined = np.full(part.shape, np.nan)
+    result: Array = np.divide(part, whole, out=undefined, where=whole > 0)
+    return result
+
+
 def _ranking(labels: ArrayLike, scores: ArrayLike, weights: Array | None) -> Scores:
     _, true, false = cumulative_counts(labels, scores, weights)
-    new_true, new_false = np.diff(true, axis=1), np.diff(false, axis=1)
+    new_true = np.diff(true, axis=1)
     events, others = true[:, -1], false[:, -1]
-    # Trapezoids: an event tied with a non-event counts as half a pair in the right order.
-    pairs = np.einsum("dk,dk->d", new_false, true[:, 1:] + true[:, :-1]) / 2
     called = true[:, 1:] + false[:, 1:]
     precision = np.divide(true[:, 1:], called, out=np.zeros_like(called), where=called > 0)
     return {
-        "auroc": _ratio(pairs, events * others),
-        "auprc": _ratio(np.einsum("dk,dk->d", new_true, precision), events),
+        "auroc": ratio(concordant_pairs(true, false), events * others),
+        "auprc": ratio(np.einsum("dk,dk->d", new_true, precision), events),
     }
 
 
@@ -186,9 +201,3 @@ def _padded(cumulative: Array, columns: NDArray[np.intp]) -> Array:
 
 def _weights(weights: Array | None, n: int) -> Array:
     return np.ones((1, n)) if weights is None else weights
-
-
-def _ratio(part: Array, whole: Array) -> Array:
-    undefined = np.full(part.shape, np.nan)
-    result: Array = np.divide(part, whole, out=undefined, where=whole > 0)
-    return result

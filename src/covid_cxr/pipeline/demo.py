@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from PIL import Image
 
 from covid_cxr import evaluation, phantoms
@@ -140,14 +139,8 @@ def _summary(hit: list[bool], inside: list[float | None], patients: pd.Series) -
     if not hit:
         return {"images": 0}
 
-    def rate(weights: NDArray[np.float64] | None) -> dict[str, NDArray[np.float64]]:
-        times = np.ones((1, len(hit))) if weights is None else weights
-        return {"hit_rate": times @ np.asarray(hit, dtype=np.float64) / times.sum(axis=1)}
-
-    clusters = patients.to_numpy(dtype=object)
-    interval = Bootstrap().intervals(rate, clusters, support={"hit_rate": patients.nunique()})[
-        "hit_rate"
-    ]
+    values, clusters = np.array(hit, np.float64)[:, None], patients.to_numpy(dtype=object)
+    (interval,) = Bootstrap().means(values, clusters, proportions=[0])
     shares = [share for share in inside if share is not None]
     return {
         "images": len(hit),

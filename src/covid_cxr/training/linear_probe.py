@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax
-from sklearn.linear_model import Ridge
 
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import ConfigError
+from covid_cxr.metrics.ridge import fit_ridge
 from covid_cxr.models import zoo
 from covid_cxr.models.zoo.classifier import Classifier
 from covid_cxr.training.datamodule import TrainingData
@@ -27,7 +27,7 @@ from covid_cxr.training.module import class_weights
 from covid_cxr.training.sample_weights import normalise_within_class
 from covid_cxr.types import CLASSES, FloatArray
 
-_TINY = 1e-6
+_EPSILON = 1e-6
 Array = NDArray[np.float64]
 
 
@@ -74,31 +74,6 @@ def out_of_fold_logits(config: RunConfig, data: TrainingData, folds: NDArray[np.
     return logits
 
 
-def ridge(
-    features: Array, targets: Array, sample_weights: Array, alpha: float
-) -> tuple[Array, Array]:
-    """Return weights (F, C) and bias (C,) of the regularised least squares fit.
-
-    Features are standardised and divided by the square root of their number, so that `alpha`
-    means the same for any number of them; the bias is not regularised.
-
-    Args:
-        features: (N, F).
-        targets: (N, C).
-        sample_weights: (N,).
-        alpha: weight of the squared coefficients of standardised features, against the weighted
-            sum of squared errors.
-    """
-    share = sample_weights / sample_weights.sum()
-    mean = share @ features
-    scale = np.sqrt(share @ (features - mean) ** 2) + _TINY
-    scale *= np.sqrt(features.shape[1])
-    model = Ridge(alpha=alpha, solver="cholesky")
-    model.fit((features - mean) / scale, targets, sample_weight=sample_weights)
-    weights = model.coef_.T / scale[:, None]
-    return weights, model.intercept_ - mean @ weights
-
-
 def _require_same_features(
     network: Classifier, name: str, data: TrainingData, features: FloatArray
 ) -> None:
@@ -119,8 +94,8 @@ def _solve(config: RunConfig, data: TrainingData, features: FloatArray) -> tuple
     count = len(views)
     targets = np.tile(np.eye(len(CLASSES[config.task]))[data.labels[data.train]], (count, 1))
     weights = np.tile(_sample_weights(config, data), count) / count
-    alpha = config.training.ridge_alpha
-    return ridge(views.reshape(len(targets), -1), targets, weights, alpha)
+    inputs, alpha = views.reshape(len(targets), -1), config.training.ridge_alpha
+    return fit_ridge(inputs, targets, alpha, weights, epsilon=_EPSILON)
 
 
 def _sample_weights(config: RunConfig, data: TrainingData) -> Array:

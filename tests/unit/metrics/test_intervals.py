@@ -10,6 +10,7 @@ from scipy import special, stats
 
 from covid_cxr import metrics
 from covid_cxr.metrics import Bootstrap
+from covid_cxr.metrics.intervals import standard_deviation_interval
 
 
 def cohort(rng, with_disease, without, separation):
@@ -202,3 +203,37 @@ def test_roc_band_surrounds_the_curve():
     inside = (band.low - 1e-9 <= middle) & (middle <= band.high + 1e-9)
     assert band.x.size == 101 and inside.mean() > 0.95
     assert (band.high - band.low)[20] > 0.05
+
+
+def test_quantiles_of_eleven_numbers():
+    values = np.arange(11.0)[::-1]
+    found = Bootstrap(500).quantiles(values, np.arange(11), {"median": 0.5, "most": 1.0})
+    assert found["median"].value == 5
+    assert 2 <= found["median"].low < found["median"].high <= 8
+    assert found["most"].value == 10
+
+
+def test_a_standard_deviation_has_the_textbook_interval():
+    """Deviation 0.01 of 5: times sqrt(4 / 11.143) and sqrt(4 / 0.4844)."""
+    areas = np.array([0.8, 0.81, 0.79, 0.81, 0.79])
+    found = standard_deviation_interval(areas)
+    assert found.value == pytest.approx(0.01)
+    assert found.low == pytest.approx(0.01 * np.sqrt(4 / 11.1433), rel=1e-4)
+    assert found.high == pytest.approx(0.01 * np.sqrt(4 / 0.484419), rel=1e-4)
+
+
+def test_means_by_hand_leave_out_what_is_not_measured():
+    values = np.array([[1.0, np.nan], [0.0, 4.0], [0.5, np.nan]])
+    mean, other = Bootstrap(200).means(values, ["a", "a", "b"])
+    assert mean.value == pytest.approx(0.5)
+    # patients are drawn whole: a twice 0.5, b twice 0.5, both 0.5: no spread at all
+    assert (mean.low, mean.high) == pytest.approx((0.5, 0.5))
+    assert other.value == 4
+    (spread,) = Bootstrap(500).means(np.array([[1.0], [1.0], [0.0]]), ["a", "a", "b"])
+    assert spread.value == pytest.approx(2 / 3)
+    assert (spread.low, spread.high) == (0, 1)
+    never = np.zeros((12, 1))
+    (point,) = Bootstrap(50).means(never, list("abcdefghijkl"))
+    assert (point.low, point.high) == (0, 0)
+    (proportion,) = Bootstrap(50).means(never, list("abcdefghijkl"), proportions=[0])
+    assert (proportion.low, proportion.high) == pytest.approx((0, 1 - 0.025 ** (1 / 12)))

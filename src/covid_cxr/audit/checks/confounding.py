@@ -16,8 +16,9 @@ from covid_cxr.audit.context import Material
 from covid_cxr.audit.predicted import Answers, answers
 from covid_cxr.audit.verdicts import Finding, Verdict, held, told
 from covid_cxr.config.audit import Budget
+from covid_cxr.metrics.covariate_baseline import out_of_fold_prevalence
 from covid_cxr.metrics.scores import Array
-from covid_cxr.metrics.within_source import Codes, Events, Ranking, aurocs, counts, two_classes
+from covid_cxr.metrics.within_source import Events, Ranking, auroc_intervals, has_both_classes
 
 _SHOWN = 6
 
@@ -50,29 +51,14 @@ def findings(material: Material, _: Budget) -> list[Finding]:
     return [*found, _one_class(material)]
 
 
-def guesses(level: Codes, events: Events, folds: NDArray[np.int64]) -> Array:
-    """Return the score of one who sees nothing but a level: its share of COVID-19 in other folds.
-
-    (k + p) / (n + 1) for k of n films, and p over all levels, so that a new level scores p.
-    """
-    scores, many = np.empty(level.size), int(level.max(initial=-1)) + 1
-    for fold in np.unique(folds):
-        known = folds != fold
-        share = events[known].mean() if known.any() else 0.5
-        n = np.bincount(level[known], minlength=many)
-        k = np.bincount(level[known], weights=events[known], minlength=many)
-        scores[~known] = ((k + share) / (n + 1))[level[~known]]
-    return scores
-
-
 def _answered(found: Answers) -> tuple[NDArray[np.intp], Array]:
     return found.rows, found.scores
 
 
 def _alone(material: Material, name: str, values: NDArray[Any]) -> Finding:
     level = np.unique(values, return_inverse=True)[1]
-    scores = guesses(level, material.events, material.folds)
-    area = aurocs(
+    scores = out_of_fold_prevalence(level, material.events, material.folds)
+    area = auroc_intervals(
         material.events,
         {"auroc": Ranking(scores)},
         material.clusters,
@@ -87,14 +73,14 @@ def _alone(material: Material, name: str, values: NDArray[Any]) -> Finding:
     sentence = (
         f"The {name} alone, without any film, tells COVID-19 with AUROC {told(area)}: {meaning}."
     )
-    return held(f"{name} alone", area, bound, sentence, details=counts(values, material.events))
+    return held(f"{name} alone", area, bound, sentence, details=_counts(values, material.events))
 
 
 def _pooled(material: Material, scored: _Scored) -> Finding:
     assert material.origin is not None
     assert material.origin_codes is not None
     kind, codes, events = material.origin[0], material.origin_codes, material.events[scored.rows]
-    found = aurocs(
+    found = auroc_intervals(
         events,
         {
             "pooled": Ranking(scored.scores),
@@ -129,7 +115,7 @@ def _one_class(material: Material) -> Finding:
     assert material.origin_codes is not None
     kind, values = material.origin
     names = np.unique(values)
-    single = names[~two_classes(material.events, material.origin_codes)]
+    single = names[~has_both_classes(material.events, material.origin_codes)]
     share = float(np.isin(values, single).mean())
     if not single.size:
         sentence = f"Every {kind} holds films with and without COVID-19."
@@ -144,3 +130,14 @@ def _one_class(material: Material) -> Finding:
     verdict: Verdict = "warn" if single.size else "pass"
     details = {"one_class_only": [str(name) for name in single]}
     return Finding("one class only", verdict, sentence, share, bound=0.0, details=details)
+
+
+def _counts(names: NDArray[Any], events: Events) -> dict[str, dict[str, int]]:
+    """Return name -> films and, of them, those with COVID-19."""
+    return {
+        str(name): {
+            "films": int((names == name).sum()),
+            "with_covid": int(events[names == name].sum()),
+        }
+        for name in np.unique(names)
+    }

@@ -19,7 +19,6 @@ from covid_cxr.explain.measures.sanity import cascade, likeness
 from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.imaging.crop import crop
 from covid_cxr.metrics import Interval
-from covid_cxr.metrics.within_source import quantiles
 from covid_cxr.progress import report
 from covid_cxr.types import COVID, BoolArray, FloatArray
 
@@ -48,11 +47,8 @@ def _inside(material: Material, method: str) -> Finding:
     if kept.sum() < 2:
         sentence = "Too few validation films with COVID-19, lungs and a map to say where it lies."
         return Finding("support inside the lungs", "info", sentence)
-    middle = quantiles(
-        ratio[kept],
-        material.clusters[rows.index[kept]],
-        {"median": 0.5},
-        bootstrap=material.bootstrap,
+    middle = material.bootstrap.quantiles(
+        ratio[kept], material.clusters[rows.index[kept]], {"median": 0.5}
     )["median"]
     bound = material.settings.bounds.attribution
     meaning = "more than" if middle.value > bound else "no more than"

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covid_cxr.audit.context import Material
-from covid_cxr.audit.probe import Probe
 from covid_cxr.audit.verdicts import Finding, held, told
 from covid_cxr.config.audit import Budget
-from covid_cxr.metrics.scores import Array
-from covid_cxr.metrics.within_source import Codes, Ranking, auroc_within, aurocs
+from covid_cxr.metrics.ridge import out_of_fold_scores
+from covid_cxr.metrics.scores import Array, Codes
+from covid_cxr.metrics.within_source import Ranking, auroc_intervals, within_source_auroc
 
 _EACH = 10  # as many origins are left out one by one
 _GROUPS = 5
@@ -48,10 +48,10 @@ def grouped(values: NDArray[Any], seed: int) -> Codes:
 def _finding(material: Material, kind: str, values: NDArray[Any]) -> Finding:
     assert material.origin is not None
     within, codes = material.origin[0], material.origin_codes
-    scores = Probe(material.embedded("whole"), grouped(values, material.seed)).scores(
-        material.events
+    scores = out_of_fold_scores(
+        material.embedded("whole"), material.events, grouped(values, material.seed)
     )
-    found = aurocs(
+    found = auroc_intervals(
         material.events,
         {"known": Ranking(material.scores, codes), "new": Ranking(scores, codes)},
         material.clusters,
@@ -82,7 +82,7 @@ def _each(material: Material, values: NDArray[Any], scores: Array) -> dict[str, 
     found = {}
     for name in np.unique(values):
         chosen = values == name
-        area = auroc_within(material.events[chosen], Ranking(scores[chosen]))[0]
+        area = within_source_auroc(material.events[chosen], scores[chosen])[0]
         if not np.isnan(area):
             found[str(name)] = round(float(area), 4)
     return found

@@ -10,7 +10,7 @@ from covid_cxr.audit.context import Material
 from covid_cxr.audit.verdicts import Finding, held, told
 from covid_cxr.audit.viewed import RECIPES, lungs_missing, view_scores
 from covid_cxr.config.audit import Budget
-from covid_cxr.metrics.within_source import Ranking, aurocs
+from covid_cxr.metrics.within_source import Ranking, auroc_intervals
 
 
 def findings(material: Material, budget: Budget) -> list[Finding]:
@@ -22,7 +22,7 @@ def findings(material: Material, budget: Budget) -> list[Finding]:
 def _finding(material: Material, recipe: Budget) -> Finding:
     rows, whole = view_scores(material, "whole", recipe)
     _, lungs = view_scores(material, "lungs only", recipe)
-    found = aurocs(
+    found = auroc_intervals(
         material.events[rows],
         {"whole": Ranking(whole), "lungs": Ranking(lungs)},
         material.clusters[rows],

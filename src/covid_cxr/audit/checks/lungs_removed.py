@@ -13,7 +13,7 @@ from covid_cxr.audit.verdicts import Finding, held, told
 from covid_cxr.audit.viewed import RECIPES, lungs_missing, view_scores
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval
-from covid_cxr.metrics.within_source import Ranking, aurocs
+from covid_cxr.metrics.within_source import Ranking, auroc_intervals
 
 _WORDS = {
     "lungs removed": "With the lungs painted over",
@@ -51,7 +51,7 @@ def _finding(material: Material, name: str, recipe: Budget, outline: Interval) -
 
 def _auroc(material: Material, name: str, recipe: Budget) -> Interval:
     rows, scores = view_scores(material, name, recipe)
-    return aurocs(
+    return auroc_intervals(
         material.events[rows],
         {"auroc": Ranking(scores)},
         material.clusters[rows],

@@ -18,7 +18,7 @@ from covid_cxr.audit.verdicts import Finding, held, told
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval
 from covid_cxr.metrics.scores import Array
-from covid_cxr.metrics.within_source import Ranking, aurocs
+from covid_cxr.metrics.within_source import Ranking, auroc_intervals
 
 _TREES = 100
 _LEAF = 3
@@ -60,7 +60,7 @@ def findings(material: Material, _: Budget) -> list[Finding]:
 def _auroc(part: pd.DataFrame, material: Material, rows: NDArray[np.bool_]) -> Interval:
     events = material.events[rows]
     scores = _out_of_fold(part.fillna(_UNKNOWN).to_numpy(), events, material.folds[rows], material)
-    return aurocs(
+    return auroc_intervals(
         events,
         {"auroc": Ranking(scores)},
         material.clusters[rows],

@@ -19,45 +19,27 @@ from covid_cxr.audit.predicted import Answers, answers
 from covid_cxr.audit.verdicts import Finding, held, told
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval
-from covid_cxr.metrics.scores import Array
-from covid_cxr.metrics.within_source import Codes, Events, Ranking, auroc_within
+from covid_cxr.metrics.permutation import permutation_p_value, permute_labels
+from covid_cxr.metrics.ridge import out_of_fold_scores
+from covid_cxr.metrics.scores import Array, Codes
+from covid_cxr.metrics.within_source import within_source_auroc
 
 
 def findings(material: Material, _: Budget) -> list[Finding]:
     """Return what shuffled labels score, how rare the true score is, and the skill over a prior."""
-    labels = shuffled(
+    labels = permute_labels(
         material.events,
         material.clusters,
         material.origin_codes,
         material.settings.permutations,
         material.seed,
     )
-    scores = material.probe.scores(labels)
+    scores = out_of_fold_scores(material.embedded("whole"), labels, material.folds)
     return [
         _pooled(material, labels, scores),
         _true(material, labels, scores),
         *(_skill(material, each) for each in answers(material)),
     ]
-
-
-def shuffled(
-    events: Events, clusters: Codes, origin: Codes | None, times: int, seed: int
-) -> NDArray[np.bool_]:
-    """Return labels (N, times) dealt out anew among the patients of each origin.
-
-    A patient is COVID-19 if any film is, and all films of a patient share the label dealt to it.
-    """
-    many = int(clusters.max(initial=-1)) + 1
-    label, stratum = np.zeros(many, bool), np.zeros(many, np.intp)
-    np.logical_or.at(label, clusters, events)
-    if origin is not None:
-        stratum[clusters] = origin
-    rng = np.random.default_rng((seed, 9))
-    dealt = np.repeat(label[:, None], times, axis=1)
-    for code in np.unique(stratum):
-        rows = np.flatnonzero(stratum == code)
-        dealt[rows] = rng.permuted(dealt[rows], axis=0)
-    return dealt[clusters]
 
 
 def _pooled(material: Material, labels: NDArray[np.bool_], scores: Array) -> Finding:
@@ -80,10 +62,8 @@ def _pooled(material: Material, labels: NDArray[np.bool_], scores: Array) -> Fin
 
 def _true(material: Material, labels: NDArray[np.bool_], scores: Array) -> Finding:
     codes = material.origin_codes
-    null = _areas(labels, scores, codes)
-    null = null[~np.isnan(null)]
-    area = float(auroc_within(material.events, Ranking(material.scores, codes))[0])
-    share = math.nan if math.isnan(area) else (1 + int((null >= area).sum())) / (1 + null.size)
+    area = float(within_source_auroc(material.events, material.scores, codes)[0])
+    share = permutation_p_value(area, _areas(labels, scores, codes))
     bound = material.settings.bounds.permutation_p
     where = f"Among films of the same {material.origin[0]}" if material.origin else "Over all films"
     meaning = "no better than shuffled labels" if share > bound else "better than shuffled labels"
@@ -96,7 +76,7 @@ def _true(material: Material, labels: NDArray[np.bool_], scores: Array) -> Findi
 
 def _areas(labels: NDArray[np.bool_], scores: Array, origin: Codes | None) -> Array:
     columns = range(labels.shape[1])
-    return np.array([auroc_within(labels[:, k], Ranking(scores[:, k], origin))[0] for k in columns])
+    return np.array([within_source_auroc(labels[:, k], scores[:, k], origin)[0] for k in columns])
 
 
 def _skill(material: Material, found: Answers) -> Finding:
@@ -104,12 +84,7 @@ def _skill(material: Material, found: Answers) -> Finding:
     training = (material.rows["split"] == "train").to_numpy()
     prior = float(material.events[training].mean())
     gain = (prior - events) ** 2 - (found.scores - events) ** 2
-
-    def statistic(weights: Array | None) -> dict[str, Array]:
-        times = np.ones((1, gain.size)) if weights is None else weights
-        return {"skill": times @ gain / times.sum(axis=1)}
-
-    skill = material.bootstrap.intervals(statistic, material.clusters[found.rows])["skill"]
+    (skill,) = material.bootstrap.means(gain[:, None], material.clusters[found.rows])
     bound = material.settings.bounds.skill
     meaning = "better" if skill.value > bound else "no better"
     sentence = (

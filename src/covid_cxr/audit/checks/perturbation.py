@@ -17,7 +17,6 @@ from covid_cxr.audit.verdicts import SEVERITY, Finding, judge, told, worst
 from covid_cxr.config.audit import Budget
 from covid_cxr.imaging.markers import remove_markers
 from covid_cxr.metrics.scores import Array
-from covid_cxr.metrics.within_source import quantiles
 from covid_cxr.progress import report
 from covid_cxr.types import COVID, FloatArray
 
@@ -107,11 +106,8 @@ def _answers(material: Material, films: list[FloatArray]) -> Array:
 
 def _finding(material: Material, name: str, moved: Array, rows: NDArray[np.intp]) -> Finding:
     bounds = material.settings.bounds
-    found = quantiles(
-        moved,
-        material.clusters[rows],
-        {"median": 0.5, "extreme": 0.95},
-        bootstrap=material.bootstrap,
+    found = material.bootstrap.quantiles(
+        moved, material.clusters[rows], {"median": 0.5, "extreme": 0.95}
     )
     held = {"median": bounds.perturbed_median, "extreme": bounds.perturbed_extreme}
     verdicts = {which: judge(found[which], held[which]) for which in found}

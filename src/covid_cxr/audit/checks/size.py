@@ -14,7 +14,7 @@ from covid_cxr.audit.context import Material
 from covid_cxr.audit.verdicts import Finding, held, told
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval
-from covid_cxr.metrics.within_source import Ranking, aurocs
+from covid_cxr.metrics.within_source import Ranking, auroc_intervals
 
 
 def findings(material: Material, _: Budget) -> list[Finding]:
@@ -26,7 +26,7 @@ def _width(material: Material) -> Finding:
     where, codes = "over all films", None
     if material.origin is not None:
         where, codes = f"among films of the same {material.origin[0]}", material.origin_codes
-    area = aurocs(
+    area = auroc_intervals(
         material.events,
         {"auroc": Ranking(material.scores, codes)},
         material.clusters,

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covid_cxr.audit.context import Material
-from covid_cxr.audit.probe import Probe
 from covid_cxr.audit.verdicts import Finding, told
 from covid_cxr.config.audit import Budget
-from covid_cxr.metrics.scores import Array
-from covid_cxr.metrics.within_source import Codes, Ranking, auroc_within
+from covid_cxr.metrics.ridge import out_of_fold_scores
+from covid_cxr.metrics.scores import Array, Codes
+from covid_cxr.metrics.within_source import within_source_auroc
 
 _LEAST = 8  # films of an origin in a class, and of others
 
@@ -32,7 +32,9 @@ def findings(material: Material, _: Budget) -> list[Finding]:
 
     def statistic(weights: Array | None) -> dict[str, Array]:
         areas = [
-            auroc_within(labels, Ranking(scores), None if weights is None else weights[:, rows])
+            within_source_auroc(
+                labels, scores, weights=None if weights is None else weights[:, rows]
+            )
             for rows, labels, scores in scored
         ]
         return {"auroc": np.mean(areas, axis=0)}
@@ -55,8 +57,8 @@ def _scored(material: Material) -> list[tuple[NDArray[np.intp], NDArray[np.bool_
         labels = _columns(material.origin_codes[rows])
         if not labels.shape[1] or np.unique(material.folds[rows]).size < 2:
             continue
-        probe = Probe(material.embedded("whole")[rows], material.folds[rows])
-        scores = probe.scores(labels)
+        features = material.embedded("whole")[rows]
+        scores = out_of_fold_scores(features, labels, material.folds[rows])
         found += [(rows, labels[:, k], scores[:, k]) for k in range(labels.shape[1])]
     return found
 

@@ -7,19 +7,16 @@ seeds, unless it is trained in closed form.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from scipy import stats
 
 from covid_cxr.audit.context import Material, grouped_folds_of
-from covid_cxr.audit.probe import Probe
 from covid_cxr.audit.verdicts import Finding, held
 from covid_cxr.audit.viewed import lungs_missing, view_scores
 from covid_cxr.config.audit import Budget
-from covid_cxr.metrics import Interval
+from covid_cxr.metrics.intervals import standard_deviation_interval
+from covid_cxr.metrics.ridge import out_of_fold_scores
 from covid_cxr.metrics.scores import Array
-from covid_cxr.metrics.within_source import Ranking, auroc_within
+from covid_cxr.metrics.within_source import within_source_auroc
 
 _RETRAINED = 3
 
@@ -33,16 +30,8 @@ def findings(material: Material, budget: Budget) -> list[Finding]:
     return found
 
 
-def spread(areas: Array) -> Interval:
-    """Return the standard deviation with its 95 % interval, as if areas were normal."""
-    free = areas.size - 1
-    deviation = float(areas.std(ddof=1))
-    low, high = (math.sqrt(free / stats.chi2.ppf(tail, free)) for tail in (0.975, 0.025))
-    return Interval(deviation, deviation * low, deviation * high)
-
-
 def _finding(material: Material, name: str, how: str, areas: Array) -> Finding:
-    found, bound = spread(areas), material.settings.bounds.spread
+    found, bound = standard_deviation_interval(areas), material.settings.bounds.spread
     meaning = "the best of them would be luck" if found.value > bound else "steady enough"
     sentence = (
         f"{areas.size} seeds, {how}, give AUROCs from {areas.min():.2f} to {areas.max():.2f}, "
@@ -56,8 +45,8 @@ def _folds(material: Material) -> Array:
     for seed in range(material.settings.seeds):
         folds = grouped_folds_of(material.cohort, material.config, material.seed + 1 + seed)
         own = folds[material.rows["row"]].to_numpy()
-        scores = Probe(material.embedded("whole"), own).scores(material.events)
-        areas.append(auroc_within(material.events, Ranking(scores))[0])
+        scores = out_of_fold_scores(material.embedded("whole"), material.events, own)
+        areas.append(within_source_auroc(material.events, scores)[0])
     return np.array(areas)
 
 
@@ -65,5 +54,5 @@ def _retrained(material: Material) -> Array:
     areas = []
     for seed in range(_RETRAINED):
         rows, scores = view_scores(material, "whole", "full", seed)
-        areas.append(auroc_within(material.events[rows], Ranking(scores))[0])
+        areas.append(within_source_auroc(material.events[rows], scores)[0])
     return np.array(areas)

@@ -19,7 +19,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.measures.stability import spearman
+from covid_cxr.explain.measures.stability import map_correlation
 from covid_cxr.types import FloatArray
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ def likeness(before: FloatArray, after: FloatArray) -> dict[str, float]:
     """
     first, second = (0.5 + each / (2 * np.abs(each).max() or 1.0) for each in (before, after))
     return {
-        "spearman": spearman(before, after),
-        "spearman_strength": spearman(np.abs(before), np.abs(after)),
+        "spearman": map_correlation(before, after),
+        "spearman_strength": map_correlation(np.abs(before), np.abs(after)),
         "ssim": float(structural_similarity(first, second, data_range=1.0)),  # type: ignore[no-untyped-call]
     }
 

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from covid_cxr.metrics.ranks import spearman
 from covid_cxr.types import Explanation, FloatArray, IntArray
 
 NOISE = 0.01  # standard deviation, of grey levels in [0, 1]
@@ -48,11 +48,11 @@ def robustness(
     noise, shift = [], []
     for _ in range(times):
         grain = rng.normal(0, NOISE, image.shape).astype(np.float32)
-        noise.append(spearman(attribution, explain(np.clip(image + grain, 0, 1), (0, 0))))
+        noise.append(map_correlation(attribution, explain(np.clip(image + grain, 0, 1), (0, 0))))
         down, right = rng.integers(NEAREST, FARTHEST + 1, 2) * rng.choice((-1, 1), 2)
         move = (int(down), int(right))
         after = explain(moved(image, move), move)
-        shift.append(spearman(*_common(attribution, after, move)))
+        shift.append(map_correlation(*_common(attribution, after, move)))
     return {"noise": float(np.mean(noise)), "shift": float(np.mean(shift))}
 
 
@@ -79,22 +79,17 @@ def repeatability(
         made = [repeat(count, seed) for seed in seeds]
         weights = [region_means(each.attribution, _regions(made[0])) for each in made]
         pairs = list(combinations(weights, 2))
-        found[f"seeds_{count}"] = float(np.mean([spearman(a, b) for a, b in pairs]))
+        found[f"seeds_{count}"] = float(np.mean([map_correlation(a, b) for a, b in pairs]))
         found[f"top{TOP}_{count}"] = float(np.mean([jaccard(a, b) for a, b in pairs]))
     return found
 
 
-def spearman(first: ArrayLike, second: ArrayLike) -> float:
+def map_correlation(first: ArrayLike, second: ArrayLike) -> float:
     """Return Spearman's rank correlation of two maps or weight vectors, in [-1, 1].
 
-    The same map twice gives 1, be it constant; else a constant map agrees with nothing: 0.
+    Two equal maps give 1 even where they are constant; else a constant map gives 0.
     """
-    a, b = np.asarray(first, np.float64).ravel(), np.asarray(second, np.float64).ravel()
-    if np.array_equal(a, b):
-        return 1.0
-    if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(np.corrcoef(stats.rankdata(a), stats.rankdata(b))[0, 1])
+    return 1.0 if np.array_equal(first, second) else spearman(first, second)
 
 
 def jaccard(first: ArrayLike, second: ArrayLike, top: int = TOP) -> float:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.stats import rankdata
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain.base import Attribution, Model, Options, by_region, check_image, explainer
 from covid_cxr.explain.sampling import sample_masks
 from covid_cxr.explain.superpixels import description, filled, superpixels
+from covid_cxr.metrics.ranks import spearman
 from covid_cxr.types import BoolArray, FloatArray, IntArray
 
 KERNEL_WIDTH = 1.75
@@ -175,7 +175,7 @@ def reliability(masks: BoolArray, probabilities: FloatArray, width: float = KERN
     halves = [np.flatnonzero((pair % 2 == side) | (pair < 0)) for side in (0, 1)]
     fitted = [fit(masks[rows], probabilities[rows], width) for rows in halves]
     both = zip(*fitted, strict=True)
-    lowest = min(_spearman(one.weights, other.weights) for one, other in both)
+    lowest = min(spearman(one.weights, other.weights) for one, other in both)
     return 2 * lowest / (1 + lowest) if lowest > 0 else lowest
 
 
@@ -189,13 +189,6 @@ def _suffices(masks: BoolArray, answers: list[FloatArray], options: Options) -> 
         return False
     reached = reliability(masks[:count], probabilities, options.kernel_width)
     return reached >= options.stopping_reliability
-
-
-def _spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """0 where one of the two is constant: it ranks nothing."""
-    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
-        return 0.0
-    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
 
 
 def _checked(probabilities: FloatArray, expected: int) -> FloatArray:
