@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from PIL import Image, ImageDraw
 
 from covid_cxr.errors import UnreadableImage
+from covid_cxr.explain.rendering.overlay import panel
 from covid_cxr.explain.rendering.page import GROUND, MUTED, TEXT
-from covid_cxr.explain.rendering.writing import panel
 from covid_cxr.imaging.text import printable, shorten, wrap, write
 from covid_cxr.inference.similar_cases import Neighbour
 from covid_cxr.types import DISCLAIMER, FloatArray, Radiograph

@@ -21,7 +21,7 @@ import numpy as np
 from covid_cxr import explain
 from covid_cxr.errors import InputError, UnreadableImage
 from covid_cxr.explain.rendering.montage import MontageWriter, Tile
-from covid_cxr.explain.rendering.writing import Caption
+from covid_cxr.explain.rendering.page import Caption
 from covid_cxr.files import atomic_write
 from covid_cxr.inference.explaining import Answered, How, explained
 from covid_cxr.inference.inputs import Prepared

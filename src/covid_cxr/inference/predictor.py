@@ -16,7 +16,7 @@ from PIL import Image
 from covid_cxr import explain, imaging
 from covid_cxr.explain.base import Options
 from covid_cxr.explain.rendering.grid import on_radiograph
-from covid_cxr.explain.rendering.writing import Caption, overlay
+from covid_cxr.explain.rendering.page import Caption, draw_page
 from covid_cxr.explain.rendering.zones import with_lungs
 from covid_cxr.imaging.crop import crop_lungs
 from covid_cxr.inference import similar_cases as known
@@ -51,7 +51,7 @@ class Reading:
         """The radiograph beside its overlay, green for the class and red against it."""
         if self.explanation is None:
             return None
-        return overlay(self.radiograph.pixels, self.explanation, facts(self.prediction))
+        return draw_page(self.radiograph.pixels, self.explanation, facts(self.prediction))
 
     def _repr_png_(self) -> bytes | None:
         if self.picture is None:

@@ -13,7 +13,9 @@ from covid_cxr.cohort.summary.montage import montages
 from covid_cxr.config import RunConfig
 from covid_cxr.evaluation.confident_errors import most_confident
 from covid_cxr.explain import Options
-from covid_cxr.explain.rendering.writing import Caption, OverlayStyle, save
+from covid_cxr.explain.rendering.overlay import OverlayStyle
+from covid_cxr.explain.rendering.page import Caption
+from covid_cxr.explain.rendering.writing import save
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import picture_stem
 from covid_cxr.pipeline.run_folder import RunFolder

@@ -18,8 +18,8 @@ from scipy.ndimage import gaussian_filter
 
 from covid_cxr.explain.rendering.grid import enlarge
 from covid_cxr.explain.rendering.montage import MontageWriter, Tile
-from covid_cxr.explain.rendering.page import Layout
-from covid_cxr.explain.rendering.writing import Caption, OverlayStyle, overlay, panel
+from covid_cxr.explain.rendering.overlay import OverlayStyle, panel
+from covid_cxr.explain.rendering.page import Caption, Layout, draw_page
 from covid_cxr.explain.rendering.zones import with_lungs
 from covid_cxr.phantoms import Phantom, draw
 from covid_cxr.types import Explanation, FloatArray, Lungs
@@ -90,9 +90,9 @@ def _cases() -> dict[str, Image.Image]:
         Tile(None, None, replace(FACTS, flags=("blank image",))),
     ]
     return {
-        "smooth-map": overlay(pixels, _cloud(), FACTS, SMALL),
-        "regions": overlay(pixels, _regions_with_zones(), FACTS, safe),
-        "doubtful": overlay(pixels, doubtful, replace(FACTS, flags=("lungs not found",)), SMALL),
+        "smooth-map": draw_page(pixels, _cloud(), FACTS, SMALL),
+        "regions": draw_page(pixels, _regions_with_zones(), FACTS, safe),
+        "doubtful": draw_page(pixels, doubtful, replace(FACTS, flags=("lungs not found",)), SMALL),
         "montage": _montage(tiles),
     }
 
@@ -151,7 +151,7 @@ def test_the_overlay_itself_is_nearly_the_same(drawn: dict[str, Image.Image]) ->
 )
 def test_the_tolerance_lets_no_change_of_style_through(style: OverlayStyle) -> None:
     golden = Image.open(GOLDEN / "smooth-map.png").convert("RGB")
-    other = overlay(_phantom()[0].pixels, _cloud(), FACTS, style)
+    other = draw_page(_phantom()[0].pixels, _cloud(), FACTS, style)
     assert _worst(_overlay_panel(other), _overlay_panel(golden)) > _PANEL_BLOCK
 
 

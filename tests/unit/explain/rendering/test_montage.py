@@ -34,7 +34,7 @@ def _tile(grey: float = 0.5, shape: tuple[int, int] = (60, 60), **named: object)
 
 
 def _cell(page: Image.Image, column: int, row: int = 0) -> np.ndarray:
-    film, gap = montage._FILM, montage._GAP
+    film, gap = montage._EDGE, montage._GAP
     x = gap + column * (film + gap)
     y = montage._HEAD + row * (film + montage._CAPTION + gap)
     return np.asarray(page)[y : y + film, x : x + film]
@@ -80,17 +80,17 @@ def test_a_tile_is_the_overlay_and_what_is_known(texts: list[str], pages: _Pages
     lungs = Lungs(np.tri(16, dtype=bool), np.zeros((16, 16), dtype=bool))
     explanation = with_lungs(_explanation(), lungs)
     facts = replace(FACTS, flags=("window missing",))
-    page = pages([_tile(explanation=explanation, facts=facts)])[0]
+    page = pages([_tile(explanation=explanation, caption=facts)])[0]
     assert texts == [
-        "Explained radiographs · montage 1",
-        "Green speaks for the class named below an image, red against it; "
-        "lines run round the strongest evidence and the lungs.",
-        f"{DISCLAIMER} {PRIVATE}",
         "film.png",
         "covid-19 · 0.93",
         "LIME · fidelity 0.71, fair",
         "53 % of the support inside the lungs",  # 136 of 256 pixels
         "window missing",
+        "Explained radiographs · montage 1",
+        "Green speaks for the class named below an image, red against it; "
+        "lines run round the strongest evidence and the lungs.",
+        f"{DISCLAIMER} {PRIVATE}",
     ]
     red, green, blue = _cell(page, 0)[20, 200]
     assert green > max(red, blue)
@@ -105,7 +105,7 @@ def test_the_style_is_kept_and_told(texts: list[str], pages: _Pages) -> None:
 
 
 def test_films_without_an_explanation_or_without_pixels(texts: list[str], pages: _Pages) -> None:
-    abstained = _tile(label="", facts=replace(FACTS, flags=("blank image",)))
+    abstained = _tile(label="", caption=replace(FACTS, flags=("blank image",)))
     broken = Tile(None, None, replace(FACTS, flags=("is no picture",)))
     page = pages([_tile(), abstained, broken])[0]
     assert texts.count("covid-19 · 0.93") == 1
@@ -125,13 +125,13 @@ def test_aspect_is_kept_on_black(pages: _Pages) -> None:
 def test_long_names_and_many_flags_stay_inside_their_cell(texts: list[str], pages: _Pages) -> None:
     flags = tuple(f"remark number {number} on how it was read" for number in range(9))
     facts = replace(FACTS, file="ward/" + "röntgen" * 40 + "胸.png", flags=flags)
-    pages([_tile(facts=facts, explanation=_explanation())])[0]
-    caption = texts[3:]
+    pages([_tile(caption=facts, explanation=_explanation())])[0]
+    caption = texts[:-3]
     assert len(caption) == montage._LINES
     assert caption[0].startswith("röntgen")
     assert caption[0].endswith("?.png")
     assert caption[-1].endswith("...")
-    assert all(length(line, montage._LETTER) <= montage._FILM for line in caption)
+    assert all(length(line, montage._LETTER) <= montage._EDGE for line in caption)
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_24_films_a_page(
     assert len(found) == count
     if last:
         across, down = last
-        width = montage._GAP + across * (montage._FILM + montage._GAP)
-        rows = down * (montage._FILM + montage._CAPTION + montage._GAP)
+        width = montage._GAP + across * (montage._EDGE + montage._GAP)
+        rows = down * (montage._EDGE + montage._CAPTION + montage._GAP)
         assert found[-1].size == (width, montage._HEAD + rows + montage._FOOT)
         assert _cell(found[-1], (films - 1) % 24 % 6, (films - 1) % 24 // 6)[5, 5, 0] == round(
             255 * (films - 1) / films

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.rendering import writing
-from covid_cxr.explain.rendering.page import Layout, method_in_words
-from covid_cxr.explain.rendering.writing import Caption, OverlayStyle, overlay, panel, record, save
+from covid_cxr.explain.rendering import page
+from covid_cxr.explain.rendering.overlay import OverlayStyle, panel
+from covid_cxr.explain.rendering.page import Caption, Layout, draw_page, method_in_words
+from covid_cxr.explain.rendering.writing import record, save
 from covid_cxr.explain.rendering.zones import ZONES, with_lungs
 from covid_cxr.imaging.text import length, printable
 from covid_cxr.types import DISCLAIMER, Explanation, Lungs
@@ -38,7 +39,7 @@ def _find(page: Image.Image, film: np.ndarray) -> tuple[int, int] | None:
 
 
 def test_the_radiograph_stands_untouched_on_the_left() -> None:
-    place = _find(overlay(_film(), halves(), FACTS), _film())
+    place = _find(draw_page(_film(), halves(), FACTS), _film())
     assert place is not None
 
 
@@ -63,26 +64,26 @@ def test_a_panel_has_the_films_own_pixels_within_reason(
 @pytest.mark.parametrize("shape", [(1, 1), (2000, 3), (3, 2000), (50, 60), (384, 384), (60, 1000)])
 def test_any_film_gets_a_page_of_sensible_size(shape: tuple[int, int]) -> None:
     explanation = with_lungs(halves(), lungs(16))
-    width, height = overlay(np.zeros(shape, dtype=np.float32), explanation, FACTS).size
+    width, height = draw_page(np.zeros(shape, dtype=np.float32), explanation, FACTS).size
     assert 800 < width <= 4300
     assert 150 < height <= 2300
 
 
 def test_a_colour_picture_is_refused() -> None:
     with pytest.raises(InputError, match=r"shape \(4, 4, 3\), expected \(H, W\)"):
-        overlay(np.zeros((4, 4, 3), dtype=np.float32), halves(), FACTS)
+        draw_page(np.zeros((4, 4, 3), dtype=np.float32), halves(), FACTS)
 
 
 def _texts(monkeypatch: pytest.MonkeyPatch, explanation: Explanation, facts: Caption) -> list[str]:
     written: list[str] = []
-    original = writing.ImageDraw.ImageDraw.text
+    original = page.ImageDraw.ImageDraw.text
 
     def text(self: object, xy: object, text: str, *rest: object, **named: object) -> None:
         written.append(text)
         original(self, xy, text, *rest, **named)
 
-    monkeypatch.setattr(writing.ImageDraw.ImageDraw, "text", text)
-    overlay(_film(), explanation, facts)
+    monkeypatch.setattr(page.ImageDraw.ImageDraw, "text", text)
+    draw_page(_film(), explanation, facts)
     return written
 
 
@@ -152,7 +153,7 @@ def test_names_of_any_script_or_none() -> None:
     # No glyph, a line's end, a byte that is no text, a reversal of what follows.
     assert printable("胸\n\udcff\u202e.png") == "????.png"
     for file in ("胸部\n\udcff" + "x" * 500, "", "..." * 200, "é" * 400):
-        overlay(_film(), halves(), replace(FACTS, file=file))
+        draw_page(_film(), halves(), replace(FACTS, file=file))
 
 
 @pytest.mark.parametrize(
