@@ -24,20 +24,10 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "JPEG2000", "PPM")
 # What decoders raise on malformed files; OSError includes UnidentifiedImageError and "image file
 # is truncated".
 DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    EOFError,
-    ArithmeticError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
+    OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, EOFError,
+    ArithmeticError, RuntimeError, MemoryError, struct.error, zlib.error,
     Image.DecompressionBombError,
-)
+)  # fmt: skip
 _EXIF_ORIENTATION = 0x0112
 # EXIF 2.3, tag 0x0112: orientation -> transformation of the stored rows to upright.
 _UPRIGHT = {

@@ -7,7 +7,6 @@ installed. For 12-bit JPEG, GDCM needs the precision of the stream, which pydico
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from pydicom import uid
 from pydicom.encaps import encapsulate, generate_fragments
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
+from pydicom.pixels.utils import get_expected_length
 
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging.dicom import codecs
@@ -29,19 +29,14 @@ _NATIVE = (
     uid.ExplicitVRBigEndian,
     uid.DeflatedExplicitVRLittleEndian,
 )
+_HTJ2K = (uid.HTJ2K, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL)
 # The transfer syntaxes valid for each coding; the first replaces any other.
 _SYNTAXES = {
     JPEG: (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit),
     JPEG_12: (uid.JPEGExtended12Bit,),
     JPEG_LOSSLESS: (uid.JPEGLossless, uid.JPEGLosslessSV1),
     JPEG_LS: (uid.JPEGLSNearLossless, uid.JPEGLSLossless),
-    JPEG_2000: (
-        uid.JPEG2000,
-        uid.JPEG2000Lossless,
-        uid.HTJ2K,
-        uid.HTJ2KLossless,
-        uid.HTJ2KLosslessRPCL,
-    ),
+    JPEG_2000: (uid.JPEG2000, uid.JPEG2000Lossless, *_HTJ2K),
     RLE: (uid.RLELossless,),
 }
 _ITEM = b"\xfe\xff\x00\xe0"  # also where a defined length or a native syntax is stated
@@ -80,7 +75,7 @@ def _native(dataset: Any, size: int) -> Samples:
         raise UnreadableImage(
             f"states transfer syntax {syntax_name(dataset)}, its pixels are not encoded so"
         )
-    need = _native_length(dataset)
+    need = get_expected_length(dataset)
     if size < need:
         raise UnreadableImage(f"has {size} bytes of pixel data, its size needs {need}")
     if size >= 2 * need:
@@ -89,13 +84,6 @@ def _native(dataset: Any, size: int) -> Samples:
         )
     samples = _decode(dataset, correct_unused_bits=False, allow_excess_frames=False)
     return _significant(samples, dataset)
-
-
-def _native_length(dataset: Any) -> int:
-    """Return the bytes of one frame, without the pad byte; 4:2:2 has two samples a pixel."""
-    samples = 2 if dataset.PhotometricInterpretation == "YBR_FULL_422" else dataset.SamplesPerPixel
-    bits = int(dataset.Rows * dataset.Columns * samples * dataset.BitsAllocated)
-    return math.ceil(bits / 8)
 
 
 def _compressed(dataset: Any, value: bytes) -> tuple[Samples, tuple[str, ...]]:
