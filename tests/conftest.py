@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,26 @@ def tiny_config() -> RunConfig:
 
 
 @pytest.fixture(scope="session")
+def graph_templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trace every architecture once: see `support.graph_templates`."""
+    import torch.onnx
+
+    from support.graph_templates import GraphTemplates
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "graph-templates"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.onnx, "export", GraphTemplates(torch.onnx.export, folder))
+        yield
+
+
+@pytest.fixture(scope="session")
 def tiny_run(
-    phantoms: Path, tiny_config: RunConfig, tmp_path_factory: pytest.TempPathFactory
+    phantoms: Path,
+    tiny_config: RunConfig,
+    tmp_path_factory: pytest.TempPathFactory,
+    graph_templates: None,
 ) -> Path:
     """A finished run folder of the whole pipeline on the small cohort."""
     from covid_cxr import pipeline

@@ -15,6 +15,8 @@ from covid_cxr.config import AuditConfig, RunConfig, dump
 from covid_cxr.phantoms import write_cohort
 from covid_cxr.pipeline.audit import audit_unless_done, read
 
+pytestmark = pytest.mark.usefixtures("graph_templates")
+
 SMALL = AuditConfig(size=64, bootstrap=100, permutations=100, seeds=2, perturbed=8, explained=6)
 
 

@@ -24,6 +24,8 @@ from covid_cxr.metrics import Bootstrap
 from covid_cxr.progress import reporting
 from covid_cxr.types import Explanation, FloatArray
 
+pytestmark = pytest.mark.usefixtures("graph_templates")
+
 METHODS = "cam,gradcam,lime:grid,dark"
 
 

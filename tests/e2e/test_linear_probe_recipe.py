@@ -23,6 +23,8 @@ from covid_cxr.models import bundle
 from covid_cxr.training import hold_out_validation
 from covid_cxr.training.inputs import preprocess_cohort
 
+pytestmark = pytest.mark.usefixtures("graph_templates")
+
 pytestmark = pytest.mark.slow
 
 

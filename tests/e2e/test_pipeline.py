@@ -16,6 +16,8 @@ from covid_cxr.pipeline.examples import choose
 from covid_cxr.progress import reporting
 from covid_cxr.training import datamodule, experiment
 
+pytestmark = pytest.mark.usefixtures("graph_templates")
+
 
 def metrics_of(run: Path) -> dict:
     return json.loads((run / "metrics.json").read_text())

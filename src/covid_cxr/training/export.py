@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 PARITY = 1e-4
 PARITY_IMAGES = 32
 _TINY = 1e-12
+_TEMPERATURE = "temperature"
 LICENCES = (
     "weights: research use only, under the terms of the training images listed per source",
     "code: Apache-2.0",
@@ -66,9 +67,13 @@ class CalibrationSet(NamedTuple):
 class ExportedGraph(nn.Module):
     """The network with its temperature, and the outputs of the bundle contract."""
 
-    def __init__(self, network: Classifier, temperature: float) -> None:
+    temperature: Tensor
+
+    def __init__(self, network: Classifier, temperature: float = 1.0) -> None:
         super().__init__()
-        self.network, self.temperature = network, temperature
+        self.network = network
+        # a buffer becomes an initializer of the graph, which `calibrate` sets without a new export
+        self.register_buffer(_TEMPERATURE, torch.tensor(temperature))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(N, 1, S, S) -> logits / T, probabilities, embedding and, where exact, cam."""
@@ -119,14 +124,11 @@ def export(
     return _write(network, manifest, out)
 
 
-def calibrate(
-    network: Classifier, draft: Bundle, calibration: CalibrationSet, config: EvaluationConfig
-) -> Bundle:
-    """Export again with the temperature and threshold fitted to a calibration set.
+def calibrate(draft: Bundle, calibration: CalibrationSet, config: EvaluationConfig) -> Bundle:
+    """Set a draft's temperature and threshold to those fitted to a calibration set.
 
     Args:
-        network: the weights in `draft`.
-        draft: a bundle made by `export`.
+        draft: a bundle made by `export`; replaced.
         calibration: logits of images that the network was not fitted to.
         config: the threshold rule.
     """
@@ -143,7 +145,9 @@ def calibrate(
         "threshold": round(threshold, 6),
         "prevalence": round(share, 6),
     }
-    return _write(network, draft.manifest.model_copy(update=update), draft.folder)
+    atomic_write(draft.graph, _with_temperature(draft.graph.read_bytes(), temperature))
+    bundle.seal(draft.folder, draft.manifest.model_copy(update=update))
+    return bundle.load(draft.folder)
 
 
 def check_parity(network: Classifier, exported: Bundle, inputs: FloatArray) -> float:
@@ -166,8 +170,10 @@ def check_parity(network: Classifier, exported: Bundle, inputs: FloatArray) -> f
 
 
 def _write(network: Classifier, manifest: Manifest, out: Path) -> Bundle:
-    graph = out / bundle.GRAPH
-    _write_graph(ExportedGraph(network, manifest.temperature), manifest, graph)
+    outputs = ["logits", "probabilities", "embedding", *(["cam"] if manifest.has_cam else [])]
+    # not 1, for the exporter removes a division by 1
+    graph = graph_bytes(ExportedGraph(network, 2.0), manifest.preprocess.size, outputs)
+    atomic_write(out / bundle.GRAPH, _with_temperature(graph, manifest.temperature))
     if manifest.preprocess.lung_margin is not None:
         for name in (bundle.LUNGS, bundle.LUNGS_MANIFEST, bundle.GATE):
             if (lungs.SHIPPED / name).exists():  # what preprocessing used
@@ -176,9 +182,13 @@ def _write(network: Classifier, manifest: Manifest, out: Path) -> Bundle:
     return bundle.load(out)
 
 
-def _write_graph(model: ExportedGraph, manifest: Manifest, path: Path) -> None:
-    names = ["logits", "probabilities", "embedding", *(["cam"] if manifest.has_cam else [])]
-    atomic_write(path, graph_bytes(model, manifest.preprocess.size, names))
+def _with_temperature(graph: bytes, temperature: float) -> bytes:
+    """Return a graph with another temperature."""
+    model = onnx.load_from_string(graph)
+    scale = next(value for value in model.graph.initializer if value.name == _TEMPERATURE)
+    scale.CopyFrom(onnx.numpy_helper.from_array(np.array(temperature, np.float32), _TEMPERATURE))
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def graph_bytes(model: nn.Module, size: int, outputs: list[str]) -> bytes:

@@ -210,7 +210,7 @@ def _train_bundle(
         paths = rows.iloc[data.val]["path"]
         predictions = predict_cohort(Predictor(draft), paths, data_root, "predicting to calibrate")
         calibration = CalibrationSet.of_predictions(predictions, data.labels[data.val])
-    calibrated = calibrate(trained.network, draft, calibration, config.evaluation)
+    calibrated = calibrate(draft, calibration, config.evaluation)
     check_parity(trained.network, calibrated, data.inputs[data.val].astype(np.float32))
     return calibrated
 

@@ -36,6 +36,8 @@ from covid_cxr.types import Lungs
 from research.input_check.graph import with_features
 from research.lung_segmentation.export import SPEC, export
 
+pytestmark = pytest.mark.usefixtures("graph_templates")
+
 LUNGS = Lungs(np.eye(4, dtype=bool), np.eye(4, dtype=bool)[::-1])
 
 

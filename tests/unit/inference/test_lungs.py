@@ -20,6 +20,8 @@ from research.lung_segmentation import Settings, report
 from research.lung_segmentation.augment import augment
 from research.lung_segmentation.experiment import fit, train_lungs
 
+pytestmark = pytest.mark.usefixtures("graph_templates")
+
 
 @pytest.fixture(scope="module")
 def finder() -> LungFinder:

@@ -25,6 +25,8 @@ from covid_cxr.training.linear_probe import (
 from covid_cxr.training.run import _out_of_fold_calibration, training_data
 from covid_cxr.training.sample_weights import mixed_source_weights, normalise_within_class
 
+pytestmark = pytest.mark.usefixtures("graph_templates")
+
 
 def test_multipliers_move_weight_within_a_class_only_by_hand() -> None:
     # Class 0 holds factors 0.1, 1, 1: 3 / 2.1 of each; class 1 holds 5, 5: 1 each.

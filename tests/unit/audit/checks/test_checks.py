@@ -34,6 +34,8 @@ from covid_cxr.imaging.markers import find_markers
 from covid_cxr.phantoms import write_cohort
 from covid_cxr.progress import reporting
 
+pytestmark = pytest.mark.usefixtures("graph_templates")
+
 CELLS = 12
 
 
