@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain.rendering.grid import mask_on_grid
-from covid_cxr.explanation_benchmark.cases import parts
+from covid_cxr.explanation_benchmark.cases import held_out_parts
 from covid_cxr.imaging.crop import spans
 from covid_cxr.inference import Predictor
 from covid_cxr.metrics import Bootstrap, Interval
@@ -72,12 +72,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    _, found = parts(RunFolder.open(given.run))
-    rows = pd.concat([each.unseen.assign(part=number) for number, each in enumerate(found)])
+    _, found = held_out_parts(RunFolder.open(given.run))
+    rows = pd.concat([each.rows.assign(part=number) for number, each in enumerate(found)])
     drawn = rows.sample(min(given.films, len(rows)), random_state=given.seed)
     measured, patients = [], []
     for number, chosen in drawn.groupby("part"):
-        predictor = Predictor(found[number].made)
+        predictor = Predictor(found[number].bundle)
         for path, patient in zip(chosen["path"], chosen["patient_id"], strict=True):
             if numbers := measure(predictor, given.data / path):
                 measured.append(numbers)

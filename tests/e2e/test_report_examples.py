@@ -1,4 +1,4 @@
-"""The pictures of a report: examples by seed, the surest errors, contact sheets of the films."""
+"""The pictures of a report: examples by seed, the most confident errors, montages."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from covid_cxr.report import write_report
 
 @pytest.fixture(scope="module")
 def explained(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A copy of the tiny run, its four surest errors explained too."""
+    """A copy of the tiny run, its four most confident errors explained too."""
     path = Path(shutil.copytree(tiny_run, tmp_path_factory.mktemp("pictures") / "run"))
     opened = RunFolder.open(path)
     wanted = {"errors": 4, "sheets": True, "methods": ("cam",)}
@@ -35,7 +35,9 @@ def chosen(folder: RunFolder) -> dict[str, set[str]]:
     }
 
 
-def test_the_surest_errors_are_explained_beside_the_drawn_examples(explained: RunFolder) -> None:
+def test_the_most_confident_errors_are_explained_beside_the_examples(
+    explained: RunFolder,
+) -> None:
     cohort = explained.cohort()
     test = cohort[cohort["split"] == "test"]
     predictions = evaluation.read_predictions(explained.path / "predictions-test.csv")
@@ -55,8 +57,8 @@ def test_the_page_shows_errors_apart_from_examples(explained: RunFolder) -> None
         assert f'for {file}"' in page[end:]
 
 
-def test_films_stand_on_contact_sheets(explained: RunFolder) -> None:
-    sheets = {path.name for path in (explained.path / "sheets").iterdir()}
-    assert {"phantoms-covid-19.png", "phantoms-normal.png"} <= sheets
+def test_the_cohort_is_shown_in_montages(explained: RunFolder) -> None:
+    montages = {path.name for path in (explained.path / "montages").iterdir()}
+    assert {"phantoms-covid-19.png", "phantoms-normal.png"} <= montages
     page = (explained.path / "report.html").read_text("utf-8")
-    assert page.count("data:image/jpeg;base64,") == sum("copies" not in name for name in sheets)
+    assert page.count("data:image/jpeg;base64,") == sum("copies" not in name for name in montages)

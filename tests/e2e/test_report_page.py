@@ -153,8 +153,8 @@ def make_run(run: Path, task):
     (run / "attrition.csv").write_text(attrition)
     (run / "audit.json").write_text(json.dumps(AUDIT))
     explain(run / "explanations", test["path"].iloc[0])
-    (run / "sheets").mkdir()
-    Image.new("RGB", (1388, 700), "gray").save(run / "sheets" / "mila-covid-19.png")
+    (run / "montages").mkdir()
+    Image.new("RGB", (1388, 700), "gray").save(run / "montages" / "mila-covid-19.png")
     return write_report(run)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -15,6 +14,7 @@ from covid_cxr.types import DISCLAIMER
 
 if TYPE_CHECKING:
     from covid_cxr.explanation_benchmark import Budget
+    from covid_cxr.results import Estimate, ExplanationBenchmark
 else:
     from typing import Literal
 
@@ -43,49 +43,56 @@ def explain_eval(
     data: Data = None,
     methods: Annotated[
         str | None,
-        typer.Option(help="Such as cam,lime,lime:lungs,blur; default: all, and some of LIME's."),
+        typer.Option(
+            metavar="YAML",
+            help="YAML list of methods and their options, or a file with one; default: all.",
+        ),
     ] = None,
     samples: Annotated[
         int | None, typer.Option(min=10, help="Of LIME; default 300 when quick, 1000 when full.")
     ] = None,
-    films: Annotated[int | None, typer.Option(min=1, help="At most so many, drawn.")] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="At most so many images, sampled.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/explain-eval.")] = None,
-    budget: Annotated[Budget, typer.Option(help="A quick look, or numbers to report.")] = "quick",
-    seed: Annotated[int, typer.Option(min=0, help="Of every random draw.")] = 0,
+    budget: Annotated[
+        Budget, typer.Option(help="A quick overview, or numbers to report.")
+    ] = "quick",
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Measure explanations: against radiologists' masks, the model itself, noise, seeds, chance.
+    """Measure explanations: against radiologists' masks, the model, noise, seeds and baselines.
 
-    Every film with drawn opacities is explained by a model that has not seen its patient. A
-    method may carry options behind a colon: what regions follow (quickshift, slic, lungs, grid),
-    what hides them (mean, dark, blur, dataset), and numbers such as samples=300.
+    Every image with drawn opacities is explained by a model that has not seen its patient. A
+    method in the list is a name, or a mapping with its options: superpixels (quickshift, slic,
+    lungs, grid), fill (mean, dark, blur, dataset), sampling, samples, regions, kernel_width.
 
-    The same command goes on where it was stopped, and measures only methods that are new.
+    The same command continues where it was stopped, and measures only methods that are new.
 
     Examples:
 
     `covid-cxr explain-eval runs/oof --data DATA --budget full`
 
-    `covid-cxr explain-eval runs/demo --methods cam,lime,lime:lungs,dark,occlusion`
+    `covid-cxr explain-eval runs/demo --methods '[cam, {method: lime, superpixels: lungs}]'`
     """
-    from covid_cxr import explanation_benchmark as evaluation
+    import yaml
+
+    from covid_cxr import explanation_benchmark as benchmark
     from covid_cxr.pipeline import RunFolder
     from covid_cxr.report.html import write_report
 
-    chosen = (
-        evaluation.parse(methods)
-        if methods is not None
-        else evaluation.variants(evaluation.default_methods())
-    )
-    settings = evaluation.settings(budget, tuple(chosen), samples=samples, seed=seed, films=films)
+    chosen = benchmark.default_methods() if methods is None else benchmark.read_methods(methods)
+    settings = benchmark.Settings.of(budget, chosen, samples=samples, seed=seed, images=images)
     folder = RunFolder.open(run)
+    listed = [method.model_dump(exclude_none=True) for method in chosen]
+    flow = yaml.safe_dump(listed, default_flow_style=True, sort_keys=False, width=1_000_000)
     words = ["explain-eval", "RUN", "--data", "DATA", "--budget", budget, "--seed", str(seed)]
-    words += ["--methods", ",".join(each.name for each in chosen)]
-    words += ["--samples", str(settings.samples), *(["--films", str(films)] if films else [])]
+    words += ["--methods", flow.strip(), "--samples", str(settings.samples)]
+    words += ["--images", str(images)] if images else []
     target = out or run / "explain-eval"
     with output.progress(context):
-        found = evaluation.explain_eval(
+        result = benchmark.explain_eval(
             folder,
             data_root(data, folder.config.data_root),
             target,
@@ -96,30 +103,30 @@ def explain_eval(
     if (run / "report.html").exists():
         write_report(run)
     if json:
-        output.as_json(found)
+        output.as_json(result.model_dump(mode="json"))
         return
-    _tell(found, target)
+    _print(result, target)
 
 
-def _tell(found: Mapping[str, Any], out: Path) -> None:
-    subset = found["subsets"]["all"]
-    title = f"{subset['films']} films of {subset['patients']} patients, {found['left_out']}"
+def _print(result: ExplanationBenchmark, out: Path) -> None:
+    subset = result.subsets["all"]
+    title = f"{subset.images} images of {subset.patients} patients, {result.held_out}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
     table.add_column("")
-    for column in (*_COLUMNS.values(), "s/film"):
+    for column in (*_COLUMNS.values(), "s/image"):
         table.add_column(column, justify="right", no_wrap=True)
-    baselines = [name for name in subset["methods"] if name not in found["seconds"]]
-    for name in (*found["seconds"], *baselines):
-        cells = [_value(subset["methods"][name].get(column)) for column in _COLUMNS]
-        seconds = found["seconds"].get(name)
+    baselines = [name for name in subset.methods if name not in result.seconds]
+    for name in (*result.seconds, *baselines):
+        cells = [_value(subset.methods[name].get(column)) for column in _COLUMNS]
+        seconds = result.seconds.get(name)
         time = "" if seconds is None else f"{seconds:.2f}"
         table.add_row(name, *cells, time, style="dim" if name in baselines else None)
     output.out.print(table)
-    for name, why in found["refused"].items():
-        output.out.print(f"{name} left out: {why}", soft_wrap=True, markup=False)
+    for name, reason in result.rejected.items():
+        output.out.print(f"{name} left out: {reason}", soft_wrap=True, markup=False)
     output.out.print(f"Intervals and all else: {out / 'explain-eval.md'}", soft_wrap=True)
     output.out.print(DISCLAIMER, style="dim")
 
 
-def _value(score: Mapping[str, Any] | None) -> str:
-    return "-" if score is None or score["value"] is None else f"{score['value']:.2f}"
+def _value(score: Estimate | None) -> str:
+    return "-" if score is None or score.value is None else f"{score.value:.2f}"

@@ -1,4 +1,4 @@
-"""All that is measured on one film, method by method."""
+"""All measures of one image, method by method."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from covid_cxr.explain.measures import baselines, faithfulness, sanity, stabilit
 from covid_cxr.explain.measures.localisation import agreement
 from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.explanation_benchmark.cases import Case
-from covid_cxr.explanation_benchmark.methods import Variant
-from covid_cxr.explanation_benchmark.settings import Settings
+from covid_cxr.explanation_benchmark.settings import MethodSpec, Settings
 from covid_cxr.imaging.crop import crop, crop_lungs
 from covid_cxr.inference import Predictor
+from covid_cxr.results.explanation_benchmark import Group
 from covid_cxr.types import COVID, BoolArray, Explanation, FloatArray, Lungs
 
-AGREEMENT, FAITHFUL, ROBUST, REPEATED, SANE = "agreement", "faithful", "robust", "repeated", "sane"
+AGREEMENT: Group = "agreement"
+COSTLY: tuple[Group, ...] = ("faithfulness", "robustness", "repeatability", "sanity")
 RANDOM = "random"
-_STEPS_MEASURED = {FAITHFUL: "faithful", ROBUST: "robust", REPEATED: "repeated", SANE: "sane"}
 
-Measures = dict[str, float]
-Found = dict[str, dict[str, Measures]]  # method -> group -> measure -> value
+Values = dict[str, float]  # measure -> value
+MethodValues = dict[str, dict[Group, Values]]  # by method
 
 
 @dataclass(frozen=True)
-class Film:
-    """One film made ready: model input, and what was drawn brought to its grid.
+class PreparedCase:
+    """A case as the model sees it, its masks brought to the grid of the model's input.
 
     Attributes:
-        case: which film.
+        case: of which image.
         image: preprocessed, float32 (1, S, S).
         opacities: bool (S, S).
         lungs: on the same grid; None where not drawn.
@@ -50,19 +50,18 @@ class Film:
     model: Model
 
     @classmethod
-    def of(cls, case: Case, predictor: Predictor) -> Film:
-        """Read and preprocess the film of `case` as its bundle says."""
-        film = predictor.prepare(predictor.read(case.root / case.path))
-        image, field = film.image, film.field
+    def of(cls, case: Case, predictor: Predictor) -> PreparedCase:
+        """Read and preprocess the image of `case` as its bundle says."""
+        prepared = predictor.prepare(predictor.read(case.root / case.path))
         opacities, lungs = case.opacities, case.lungs
         if opacities is None:
             raise InputError(f"'{case.path}' has no opacities drawn")
-        grid = image.shape[1:]
+        grid = prepared.image.shape[1:]
         if lungs is not None:
-            seen = crop_lungs(lungs, field)
-            lungs = Lungs(mask_on_grid(seen.right, grid), mask_on_grid(seen.left, grid))
-        drawn = mask_on_grid(crop(opacities, field), grid)
-        return cls(case, image, drawn, lungs, predictor.runtime)
+            visible = crop_lungs(lungs, prepared.field)
+            lungs = Lungs(mask_on_grid(visible.right, grid), mask_on_grid(visible.left, grid))
+        opacities = mask_on_grid(crop(opacities, prepared.field), grid)
+        return cls(case, prepared.image, opacities, lungs, predictor.runtime)
 
     @property
     def both_lungs(self) -> BoolArray | None:
@@ -72,8 +71,8 @@ class Film:
     def column(self) -> int:
         """The explained class among the model's outputs.
 
-        It is COVID-19 for every film, whatever the film shows or the model calls it: what was
-        drawn is what should raise that score, and a map of the other class would be its negative.
+        It is COVID-19 for every image, whatever the model calls it: opacities should raise that
+        score, and a map of the other class would be its negative.
         """
         return self.model.classes.index(COVID)
 
@@ -81,154 +80,150 @@ class Film:
         """Return the probability of COVID-19 (N,) of images (N, 1, S, S)."""
         return self.model.probabilities(images)[:, self.column].copy()
 
+    def explain(self, method: MethodSpec, samples: int, seed: int) -> Explanation:
+        """Return the explanation of COVID-19 by a method."""
+        options = method.options(samples=samples, seed=seed, lungs=self.lungs)
+        return explain.get(method.method)(self.image, self.model, COVID, options)
 
-def groups(settings: Settings, place: int) -> tuple[str, ...]:
-    """Return what is measured on the film at `place` of the order."""
-    costly = (group for group, name in _STEPS_MEASURED.items() if place < getattr(settings, name))
-    return (AGREEMENT, *costly)
+    def moved(self, image: FloatArray, move: stability.Move) -> PreparedCase:
+        """Return the case with another image, its lungs moved along."""
+        lungs = self.lungs
+        if lungs is not None:
+            lungs = Lungs(stability.moved(lungs.right, move), stability.moved(lungs.left, move))
+        return replace(self, image=image, lungs=lungs)
+
+
+def groups(settings: Settings, rank: int) -> tuple[Group, ...]:
+    """Return the groups of measures for the image at `rank` of the order."""
+    return (AGREEMENT, *(name for name in COSTLY if rank < getattr(settings, name)))
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What is measured on one film, and what is known already.
+class CaseMeasurement:
+    """Measures the methods and baselines on one image, but for what is known already.
 
     Attributes:
-        film: ready.
+        case: prepared.
         wanted: groups.
-        found: method -> group -> measures; filled, and groups that are in it are left as they are.
+        values: method -> group -> measures; filled, groups that are in it are left as they are.
         settings: methods, samples and seed.
     """
 
-    film: Film
-    wanted: Sequence[str]
-    found: Found
+    case: PreparedCase
+    wanted: Sequence[Group]
+    values: MethodValues
     settings: Settings
 
-    def measure(self, step: Callable[[], None]) -> dict[str, str]:
+    def run(self, step: Callable[[], None]) -> dict[str, str]:
         """Measure what is wanted and not yet known, calling `step` after every method.
 
         Returns:
-            method -> why it cannot explain this film; such a method has nothing in `found`.
+            method -> why it cannot explain this image; such a method has nothing in `values`.
         """
-        refused = {}
-        # the random order comes first: what the others gain is counted from it
-        for name in sorted(baselines.BASELINES, key=lambda each: each != RANDOM):
+        rejected: dict[str, str] = {}
+        # the random order comes first: the gain of the others is counted from it
+        for name in sorted(baselines.BASELINES, key=lambda name: name != RANDOM):
             try:
                 self._baseline(name)
             except InputError as error:
-                refused[name] = str(error)
+                rejected[name] = str(error)
             step()
-        made: dict[Variant, Explanation] = {}
-        for variant in self.settings.methods:
+        explanations: dict[MethodSpec, Explanation] = {}
+        for method in self.settings.methods:
             try:
-                made |= self._method(variant)
+                explanations |= self._method(method)
             except InputError as error:
-                refused[variant.name] = str(error)
+                rejected[method.name] = str(error)
             step()
-        self._sane(made)
-        return refused
+        self._sanity(explanations)
+        return rejected
 
     def _baseline(self, name: str) -> None:
-        film, own = self.film, self.found.setdefault(name, {})
-        maps = baselines.maps(name, film.image, film.both_lungs, seed=self.settings.seed)
+        case, own = self.case, self.values.setdefault(name, {})
+        maps = baselines.maps(name, case.image, case.both_lungs, seed=self.settings.seed)
         if AGREEMENT not in own:
-            drawn = [agreement(each, film.opacities, film.both_lungs) for each in maps]
-            own[AGREEMENT] = {key: float(np.mean([one[key] for one in drawn])) for key in drawn[0]}
-        if FAITHFUL in self.wanted and FAITHFUL not in own:
-            own[FAITHFUL] = self._random() if name == RANDOM else self._faithful(maps[0])
+            scores = [agreement(one, case.opacities, case.both_lungs) for one in maps]
+            own[AGREEMENT] = {
+                key: float(np.mean([values[key] for values in scores])) for key in scores[0]
+            }
+        if "faithfulness" in self.wanted and "faithfulness" not in own:
+            own["faithfulness"] = (
+                self._random_order() if name == RANDOM else self._faithfulness(maps[0])
+            )
 
-    def _method(self, variant: Variant) -> dict[Variant, Explanation]:
+    def _method(self, method: MethodSpec) -> dict[MethodSpec, Explanation]:
         """Measure one method; return its explanation where random layers are still to be tried."""
-        own = self.found.setdefault(variant.name, {})
+        own = self.values.setdefault(method.name, {})
         missing = [group for group in self.wanted if group not in own]
         if not missing:
             return {}
-        made, seconds = self._timed(variant)
-        work: dict[str, Callable[[], Measures]] = {
-            AGREEMENT: lambda: self._agreement(made, seconds),
-            FAITHFUL: lambda: self._faithful(made.attribution),
-            ROBUST: lambda: self._robust(variant, made),
-            REPEATED: lambda: self._repeated(variant),
-        }
-        own.update({group: work[group]() for group in missing if group in work})
-        return {variant: made} if SANE in missing else {}
-
-    def _timed(self, variant: Variant) -> tuple[Explanation, float]:
-        """Explain as if this method were the first to look at the film."""
-        superpixels.forget()
+        superpixels.forget()  # timed as if this method were the first on the image
         started = time.perf_counter()
-        made = self._explain(self.film, variant)
-        return made, time.perf_counter() - started
+        explanation = self._explain(self.case, method)
+        seconds = time.perf_counter() - started
+        measures: dict[Group, Callable[[], Values]] = {
+            AGREEMENT: lambda: self._agreement(explanation, seconds),
+            "faithfulness": lambda: self._faithfulness(explanation.attribution),
+            "robustness": lambda: self._robustness(method, explanation),
+            "repeatability": lambda: self._repeatability(method),
+        }
+        own.update({group: measures[group]() for group in missing if group in measures})
+        return {method: explanation} if "sanity" in missing else {}
 
-    def _agreement(self, made: Explanation, seconds: float) -> Measures:
-        found = agreement(made.attribution, self.film.opacities, self.film.both_lungs)
-        fidelity = {} if made.fidelity is None else {"fidelity": made.fidelity}
-        return {**found, **fidelity, "seconds": seconds}
+    def _agreement(self, explanation: Explanation, seconds: float) -> Values:
+        scores = agreement(explanation.attribution, self.case.opacities, self.case.both_lungs)
+        fidelity = {} if explanation.fidelity is None else {"fidelity": explanation.fidelity}
+        return {**scores, **fidelity, "seconds": seconds}
 
-    def _random(self) -> Measures:
-        film, chosen = self.film, self.settings
+    def _random_order(self) -> Values:
+        case, settings = self.case, self.settings
         return faithfulness.random_areas(
-            film.image, film.score, draws=chosen.orders, steps=chosen.steps, seed=chosen.seed
+            case.image, case.score, draws=settings.orders, steps=settings.steps, seed=settings.seed
         )
 
-    def _faithful(self, attribution: FloatArray) -> Measures:
-        film, chosen = self.film, self.settings
-        found = faithfulness.areas(
-            film.image, attribution, film.score, steps=chosen.steps, seed=chosen.seed
+    def _faithfulness(self, attribution: FloatArray) -> Values:
+        case, settings = self.case, self.settings
+        areas = faithfulness.areas(
+            case.image, attribution, case.score, steps=settings.steps, seed=settings.seed
         )
-        return {**found, **faithfulness.gains(found, self.found[RANDOM][FAITHFUL])}
+        return {**areas, **faithfulness.gains(areas, self.values[RANDOM]["faithfulness"])}
 
-    def _robust(self, variant: Variant, made: Explanation) -> Measures:
-        film = self.film
-
+    def _robustness(self, method: MethodSpec, explanation: Explanation) -> Values:
         def explained(image: FloatArray, move: stability.Move) -> FloatArray:
-            return self._explain(_changed(film, image, move), variant).attribution
+            return self._explain(self.case.moved(image, move), method).attribution
 
-        seed = self.settings.seed
-        return stability.robustness(film.image, made.attribution, explained, seed=seed)
+        return stability.robustness(
+            self.case.image, explanation.attribution, explained, seed=self.settings.seed
+        )
 
-    def _repeated(self, variant: Variant) -> Measures:
+    def _repeatability(self, method: MethodSpec) -> Values:
         counts, start = self.settings.repeat_samples, self.settings.seed
 
         def repeat(samples: int, seed: int) -> Explanation:
-            return self._explain(self.film, variant, samples=samples, seed=start + seed)
+            fixed = method.model_copy(update={"samples": samples})
+            return self.case.explain(fixed, samples, start + seed)
 
         fewest = stability.repeatability(repeat, counts[:1])
-        if all(value == 1 for value in fewest.values()):  # no draw in it: nothing more to try
+        if all(value == 1 for value in fewest.values()):  # not random: more samples change nothing
             names = [name.rsplit("_", 1)[0] for name in fewest]
             return {f"{name}_{count}": 1.0 for count in counts for name in names}
         return {**fewest, **stability.repeatability(repeat, counts[1:])}
 
-    def _sane(self, made: Mapping[Variant, Explanation]) -> None:
+    def _sanity(self, explanations: Mapping[MethodSpec, Explanation]) -> None:
         """Explain with each randomised network; a network is made once for all methods."""
-        film = self.film
-        if not made or film.model.weights is None:
+        case = self.case
+        if not explanations or case.model.weights is None:
             return
-        mirrored = np.stack([film.image, film.image[:, :, ::-1]])
+        mirrored = np.stack([case.image, case.image[:, :, ::-1]])
         stages, seed = self.settings.stages, self.settings.seed
-        after: dict[Variant, Measures] = {variant: {} for variant in made}
-        for stage, model in sanity.cascade(film.model.weights, mirrored, stages=stages, seed=seed):
-            for variant, before in made.items():
-                random = self._explain(replace(film, model=model), variant)
-                alike = sanity.likeness(before.attribution, random.attribution)
-                after[variant] |= {f"{name}_{stage}": value for name, value in alike.items()}
-        for variant, measures in after.items():
-            self.found[variant.name][SANE] = measures
+        after: dict[MethodSpec, Values] = {method: {} for method in explanations}
+        for stage, model in sanity.cascade(case.model.weights, mirrored, stages=stages, seed=seed):
+            for method, before in explanations.items():
+                random = self._explain(replace(case, model=model), method)
+                similarity = sanity.likeness(before.attribution, random.attribution)
+                after[method] |= {f"{name}_{stage}": value for name, value in similarity.items()}
+        for method, values in after.items():
+            self.values[method.name]["sanity"] = values
 
-    def _explain(
-        self, film: Film, variant: Variant, samples: int | None = None, seed: int | None = None
-    ) -> Explanation:
-        chosen = variant.options(
-            samples=self.settings.samples, seed=self.settings.seed, lungs=film.lungs
-        )
-        if samples is not None and seed is not None:
-            chosen = replace(chosen, samples=samples, seed=seed)
-        return explain.get(variant.method)(film.image, film.model, COVID, chosen)
-
-
-def _changed(film: Film, image: FloatArray, move: stability.Move) -> Film:
-    """Return the film with another picture; what was drawn of its lungs moves along."""
-    lungs = film.lungs
-    if lungs is not None:
-        lungs = Lungs(stability.moved(lungs.right, move), stability.moved(lungs.left, move))
-    return replace(film, image=image, lungs=lungs)
+    def _explain(self, case: PreparedCase, method: MethodSpec) -> Explanation:
+        return case.explain(method, self.settings.samples, self.settings.seed)

@@ -1,52 +1,80 @@
-"""How much an evaluation of explanations does."""
+"""What an evaluation of explanations compares, and how much it measures."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections import Counter
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from covid_cxr.errors import InputError
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from covid_cxr import explain, registry
+from covid_cxr.errors import InputError, UnknownName
+from covid_cxr.explain.base import Fill, Options, Sampling, Superpixels
+from covid_cxr.explain.measures.baselines import BASELINES
 from covid_cxr.explain.measures.faithfulness import STEPS
 from covid_cxr.explain.measures.sanity import STAGES
-from covid_cxr.explanation_benchmark.methods import Variant
 from covid_cxr.metrics import Bootstrap
+from covid_cxr.results.explanation_benchmark import BenchmarkSettings
+from covid_cxr.types import Lungs
 
 Budget = Literal["quick", "full"]
 
+_EXPECTED = "expected a YAML list such as [{method: cam}, {method: lime, regions: 32}]"
 
-@dataclass(frozen=True)
-class Settings:
-    """What is measured, on how many films.
 
-    Against radiologists every film is measured. The rest costs many forward passes a film, and is
-    measured on the first films of a seeded order of those that the model calls COVID-19, which
-    have a score to lose.
+class MethodSpec(BaseModel):
+    """An explanation method, and those of its options that differ from the evaluation's.
 
-    Attributes:
-        methods: what is compared.
-        samples: of the sampling methods.
-        seed: of methods, subsets, random orders, noise and random layers.
-        films: at most so many films in all, drawn by seed; None takes all.
-        faithful: films for deletion and insertion.
-        robust: films for noise and shifts.
-        repeated: films for other seeds.
-        sane: films for random layers.
-        repeat_samples: numbers of samples to repeat with.
-        stages: of the cascade of random layers.
-        steps: of a deletion curve.
-        orders: random orders a film.
-        n_resamples: of the bootstrap.
-        labels: whether networks are trained on true and on permuted labels, about a minute.
+    In YAML `{method: lime, superpixels: lungs, regions: 32}`; see `explain.Options`.
     """
 
-    methods: tuple[Variant, ...]
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    method: str
+    samples: int | None = None
+    superpixels: Superpixels | None = None
+    regions: int | None = None
+    fill: Fill | None = None
+    kernel_width: float | None = None
+    sampling: Sampling | None = None
+    stopping_reliability: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The method and its options as result tables show them: "lime (lungs, regions=32)"."""
+        options = [
+            value if isinstance(value, str) else f"{key}={value:g}"
+            for key, value in self._changes().items()
+        ]
+        return f"{self.method} ({', '.join(options)})" if options else self.method
+
+    def options(self, *, samples: int, seed: int, lungs: Lungs | None = None) -> Options:
+        """Return the options that the method is run with; its own replace the common ones.
+
+        Raises:
+            InputError: a value that no method can work with.
+        """
+        return replace(Options(samples=samples, seed=seed, lungs=lungs), **self._changes())
+
+    def _changes(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"method"}, exclude_none=True)
+
+
+class Settings(BenchmarkSettings):
+    """The settings of an evaluation and the methods it compares."""
+
+    methods: tuple[MethodSpec, ...]
     samples: int = 1000
     seed: int = 0
-    films: int | None = None
-    faithful: int = 20
-    robust: int = 10
-    repeated: int = 10
-    sane: int = 10
+    images: int | None = Field(default=None, ge=1)
+    faithfulness: int = 20
+    robustness: int = 10
+    repeatability: int = 10
+    sanity: int = 10
     repeat_samples: tuple[int, ...] = (100, 300, 1000, 3000)
     stages: tuple[str, ...] = tuple(STAGES)
     steps: int = STEPS
@@ -59,33 +87,85 @@ class Settings:
         """The bootstrap over patients behind every interval."""
         return Bootstrap(self.n_resamples, self.seed)
 
-    def __post_init__(self) -> None:
-        """Refuse what measures nothing."""
-        if self.films is not None and self.films < 1:
-            raise InputError(f"films is {self.films}, expected at least 1")
+    @classmethod
+    def of(
+        cls,
+        budget: Budget,
+        methods: tuple[MethodSpec, ...],
+        *,
+        samples: int | None = None,
+        seed: int = 0,
+        images: int | None = None,
+    ) -> Self:
+        """Return the settings of a budget: "quick" for a look, "full" for numbers to report."""
+        if budget == "full":
+            return cls(methods=methods, samples=samples or 1000, seed=seed, images=images)
+        return cls(
+            methods=methods,
+            samples=samples or 300,
+            seed=seed,
+            images=images,
+            faithfulness=8,
+            robustness=3,
+            repeatability=3,
+            sanity=3,
+            repeat_samples=(100, 300),
+            stages=("head", "all"),
+            orders=3,
+            labels=False,
+        )
 
 
-def settings(
-    budget: Budget,
-    methods: tuple[Variant, ...],
-    *,
-    samples: int | None = None,
-    seed: int = 0,
-    films: int | None = None,
-) -> Settings:
-    """Return the settings of a budget: "quick" for a look, "full" for numbers to report."""
-    chosen = Settings(methods, samples=samples or 1000, seed=seed, films=films)
-    if budget == "full":
-        return chosen
-    return replace(
-        chosen,
-        samples=samples or 300,
-        faithful=8,
-        robust=3,
-        repeated=3,
-        sane=3,
-        repeat_samples=(100, 300),
-        stages=("head", "all"),
-        orders=3,
-        labels=False,
-    )
+def default_methods() -> tuple[MethodSpec, ...]:
+    """Return the methods of `methods.yaml`, and those of installed plugins."""
+    listed = read_methods(files(__package__).joinpath("methods.yaml").read_text("utf-8"))
+    plugins = set(registry.names(explain.EXPLAINERS, explain.GROUP)) - set(explain.EXPLAINERS)
+    return (*listed, *(MethodSpec(method=name) for name in sorted(plugins)))
+
+
+def read_methods(text: str) -> tuple[MethodSpec, ...]:
+    """Return the methods that a YAML list names, given as a file's path or as YAML.
+
+    Raises:
+        UnknownName: no such method, or no such option.
+        InputError: no such list, a value that no method can work with, or a method named twice.
+    """
+    methods = tuple(_validate(entry) for entry in _parse(text))
+    name, times = Counter(method.name for method in methods).most_common(1)[0]
+    if times > 1:
+        raise InputError(f"'{name}' is named twice; {_EXPECTED}")
+    return methods
+
+
+def _parse(text: str) -> list[object]:
+    path = Path(text)
+    try:
+        content = path.read_text("utf-8") if path.suffix in (".yaml", ".yml") else text
+        entries = yaml.safe_load(content)
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"the methods are not YAML; {_EXPECTED}") from error
+    if not isinstance(entries, list) or not entries:
+        raise InputError(f"no method is named in '{text}'; {_EXPECTED}")
+    return entries
+
+
+def _validate(entry: object) -> MethodSpec:
+    content = {"method": entry} if isinstance(entry, str) else entry
+    if isinstance(content, dict):
+        for option in set(content) - set(MethodSpec.model_fields):
+            raise UnknownName("option", str(option), sorted(MethodSpec.model_fields))
+    try:
+        spec = MethodSpec.model_validate(content)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"])) or "method"
+        raise InputError(f"{where} of {entry}: {problem['msg']}; {_EXPECTED}") from error
+    known = registry.names(explain.EXPLAINERS, explain.GROUP)
+    if spec.method not in known:
+        raise UnknownName("explainer", spec.method, known)
+    if spec.method in BASELINES:
+        raise InputError(f"explainer '{spec.method}' has the name of a baseline; rename the plugin")
+    spec.options(samples=1000, seed=0)
+    return spec

@@ -9,8 +9,7 @@ from covid_cxr.files import atomic_write
 from covid_cxr.models.bundle import CARD, Bundle, write_manifest
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.report import model_card
-from covid_cxr.report.explanations import read_json
-from covid_cxr.report.html import AUDIT
+from covid_cxr.report.html import AUDIT, read_json
 
 _HEADLINES = ("auroc", "auprc", "sensitivity", "specificity", "ppv", "npv", "brier")
 

@@ -1,4 +1,4 @@
-"""The pictures of a report: explained examples, explained errors and contact sheets."""
+"""The pictures of a report: explained examples, explained errors and montages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import picture_stem
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.progress import track
-from covid_cxr.report.html import SHEETS
+from covid_cxr.report.html import MONTAGES
 from covid_cxr.types import COVID, class_of
 
 _STYLE = OverlayStyle(longest=768)  # the report holds every picture within itself
@@ -39,7 +39,7 @@ def explain_examples(
     predictor: Predictor,
     cohort: pd.DataFrame,
 ) -> None:
-    """Write `explanations/` and `sheets/` anew: a few images by each configured method.
+    """Write `explanations/` and `montages/` anew: a few images by each configured method.
 
     Test images drawn by seed, the same for every model, half of them with COVID-19, so that nobody
     picks the pretty ones; and the errors that the model is surest of, so that nobody hides the
@@ -47,7 +47,7 @@ def explain_examples(
     """
     settings = folder.config.explain
     pictures = folder.path / "explanations"
-    for old in (pictures, folder.path / SHEETS):
+    for old in (pictures, folder.path / MONTAGES):
         if old.exists():
             shutil.rmtree(old)
     has_cam = predictor.bundle.manifest.has_cam
@@ -63,7 +63,7 @@ def explain_examples(
     for each, method in track(work, "explaining examples"):
         _explain(folder, predictor, each, method)
     if settings.montages:
-        montages(cohort, folder.data_root, folder.path / SHEETS, folder.config.seed)
+        montages(cohort, folder.data_root, folder.path / MONTAGES, folder.config.seed)
 
 
 def _explain(folder: RunFolder, predictor: Predictor, chosen: _Chosen, method: str) -> None:

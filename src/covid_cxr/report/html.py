@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,20 +21,18 @@ from covid_cxr.evaluation.subgroups import FEW, GROUPS
 from covid_cxr.files import atomic_write
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import checklists, explanations, formatting
-from covid_cxr.report.explanations import read_json
 from covid_cxr.report.figures import cohort
 from covid_cxr.report.figures.performance import draw
 from covid_cxr.report.verdict import primary, verdict
+from covid_cxr.results import EXPLAIN_EVAL, ExplanationBenchmark
 from covid_cxr.types import DISCLAIMER
 
 # A table longer than this says how many rows it leaves to its file.
 _MOST_ROWS = 20
 _MOST_ERRORS = 12
 _BAND_RESAMPLES = 1000
-# Where the command of that name leaves its findings in a run folder.
-EXPLAIN_EVAL = "explain-eval/explain-eval.json"
 AUDIT = "audit.json"
-SHEETS = "sheets"
+MONTAGES = "montages"
 _ATTRITION = ("source", "rule", "removed", "remaining")
 _RULES = "Rows of each source, rule by rule; rules that took none out are not shown."
 _HEADING = re.compile(r'<h2 id="([^"]+)">(.*?)</h2>')
@@ -49,6 +48,7 @@ class _Run:
     environment: dict[str, Any] | None
     manifest: dict[str, Any] | None
     audit: dict[str, Any] | None
+    benchmark: ExplanationBenchmark | None
     cohort: pd.DataFrame | None
     account: CohortSummary | None
 
@@ -101,6 +101,7 @@ def _read(folder: Path) -> _Run:
     path = folder / "cohort.csv"
     cohort = schema.load(path) if path.exists() else None
     seed = int((config or {}).get("seed", 0))
+    benchmark = folder / "explain-eval" / EXPLAIN_EVAL
     return _Run(
         folder=folder,
         metrics=metrics,
@@ -108,6 +109,7 @@ def _read(folder: Path) -> _Run:
         environment=read_json(folder / "environment.json"),
         manifest=read_json(folder / "bundle" / "manifest.json"),
         audit=read_json(folder / AUDIT),
+        benchmark=ExplanationBenchmark.read(benchmark) if benchmark.exists() else None,
         cohort=cohort,
         account=None if cohort is None else summarise(cohort, seed=seed),
     )
@@ -131,17 +133,17 @@ def _page(
         verdict=verdict(run.metrics, run.audit),
         audit=run.audit,
         figures={name: Markup(svg) for name, svg in figures.items()},
-        drawn=[card for card in cards if card["chosen"] != "error"],
-        cards={card["file"]: card for card in cards if card["chosen"] == "error"},
+        example_cards=[card for card in cards if not card.is_error],
+        error_cards=[card for card in cards if card.is_error],
         errors=_errors(run, table),
-        methods=explanations.measured(run.folder / EXPLAIN_EVAL),
-        measures=list(explanations.MEASURES.values()),
+        benchmark=run.benchmark,
+        measures=explanations.MEASURES,
         explanations=run.metrics.get("explanations") or {},
         account=run.account,
         cohort_tables=[] if run.account is None else text_tables(run.account),
         attrition=_attrition(run.folder / "attrition.csv"),
         duplicates=_table(run.folder / "duplicates.csv"),
-        sheets=explanations.sheets(run.folder / SHEETS),
+        montages=explanations.montages(run.folder / MONTAGES),
         most_rows=_MOST_ROWS,
         checklists=filled,
         environment=formatting.flat(run.environment or {}),
@@ -205,6 +207,23 @@ def _attrition(path: Path) -> TextTable | None:
         if rule in set(kept)
     )
     return TextTable("What each rule left", _RULES, ("rule", *sources), rows, 1)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object from a file; None where there is no such file.
+
+    Raises:
+        InputError: it is no JSON, or no object.
+    """
+    if not path.exists():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"'{path}' is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"'{path}' holds a {type(value).__name__}, expected a JSON object")
+    return value
 
 
 def _table(path: Path) -> pd.DataFrame | None:

@@ -9,6 +9,7 @@
 from covid_cxr.results.audit import AUDIT, AuditFinding, AuditResult, CheckResult
 from covid_cxr.results.comparison import COMPARISON, RunComparison
 from covid_cxr.results.estimates import Estimate, ResultFile, rounded
+from covid_cxr.results.explanation_benchmark import EXPLAIN_EVAL, ExplanationBenchmark
 from covid_cxr.results.metrics import (
     METRICS,
     HeadlineMetrics,
@@ -22,11 +23,13 @@ FILES: dict[str, type[ResultFile]] = {
     METRICS: RunMetrics,
     AUDIT: AuditResult,
     COMPARISON: RunComparison,
+    EXPLAIN_EVAL: ExplanationBenchmark,
 }
 
 __all__ = [
     "AUDIT",
     "COMPARISON",
+    "EXPLAIN_EVAL",
     "FEW",
     "FILES",
     "METRICS",
@@ -34,6 +37,7 @@ __all__ = [
     "AuditResult",
     "CheckResult",
     "Estimate",
+    "ExplanationBenchmark",
     "HeadlineMetrics",
     "OutOfFoldMetrics",
     "ResultFile",

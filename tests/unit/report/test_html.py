@@ -40,7 +40,7 @@ def test_metrics_alone_make_a_page(run):
         "Out of fold",
         "Local acceptance",
         'id="errors"',
-        "Contact sheets",
+        "Montages",
     ):
         assert absent not in text
 
@@ -134,14 +134,14 @@ def test_the_surest_errors_are_listed_and_shown_where_they_are_explained(run, pa
     assert "None of them is explained" not in text
 
 
-def test_contact_sheets_are_small_and_copies_are_left_out(run):
-    folder = run / "sheets"
+def test_montages_are_small_and_copies_are_left_out(run):
+    folder = run / "montages"
     folder.mkdir()
     for name in ("mila-covid-19", "copies-1"):
         Image.effect_noise((400, 300), 40).save(folder / f"{name}.png")
     text = write_report(run).read_text()
     assert text.count("data:image/jpeg;base64,") == 1
-    assert 'alt="Contact sheet of films: mila-covid-19"' in text
+    assert 'alt="Montage of images: mila-covid-19"' in text
 
 
 def test_checklists_stand_in_the_folder_and_on_the_page(reported, page):

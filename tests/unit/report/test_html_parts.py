@@ -11,6 +11,14 @@ from covid_cxr.evaluation import Place, conformal_coverage, evaluate, join
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import formatting
 from covid_cxr.report.html import write_report
+from covid_cxr.results.explanation_benchmark import (
+    BenchmarkSettings,
+    ExplanationBenchmark,
+    OpacityShare,
+    Score,
+    SubsetScores,
+)
+from covid_cxr.types import DISCLAIMER
 from support import joined_tables as made
 
 
@@ -181,33 +189,44 @@ def test_where_the_explanations_lie_is_said_in_a_sentence(run):
 
 
 def test_measured_explanations_stand_in_the_report(run):
-    score = {"value": 0.5, "low": 0.4, "high": 0.6, "films": 12}
-    nothing = {"value": None, "low": None, "high": None, "films": 0}
-    found = {
-        "explained_class": "covid-19",
-        "seconds": {"cam": 0.0123},
-        "subsets": {
-            "all": {
-                "films": 12,
-                "patients": 9,
-                "methods": {
-                    "random": {"auprc": score},
-                    "cam": {"peak_hit": score, "gain": nothing},
-                },
-            }
-        },
+    score = Score(value=0.5, low=0.4, high=0.6, images=12)
+    methods = {
+        "random": {"auprc": score},
+        "cam": {"peak_hit": score, "gain": Score(value=None, images=0)},
     }
-    (run / "explain-eval").mkdir()
-    (run / "explain-eval" / "explain-eval.json").write_text(json.dumps(found))
+    subset = SubsetScores(
+        images=12, patients=9, methods=methods, differences={}, beats_all_baselines={}
+    )
+    settings = dict.fromkeys(BenchmarkSettings.model_fields, 1)
+    settings |= {"repeat_samples": (100,), "stages": ("head",), "labels": False}
+    benchmark = ExplanationBenchmark(
+        run="oof",
+        held_out="out of fold, 5 folds",
+        explained_class="covid-19",
+        command="covid-cxr explain-eval oof",
+        date="2026-01-01",
+        processors=1,
+        methods=("cam",),
+        settings=BenchmarkSettings(**settings),
+        measured_on={"agreement": 12},
+        opacities=OpacityShare(image=0.1, lungs=0.3),
+        seconds={"cam": 0.0123},
+        rejected={},
+        subsets={"all": subset},
+        label_randomisation=None,
+        disclaimer=DISCLAIMER,
+    )
+    path = run / "explain-eval" / "explain-eval.json"
+    benchmark.write(path)
     page = write_report(run).read_text("utf-8")
-    assert "12 films of 9 patients" in page
+    assert "12 images of 9 patients" in page
     rows = re.findall(r'<tr><th scope="row">(cam|random)</th>(.*?)</tr>', page)
     assert [name for name, _ in rows] == ["cam", "random"]  # methods before baselines
-    assert "0.500 (0.400 to 0.600)" in rows[0][1]
+    assert "0.500 (0.400-0.600)" in rows[0][1]
     assert rows[0][1].endswith('<td class="n">0.012</td>')
     assert rows[1][1].endswith('<td class="n">baseline</td>')
-    (run / "explain-eval" / "explain-eval.json").write_text("[]")
-    with pytest.raises(InputError, match="expected a JSON object"):
+    path.write_text("[]")
+    with pytest.raises(InputError, match=r"is not the explain-eval\.json of this"):
         write_report(run)
 
 
