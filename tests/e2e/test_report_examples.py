@@ -19,7 +19,7 @@ def explained(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFo
     """A copy of the tiny run, its four most confident errors explained too."""
     path = Path(shutil.copytree(tiny_run, tmp_path_factory.mktemp("pictures") / "run"))
     opened = RunFolder.open(path)
-    wanted = {"errors": 4, "sheets": True, "methods": ("cam",)}
+    wanted = {"errors": 4, "montages": True, "methods": ("cam",)}
     settings = opened.config.explain.model_copy(update=wanted)
     config = opened.config.model_copy(update={"explain": settings})
     folder = RunFolder(path, config, opened.command)
