@@ -61,15 +61,8 @@ def decode(data: bytes, origin: str, max_pixels: int = raster.MAX_PIXELS) -> Rad
     except file.MALFORMED as error:
         reason = str(error).splitlines() or [type(error).__name__]
         raise UnreadableImage(f"is DICOM that cannot be decoded: {reason[-1]}") from error
-    return Radiograph(
-        pixels=pixels,
-        origin=origin,
-        format="DICOM",
-        bit_depth=int(dataset.BitsStored),
-        view=view,
-        metadata=metadata,
-        flags=more + flags,
-    )
+    bits = int(dataset.BitsStored)
+    return Radiograph(pixels, origin, "DICOM", bits, view, metadata, more + flags)
 
 
 def _check(dataset: Any, max_pixels: int) -> None:
