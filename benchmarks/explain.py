@@ -182,8 +182,8 @@ def stability(
     rows = []
     for raw in pixels:
         prepared = preparer.prepare([raw])[0]
-        film, found = prepared.image[0], preparer.find_lungs([raw])[0]
-        lungs = crop_lungs(found, prepared.field) if found else None
+        film, found = prepared.image[0], preparer.segmenter.segment([raw])[0]
+        lungs = crop_lungs(found, prepared.box) if found else None
         row: dict[str, float] = {}
         for name, options in (("package", ORIGINAL), ("ours", replace(RECOMMENDED, lungs=lungs))):
             segments = superpixels(film, options)

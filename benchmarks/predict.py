@@ -5,8 +5,8 @@
 
 Times `predict_to` over a folder, from files to `predictions.csv`, and in turn the forward passes
 alone: the lung network's and the classifier's graph in ONNX Runtime in float32, on inputs prepared
-beforehand, in the same batches. The forward passes run both one after the other on all threads
-and two batches at a time on half of them each, as prediction has them; the faster way counts.
+beforehand, in the same batches. The forward passes run both one after the other and two batches at
+a time, as prediction has them; the faster way counts.
 `predict_share` is the time of the forward passes over that of prediction: 1 where all else costs
 nothing. Without `--films` phantoms serve, of one megapixel; what a film takes to read and to
 reduce grows with its size. Shares are medians over rounds; the shares of the stages are of
@@ -31,7 +31,7 @@ import covid_cxr
 from covid_cxr import imaging
 from covid_cxr.config import PreprocessSpec
 from covid_cxr.inference.batch import BATCH, predict_to
-from covid_cxr.inference.lungs import LungFinder
+from covid_cxr.inference.lungs import LungSegmenter
 from covid_cxr.inference.predictor import Predictor
 from covid_cxr.phantoms import HOSPITALS, draw
 from covid_cxr.types import FINDINGS, FloatArray
@@ -67,11 +67,11 @@ class Networks:
 
     def __init__(self, predictor: Predictor) -> None:
         self.classifier = predictor.runtime
-        self.finder = LungFinder(predictor.bundle.lungs, threads=predictor.threads)
+        self.segmenter = LungSegmenter(predictor.bundle.lungs, threads=predictor.threads)
 
-    def run(self, look: FloatArray, shown: FloatArray) -> None:
-        self.finder.probabilities(look)
-        self.classifier.run(shown)
+    def run(self, lung_input: FloatArray, model_input: FloatArray) -> None:
+        self.segmenter.probabilities(lung_input)
+        self.classifier.run(model_input)
 
 
 class Forward:
@@ -80,20 +80,20 @@ class Forward:
     def __init__(self, predictor: Predictor, films: Sequence[FloatArray]) -> None:
         spec = predictor.bundle.manifest.preprocess
         self.threads = predictor.threads
-        self.networks = [Networks(predictor), Networks(predictor.halved)]
-        self.finder = self.networks[0].finder
-        self.films = list(zip(films, self.finder.find(films), strict=True))
-        looked_at = self.finder.manifest.preprocess
+        self.networks = Networks(predictor)
+        self.segmenter = self.networks.segmenter
+        self.films = list(zip(films, self.segmenter.segment(films), strict=True))
+        looked_at = self.segmenter.manifest.preprocess
         self.looks = batches([imaging.preprocess(film, looked_at) for film in films])
         self.inputs = batches([imaging.preprocess(film, spec, lungs) for film, lungs in self.films])
 
     def in_order(self) -> None:
         for inputs in zip(self.looks, self.inputs, strict=True):
-            self.networks[0].run(*inputs)
+            self.networks.run(*inputs)
 
     def at_a_time(self) -> None:
         with ThreadPoolExecutor(min(AT_A_TIME, self.threads or AT_A_TIME)) as pool:
-            list(pool.map(self.networks[1].run, self.looks, self.inputs))
+            list(pool.map(self.networks.run, self.looks, self.inputs))
 
 
 def seconds(work: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
@@ -124,12 +124,12 @@ def stages(model: Path | None, paths: Sequence[Path]) -> dict[str, float]:
     unequal = spec.model_copy(update={"equalise": False})
     plain = unequal.model_copy(update={"remove_markers": False})
     all_of_it, without_contrast, without_markers = map(prepare, (spec, unequal, plain))
-    gate = processor_time(lambda: predictor.preparer.gate(films))
-    lungs = processor_time(lambda: [*map(forward.finder.probabilities, forward.looks)])
+    checked = processor_time(lambda: predictor.preparer.check(films))
+    lungs = processor_time(lambda: [*map(forward.segmenter.probabilities, forward.looks)])
     spent = {
         "reading": processor_time(lambda: [*map(predictor.read, paths)]),
         "lung_network": lungs,
-        "lung_input_and_gate": max(0.0, gate - lungs - all_of_it),
+        "lung_input_and_check": max(0.0, checked - lungs - all_of_it),
         "markers": max(0.0, without_contrast - without_markers),
         "contrast": max(0.0, all_of_it - without_contrast),
         "rest_of_input": without_markers,

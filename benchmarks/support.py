@@ -42,11 +42,11 @@ def measure(predictor: Predictor, film: Path) -> list[float] | None:
     shown = predictor.prepare(predictor.read(film))
     if shown.lungs is None:
         return None
-    support = np.maximum(predictor.explain(shown, COVID, "cam").attribution, 0)
+    support = np.maximum(predictor.explain_class(shown, COVID, "cam").attribution, 0)
     if not support.any():
         return None
     field = np.zeros(support.shape, np.bool_)
-    field[spans(shown.field, field.shape)] = True
+    field[spans(shown.box, field.shape)] = True
     lungs = mask_on_grid(shown.lungs.both, support.shape)
     masks = [grown(lungs, share) & field for share in GROWN]
     inside = [float(support[mask].sum() / support.sum()) for mask in masks]

@@ -1,5 +1,5 @@
-"""Fitting of the gate: what is no upright frontal chest radiograph, and how well that is told."""
+"""Fitting of the input check, which rejects anything but upright frontal chest radiographs."""
 
-from research.input_check.experiment import Settings, fit_gate
+from research.input_check.experiment import Settings, fit_input_check
 
-__all__ = ["Settings", "fit_gate"]
+__all__ = ["Settings", "fit_input_check"]

@@ -1,4 +1,4 @@
-"""How often the gate is right on what it was not fitted to, and the card that ships."""
+"""How often the input check is right on what it was not fitted to, and the card that ships."""
 
 from __future__ import annotations
 
@@ -10,143 +10,144 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from covid_cxr import progress
 from covid_cxr.files import atomic_write
-from covid_cxr.inference.input_check import NO_CHEST, UPRIGHT, Gate
+from covid_cxr.inference.input_check import NO_CHEST, UPRIGHT
 from covid_cxr.metrics import clopper_pearson
+from covid_cxr.progress import track
 from covid_cxr.types import DISCLAIMER
-from research.input_check.fit import fit, reasons
+from research.input_check.fit import Fitted, fit
 from research.input_check.samples import OTHERS, PHANTOMS, PICTURES, Samples
-from research.input_check.transforms import AS_IS, WRONG
+from research.input_check.transforms import TRANSFORMS, UNCHANGED
 
-CARD = "GATE_CARD.md"
+CARD = "INPUT_CHECK_CARD.md"
 ALL, VARIED = "all", "varied"
-_CARD = """# Gate
+ANSWERED, REJECTED = "answered", "rejected"
+_CARD = """# Input check
 
 {disclaimer}
 
-Refuses what is no upright frontal chest radiograph: `status` is `abstained`, `flags` names the
-reason, probabilities are empty. It judges what the lung network's way down sees of the whole film.
+Rejects anything but upright frontal chest radiographs: `status` is `abstained`, `flags` names the
+reason, probabilities are empty. It works on features of the lung network's encoder, which sees the
+whole image.
 
 | | |
 | --- | --- |
-| fitted to | {films} upright films of {patients} patients: {sources} |
-| and | the same put wrongly, {pictures} pictures of {kinds} kinds |
+| fitted to | {radiographs} upright radiographs of {patients} patients: {sources} |
+| and | the same turned, upside down and inverted; {pictures} pictures of {kinds} kinds |
 | head | {components} components of the pooled features, logistic regression |
-| limits | set on films whose source was left out of the head |
-| log-odds of an upright film, at least | {least[0]:.2f}; {least[1]:.2f} where no lungs are found |
-| distance, at most | {farthest[0]:.2f}; {farthest[1]:.2f} where no lungs are found |
+| limits | set on radiographs whose source was left out of the head |
+| log-odds of an upright radiograph, at least | {least} |
+| distance, at most | {farthest} |
 
-Every figure is of what was left out of head and limits: a whole source of films, or a whole family
-of pictures. Intervals are 95 %, Clopper-Pearson, over patients (pictures: over pictures).
+All figures are of what was left out of head and limits: a whole source of radiographs, or a whole
+family of pictures. Intervals are 95 %, Clopper-Pearson, over patients (pictures: over pictures).
 
-## Upright films: answered
+## Upright radiographs: answered
 
 {answered}
 
-"varied": the same films turned a little, cropped, with other contrast, noise and labels.
+"varied": the same radiographs turned a little, cropped, with other contrast, noise and labels.
 
-## Films put wrongly: refused
+## Wrong orientation or inverted: rejected
 
 {wrong}
 
-## Other pictures: refused
+## Other pictures: rejected
 
 {others}
 
-Not shown to it, and so not known: lateral views and CT of patients, films of children, animals.
-Drawn chests, as the demo makes them, were not fitted to either.
+Not fitted to, and so not known: lateral views and CT of patients, radiographs of children, animals.
+Phantoms, as the demo makes them, were not fitted to either.
 """
 
 
-def measure(samples: Samples, gate: Gate) -> list[dict[str, Any]]:
+def measure(samples: Samples, fitted: Fitted) -> list[dict[str, Any]]:
     """Return a row for each part: what was wanted, how often it was so, with its interval.
 
     Args:
-        samples: all looks, those that `gate` was fitted to among them.
-        gate: the one that ships; only what no gate is fitted to is measured with it.
+        samples: all of them, those that `fitted` was fitted to included.
+        fitted: what ships; only what nothing is fitted to is measured with it.
     """
     rows = samples.rows
-    is_film = ~rows["source"].isin((PHANTOMS, PICTURES, OTHERS))
-    sources = sorted(set(rows.loc[is_film, "source"]))
+    is_radiograph = ~rows["source"].isin((PHANTOMS, PICTURES, OTHERS))
+    sources = sorted(set(rows.loc[is_radiograph, "source"]))
+    left_out = [("source", source) for source in (sources if len(sources) > 1 else [])]
     families = sorted(set(rows.loc[rows["source"].eq(PICTURES), "family"]))
-    found: list[dict[str, Any]] = []
-    if len(sources) > 1:
-        for done, source in enumerate(sources, start=1):
-            out = rows["source"].eq(source)
-            found += _of_source(fit(samples.where(~out)), samples.where(out))
-            _step(done, sources, families)
-    for done, family in enumerate(families, start=1):
-        out = rows["family"].eq(family)
-        found += _of_kinds(fit(samples.where(~out)), samples.where(out))
-        _step(len(sources) + done, sources, families)
-    drawn, others = (samples.where(rows["source"].eq(each)) for each in (PHANTOMS, OTHERS))
-    found += _of_source(gate, drawn) if len(drawn.rows) else []
-    return found + (_of_kinds(gate, others) if len(others.rows) else [])
+    left_out += [("family", family) for family in families]
+    measured: list[dict[str, Any]] = []
+    for column, name in track(left_out, "measuring"):
+        is_out = rows[column].eq(name)
+        rest = fit(samples.where(~is_out))
+        of_part = _of_source if column == "source" else _of_family
+        measured += of_part(rest, samples.where(is_out))
+    for source, of_part in ((PHANTOMS, _of_source), (OTHERS, _of_family)):
+        part = samples.where(rows["source"].eq(source))
+        measured += of_part(fitted, part) if len(part.rows) else []
+    return measured
 
 
-def _of_source(gate: Gate, left: Samples) -> list[dict[str, Any]]:
-    """Measure the films of one source with a gate that has seen none of them."""
-    said, source = reasons(gate, left), str(left.rows["source"].iloc[0])
-    plain, upright = ~left.rows["varied"].astype(bool), left.rows["change"].eq(AS_IS)
+def _of_source(fitted: Fitted, part: Samples) -> list[dict[str, Any]]:
+    """Measure the radiographs of one source with a check that was not fitted to any of them."""
+    rejections, source = np.array(fitted.rejections(part)), str(part.rows["source"].iloc[0])
+    plain, upright = ~part.rows["varied"].astype(bool), part.rows["transform"].eq(UNCHANGED)
     parts = {ALL: plain & upright}
-    views = left.rows["view"].replace("", "not stated")
+    views = part.rows["view"].replace("", "not stated")
     if views.nunique() > 1:
         parts |= {view: plain & upright & views.eq(view) for view in sorted(set(views))}
     parts[VARIED] = ~plain & upright
-    found = [_row(source, name, left, said, part) for name, part in parts.items()]
-    for change in WRONG:
-        found.append(_row(source, change, left, said, plain & left.rows["change"].eq(change)))
-    return found
+    parts |= {name: plain & part.rows["transform"].eq(name) for name in TRANSFORMS}
+    return [_row(source, name, part.rows[of], rejections[of]) for name, of in parts.items()]
 
 
-def _of_kinds(gate: Gate, left: Samples) -> list[dict[str, Any]]:
-    said = reasons(gate, left)
-    kinds = left.rows["kind"]
-    family = str(left.rows["family"].iloc[0])
-    return [_row(family, kind, left, said, kinds.eq(kind)) for kind in sorted(set(kinds))]
+def _of_family(fitted: Fitted, part: Samples) -> list[dict[str, Any]]:
+    rejections, kinds = np.array(fitted.rejections(part)), part.rows["kind"]
+    family = str(part.rows["family"].iloc[0])
+    return [
+        _row(family, kind, part.rows[kinds.eq(kind)], rejections[kinds.eq(kind)])
+        for kind in sorted(set(kinds))
+    ]
 
 
 def _row(
-    out: str, part: str, left: Samples, said: NDArray[np.str_], chosen: pd.Series
+    left_out: str, part: str, rows: pd.DataFrame, rejections: NDArray[np.str_]
 ) -> dict[str, Any]:
-    """Return one line of the account: of the looks `chosen`, how many were judged as wanted."""
-    rows, answers = left.rows[chosen], said[chosen.to_numpy()]
+    """Return one line: of the samples `rows`, how many were answered or rejected as wanted."""
     wanted = str(rows["reason"].iloc[0])
-    right = (answers == UPRIGHT) if wanted == UPRIGHT else (answers != UPRIGHT)
-    named = rows["patient_id"].replace("", np.nan).nunique()
-    trials = int(named or len(rows))
+    right = (rejections == UPRIGHT) if wanted == UPRIGHT else (rejections != UPRIGHT)
+    patients = int(rows["patient_id"].replace("", np.nan).nunique())
+    trials = patients or len(rows)
     share = float(right.mean())
-    low, high = clopper_pearson(share * trials, trials)
     return {
-        "left_out": out,
+        "left_out": left_out,
         "part": part,
-        "wanted": "answered" if wanted == UPRIGHT else f"refused: {wanted}",
+        "wanted": ANSWERED if wanted == UPRIGHT else f"{REJECTED}: {wanted}",
         "images": len(rows),
-        "patients": int(named),
+        "patients": patients,
         "right": int(right.sum()),
         "share": share,
-        "interval": [low, high],
-        "fitting_reason": float((answers == wanted).mean()),
+        "interval": list(clopper_pearson(share * trials, trials)),
+        "fitting_reason": float((rejections == wanted).mean()),
     }
-
-
-def _step(done: int, sources: Sequence[str], families: Sequence[str]) -> None:
-    total = len(sources) + len(families)
-    progress.report("measuring", min(done, total), total)
 
 
 def write(out: Path, figures: Mapping[str, Any]) -> None:
     """Write the card."""
     rows: list[dict[str, Any]] = figures["measured"]
-    answered = [each for each in rows if each["wanted"] == "answered"]
-    wrong = [each for each in rows if each["part"] in WRONG]
-    others = [each for each in rows if each["wanted"].endswith(NO_CHEST)]
+    limits = [figures["fitted"][name] for name in ("lungs_found", "lungs_not_found")]
+    least, farthest = (
+        f"{limits[0][name]:.2f}; {limits[1][name]:.2f} where no lungs are found"
+        for name in ("least_log_odds", "farthest_distance")
+    )
+    answered = [row for row in rows if row["wanted"] == ANSWERED]
+    wrong = [row for row in rows if row["part"] in TRANSFORMS]
+    others = [row for row in rows if row["wanted"].endswith(NO_CHEST)]
     card = _CARD.format(
         disclaimer=DISCLAIMER,
-        answered=_table(answered, "source left out", "films"),
-        wrong=_table(wrong, "source left out", "put", reason=True),
-        others=_table(others, "family left out", "kind", reason=True),
+        least=least,
+        farthest=farthest,
+        answered=_table(answered, "source", "radiographs"),
+        wrong=_table(wrong, "source", "transform", reason=True),
+        others=_table(others, "family", "kind", reason=True),
         **figures["fitted"],
     )
     atomic_write(out / CARD, card)
@@ -158,12 +159,12 @@ def _table(rows: Sequence[Mapping[str, Any]], out: str, part: str, reason: bool 
 
 def _lines(rows: Sequence[Mapping[str, Any]], out: str, part: str, reason: bool) -> Iterator[str]:
     more = " with the fitting reason |" if reason else ""
-    yield f"| {out} | {part} | right | share | 95 % |{more}"
+    yield f"| {out} left out | {part} | right | share | 95 % |{more}"
     yield "| --- | --- | --- | --- | --- |" + (" --- |" if reason else "")
-    for each in rows:
-        low, high = each["interval"]
-        named = f" {100 * each['fitting_reason']:.1f} % |" if reason else ""
+    for row in rows:
+        low, high = row["interval"]
+        fitting = f" {100 * row['fitting_reason']:.1f} % |" if reason else ""
         yield (
-            f"| {each['left_out']} | {each['part']} | {each['right']} of {each['images']} "
-            f"| {100 * each['share']:.1f} % | {100 * low:.1f}-{100 * high:.1f} |{named}"
+            f"| {row['left_out']} | {row['part']} | {row['right']} of {row['images']} "
+            f"| {100 * row['share']:.1f} % | {100 * low:.1f}-{100 * high:.1f} |{fitting}"
         )

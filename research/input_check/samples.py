@@ -1,4 +1,4 @@
-"""What the lung network sees of films, of films put wrongly, and of pictures of other things."""
+"""Features of radiographs as they are, wrongly oriented or inverted, and of other images."""
 
 from __future__ import annotations
 
@@ -12,151 +12,175 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from covid_cxr import imaging, phantoms
-from covid_cxr.inference.input_check import NO_CHEST, pooled
-from covid_cxr.inference.lungs import LungFinder, lungs_of
-from covid_cxr.progress import report
+from covid_cxr.inference.input_check import NO_CHEST
+from covid_cxr.inference.lungs import FEATURES, MASKS, LungSegmenter, lungs_of
+from covid_cxr.progress import report, track
 from covid_cxr.types import FINDINGS, BoolArray, FloatArray
 from research.input_check import other_pictures
-from research.input_check.transforms import AS_IS, WRONG, changed, reason_of, varied
+from research.input_check.transforms import TRANSFORMS, UNCHANGED, reason_of, transformed, varied
 from research.lung_segmentation.export import SPEC
 
-PHANTOMS, PICTURES, OTHERS = "drawn chests", "pictures", "others"  # looks at no films
-_AT_ONCE = 16
+PHANTOMS, PICTURES, OTHERS = "phantoms", "pictures", "others"  # sources without radiographs
+_BATCH = 16
 
 
 @dataclass(frozen=True)
 class Samples:
-    """N looks of the network.
+    """What the lung network computes of N images.
 
     Attributes:
-        rows: source, patient_id, view, split, family, kind, change, varied (bool), reason ("" for
-            what must be answered), a row a look.
+        rows: source, patient_id, view, split, family, kind, transform, varied (bool), reason (""
+            for what must be answered), a row a sample.
         features: float16 (N, D), pooled.
-        unseen: bool (N,), lungs were not found.
+        lungs_found: bool (N,).
     """
 
     rows: pd.DataFrame
     features: NDArray[np.float16]
-    unseen: BoolArray
+    lungs_found: BoolArray
 
-    def where(self, kept: pd.Series | BoolArray) -> Samples:
-        """Return the looks for which `kept` (N,) holds."""
-        chosen = np.asarray(kept, dtype=np.bool_)
+    def where(self, condition: pd.Series | BoolArray) -> Samples:
+        """Return the samples for which `condition` (N,) holds."""
+        chosen = np.asarray(condition, dtype=np.bool_)
         rows = self.rows[chosen].reset_index(drop=True)
-        return Samples(rows, self.features[chosen], self.unseen[chosen])
+        return Samples(rows, self.features[chosen], self.lungs_found[chosen])
+
+
+def pooled(features: FloatArray) -> FloatArray:
+    """Return (N, D) of features (N, C, h, w): every row kept, each column with its mirror image.
+
+    An image and its mirror image have the same pooled features.
+    """
+    both = (features + features[..., ::-1])[..., : pooled_columns(features.shape[3])] / 2
+    return np.asarray(both.reshape(len(features), -1), np.float32)
+
+
+def pooled_columns(width: int) -> int:
+    """Return the number of columns that `pooled` leaves."""
+    return (width + 1) // 2
+
+
+def feature_shape(segmenter: LungSegmenter) -> tuple[int, int, int]:
+    """Return C, h, w of a network's features."""
+    blank = np.zeros((1, 1, SPEC.size, SPEC.size), np.float32)
+    channels, height, width = segmenter.outputs(blank, FEATURES)[0].shape[1:]
+    return channels, height, width
 
 
 def joined(parts: Sequence[Samples]) -> Samples:
-    """Return all looks as one table."""
+    """Return all samples as one table."""
     return Samples(
-        pd.concat([each.rows for each in parts], ignore_index=True).fillna(""),
-        np.concatenate([each.features for each in parts]),
-        np.concatenate([each.unseen for each in parts]),
+        pd.concat([part.rows for part in parts], ignore_index=True).fillna(""),
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.lungs_found for part in parts]),
     )
 
 
-def of_films(
-    finder: LungFinder,
-    cohort: pd.DataFrame,
-    data_root: Path,
-    seed: int,
+def of_cohort(
+    segmenter: LungSegmenter, cohort: pd.DataFrame, data_root: Path, seed: int
 ) -> Samples:
-    """Look at every film of `cohort` as it is, varied, and put wrongly in each way.
+    """Sample every radiograph of `cohort` as it is, varied, and wrong in each way.
 
-    Each film is varied once, and one such film in turn is put wrongly in one of the ways.
+    Each radiograph is varied once, and each varied one is made wrong in one of the ways in turn.
     """
     parts = []
-    for start in range(0, len(cohort), _AT_ONCE):
-        rows = cohort.iloc[start : start + _AT_ONCE]
-        films = [imaging.read(data_root / path).pixels for path in rows["path"]]
-        kept = rows[["source", "patient_id", "view", "split"]].to_dict("records")
-        parts.append(_of_upright(finder, films, kept, (seed, start)))
+    for start in range(0, len(cohort), _BATCH):
+        rows = cohort.iloc[start : start + _BATCH]
+        radiographs = [imaging.read(data_root / path).pixels for path in rows["path"]]
+        records = rows[["source", "patient_id", "view", "split"]].to_dict("records")
+        parts.append(_of_upright(segmenter, radiographs, records, (seed, start)))
         report("analysing radiographs", start + len(rows), len(cohort))
     return joined(parts)
 
 
-def of_phantoms(finder: LungFinder, count: int, seed: int) -> Samples:
-    """Look at drawn chests, as the demo uses them, in the same ways; they are measured alone."""
+def of_phantoms(segmenter: LungSegmenter, count: int, seed: int) -> Samples:
+    """Sample phantoms, as the demo uses them, in the same ways; they are measured alone."""
     sites = [hospital.name for hospital in phantoms.HOSPITALS]
     parts = []
-    for start in range(0, count, _AT_ONCE):
-        numbers = range(start, min(start + _AT_ONCE, count))
-        films = [
+    for start in range(0, count, _BATCH):
+        numbers = range(start, min(start + _BATCH, count))
+        radiographs = [
             phantoms.draw(FINDINGS[n % 3], seed * 10_000 + n, hospital=sites[n % len(sites)]).pixels
             for n in numbers
         ]
-        told = [{"source": PHANTOMS, "patient_id": str(n), "split": "test"} for n in numbers]
-        parts.append(_of_upright(finder, films, told, (seed, start)))
+        records = [{"source": PHANTOMS, "patient_id": str(n), "split": "test"} for n in numbers]
+        parts.append(_of_upright(segmenter, radiographs, records, (seed, start)))
     return joined(parts)
 
 
-def of_pictures(finder: LungFinder, count: int, seed: int) -> Samples:
-    """Look at `count` pictures of each kind that is no chest film."""
+def of_pictures(segmenter: LungSegmenter, count: int, seed: int) -> Samples:
+    """Sample `count` pictures of each kind that is no chest radiograph."""
+    families = {kind: family for family, kinds in other_pictures.FAMILIES.items() for kind in kinds}
     parts = []
-    for family, kinds in other_pictures.FAMILIES.items():
-        for kind in kinds:
-            told = {"source": PICTURES, "split": "train", "family": family, "kind": kind}
-            parts.append(_of_others(finder, other_pictures.draw(kind, count, seed), told))
-            report("drawing pictures", len(parts), len(other_pictures.KINDS))
+    for kind, family in track(families.items(), "drawing pictures", len(families)):
+        record = {"source": PICTURES, "split": "train", "family": family, "kind": kind}
+        parts.append(_of_others(segmenter, other_pictures.draw(kind, count, seed), record))
     return joined(parts)
 
 
-def of_folder(finder: LungFinder, folder: Path) -> Samples | None:
-    """Look at pictures that are no chest film, one folder a kind; they are measured alone."""
+def of_folder(segmenter: LungSegmenter, folder: Path) -> Samples | None:
+    """Sample pictures that are no chest radiograph, one folder a kind; they are measured alone."""
     parts = []
-    for kind in sorted(each for each in folder.iterdir() if each.is_dir()):
-        found = [imaging.read(file).pixels for file in sorted(kind.iterdir())]
-        told = {"source": OTHERS, "split": "test", "family": OTHERS, "kind": kind.name}
-        parts.append(_of_others(finder, found, told))
+    for kind in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
+        pictures = [imaging.read(file).pixels for file in sorted(kind.iterdir())]
+        record = {"source": OTHERS, "split": "test", "family": OTHERS, "kind": kind.name}
+        parts.append(_of_others(segmenter, pictures, record))
     return joined(parts) if parts else None
 
 
 def _of_upright(
-    finder: LungFinder,
-    films: Sequence[FloatArray],
-    told: Sequence[Mapping[str, Any]],
+    segmenter: LungSegmenter,
+    radiographs: Sequence[FloatArray],
+    records: Sequence[Mapping[str, Any]],
     seed: tuple[int, int],
 ) -> Samples:
-    grids = np.stack([imaging.preprocess(film, SPEC) for film in films])
-    other = varied(grids, int(np.random.SeedSequence(seed).generate_state(1)[0]))
-    parts = [_looked(finder, grids, told, AS_IS, False), _looked(finder, other, told, AS_IS, True)]
-    for number, change in enumerate(WRONG):
-        wrong = np.stack([imaging.preprocess(changed(film, change), SPEC) for film in films])
-        parts.append(_looked(finder, wrong, told, change, False))
-        chosen = [i for i in range(len(films)) if (seed[1] + i) % len(WRONG) == number]
-        if chosen:
-            worse = [imaging.preprocess(changed(other[i, 0], change), SPEC) for i in chosen]
-            rows = [told[i] for i in chosen]
-            parts.append(_looked(finder, np.stack(worse), rows, change, True))
+    inputs = np.stack([imaging.preprocess(pixels, SPEC) for pixels in radiographs])
+    variants = varied(inputs, int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    parts = [
+        _of_transformed(segmenter, inputs, records, UNCHANGED, False),
+        _of_transformed(segmenter, variants, records, UNCHANGED, True),
+    ]
+    for number, name in enumerate(TRANSFORMS):
+        wrong = [imaging.preprocess(transformed(pixels, name), SPEC) for pixels in radiographs]
+        parts.append(_of_transformed(segmenter, np.stack(wrong), records, name, False))
+        turn = [i for i in range(len(records)) if (seed[1] + i) % len(TRANSFORMS) == number]
+        if turn:
+            wrong = [imaging.preprocess(transformed(variants[i, 0], name), SPEC) for i in turn]
+            chosen = [records[i] for i in turn]
+            parts.append(_of_transformed(segmenter, np.stack(wrong), chosen, name, True))
     return joined(parts)
 
 
-def _looked(
-    finder: LungFinder,
-    grids: FloatArray,
-    told: Sequence[Mapping[str, Any]],
-    change: str,
+def _of_transformed(
+    segmenter: LungSegmenter,
+    inputs: FloatArray,
+    records: Sequence[Mapping[str, Any]],
+    transform: str,
     is_varied: bool,
 ) -> Samples:
-    more = {"change": change, "varied": is_varied, "reason": reason_of(change)}
-    return _seen(finder, grids, [{**each, **more} for each in told])
+    more = {"transform": transform, "varied": is_varied, "reason": reason_of(transform)}
+    return _sampled(segmenter, inputs, [{**record, **more} for record in records])
 
 
-def _of_others(finder: LungFinder, found: Sequence[FloatArray], told: Mapping[str, Any]) -> Samples:
-    grids = np.stack([imaging.preprocess(each, SPEC) for each in found])
-    more = {"change": AS_IS, "varied": False, "reason": NO_CHEST}
-    return _seen(finder, grids, [{**told, **more}] * len(found))
+def _of_others(
+    segmenter: LungSegmenter, pictures: Sequence[FloatArray], record: Mapping[str, Any]
+) -> Samples:
+    inputs = np.stack([imaging.preprocess(pixels, SPEC) for pixels in pictures])
+    more = {"transform": UNCHANGED, "varied": False, "reason": NO_CHEST}
+    return _sampled(segmenter, inputs, [{**record, **more}] * len(pictures))
 
 
-def _seen(finder: LungFinder, grids: FloatArray, rows: list[dict[str, Any]]) -> Samples:
-    features, unseen = [], []
-    for batch in _batches(grids):
-        masks, found = finder.see(batch)
-        features.append(pooled(found).astype(np.float16))
-        unseen += [lungs_of(each) is None for each in masks]
-    return Samples(pd.DataFrame(rows), np.concatenate(features), np.array(unseen, dtype=np.bool_))
+def _sampled(segmenter: LungSegmenter, inputs: FloatArray, rows: list[dict[str, Any]]) -> Samples:
+    features, lungs_found = [], []
+    for batch in _batches(inputs):
+        masks, maps = segmenter.outputs(batch, MASKS, FEATURES)
+        features.append(pooled(maps).astype(np.float16))
+        lungs_found += [lungs_of(both) is not None for both in masks]
+    return Samples(
+        pd.DataFrame(rows), np.concatenate(features), np.array(lungs_found, dtype=np.bool_)
+    )
 
 
-def _batches(grids: FloatArray) -> Iterator[FloatArray]:
-    for start in range(0, len(grids), _AT_ONCE):
-        yield np.ascontiguousarray(grids[start : start + _AT_ONCE])
+def _batches(inputs: FloatArray) -> Iterator[FloatArray]:
+    for start in range(0, len(inputs), _BATCH):
+        yield np.ascontiguousarray(inputs[start : start + _BATCH])

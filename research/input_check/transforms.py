@@ -1,4 +1,4 @@
-"""What is done to upright films to get those that must be refused, and those that must not."""
+"""What makes an upright radiograph one that must be rejected, and what must not."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from covid_cxr.types import FloatArray
 from research.lung_segmentation.augment import augment
 from research.lung_segmentation.export import SPEC
 
-Change = Callable[[FloatArray], FloatArray]  # of a film (H, W) in [0, 1]
+Transform = Callable[[FloatArray], FloatArray]  # of a radiograph (H, W) in [0, 1]
 
-# Name -> the change, and the reason it must be refused for.
-WRONG: Mapping[str, tuple[Change, str]] = {
-    "turned left": (lambda film: np.rot90(film, 1), TURNED),
-    "turned right": (lambda film: np.rot90(film, 3), TURNED),
-    "turned by 180 degrees": (lambda film: np.rot90(film, 2), UPSIDE_DOWN),
-    "mirrored top to bottom": (lambda film: film[::-1], UPSIDE_DOWN),
-    "inverted": (lambda film: 1 - film, INVERTED),
+# Name -> the transform, and the reason for which its result must be rejected.
+TRANSFORMS: Mapping[str, tuple[Transform, str]] = {
+    "turned left": (lambda pixels: np.rot90(pixels, 1), TURNED),
+    "turned right": (lambda pixels: np.rot90(pixels, 3), TURNED),
+    "turned by 180 degrees": (lambda pixels: np.rot90(pixels, 2), UPSIDE_DOWN),
+    "mirrored top to bottom": (lambda pixels: pixels[::-1], UPSIDE_DOWN),
+    "inverted": (lambda pixels: 1 - pixels, INVERTED),
 }
-AS_IS = "as it is"
+UNCHANGED = "as it is"
 
 
-def reason_of(change: str) -> str:
-    """Return why a film so changed must be refused; "" where it must not."""
-    return WRONG[change][1] if change in WRONG else UPRIGHT
+def reason_of(transform: str) -> str:
+    """Return why a radiograph so transformed must be rejected; "" where it must not."""
+    return TRANSFORMS[transform][1] if transform in TRANSFORMS else UPRIGHT
 
 
-def changed(film: FloatArray, change: str) -> FloatArray:
-    """Return a film (H, W) as it is after a change of `WRONG`."""
-    return np.ascontiguousarray(WRONG[change][0](film), dtype=np.float32)
+def transformed(pixels: FloatArray, transform: str) -> FloatArray:
+    """Return a radiograph (H, W) after one of `TRANSFORMS`."""
+    return np.ascontiguousarray(TRANSFORMS[transform][0](pixels), dtype=np.float32)
 
 
-def varied(films: FloatArray, seed: int) -> FloatArray:
-    """Return preprocessed films (N, 1, S, S) as other patients and detectors would give them.
+def varied(inputs: FloatArray, seed: int) -> FloatArray:
+    """Return preprocessed radiographs (N, 1, S, S) as other patients and detectors would give them.
 
     Turned a little, moved, cropped, bent, mirrored side to side, of other contrast, with noise,
     blur, haze and labels: what the lung network was trained on too.
     """
     rng = torch.Generator().manual_seed(seed)
-    size = films.shape[-1]
-    nothing = torch.zeros(len(films), 2, size, size)
-    made, _ = augment(torch.from_numpy(films), nothing, rng)
-    return np.stack([imaging.preprocess(each[0], SPEC) for each in made.numpy()])
+    size = inputs.shape[-1]
+    no_masks = torch.zeros(len(inputs), 2, size, size)
+    augmented, _ = augment(torch.from_numpy(inputs), no_masks, rng)
+    return np.stack([imaging.preprocess(one[0], SPEC) for one in augmented.numpy()])

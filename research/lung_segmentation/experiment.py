@@ -21,7 +21,7 @@ from covid_cxr.cohort import masks as drawings
 from covid_cxr.cohort.splits.grouped import components
 from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.files import atomic_write
-from covid_cxr.inference.lungs import LungFinder
+from covid_cxr.inference.lungs import LungSegmenter
 from covid_cxr.models.lung_unet import LungNetwork
 from covid_cxr.progress import track
 from covid_cxr.training.experiment import without_denormals
@@ -166,11 +166,11 @@ def _fold(
     train, left_out = parts
     network = fit(marked.films[train], marked.masks[train], settings, description)
     with TemporaryDirectory() as folder:
-        finder = LungFinder(export(network, Path(folder), {}, ""))
-        found = finder.find([marked.read[i] for i in left_out])
+        segmenter = LungSegmenter(export(network, Path(folder), {}, ""))
+        predicted = segmenter.segment([marked.read[i] for i in left_out])
     rows = [
         report.row(marked.rows.iloc[i], lungs, marked.drawn[i])
-        for i, lungs in zip(left_out, found, strict=True)
+        for i, lungs in zip(left_out, predicted, strict=True)
     ]
     scores = pd.DataFrame(rows)
     log.info("%s: Dice %.3f", done.stem, scores["dice"].mean())

@@ -15,7 +15,7 @@ from torch import nn
 from covid_cxr.config import PreprocessSpec
 from covid_cxr.errors import CovidCxrError
 from covid_cxr.files import atomic_write
-from covid_cxr.inference.lungs import GRAPH, MANIFEST, LungFinder, LungManifest
+from covid_cxr.inference.lungs import GRAPH, MANIFEST, LungManifest, LungSegmenter
 from covid_cxr.models.lung_unet import LungGraph
 from covid_cxr.training.export import PARITY, graph_bytes
 
@@ -50,6 +50,6 @@ def _check(graph: nn.Module, out: Path) -> None:
     films = np.random.default_rng(0).random((2, 1, SPEC.size, SPEC.size), dtype=np.float32)
     with torch.inference_mode():
         expected = graph(torch.from_numpy(films)).numpy()
-    difference = float(np.abs(LungFinder(out).probabilities(films) - expected).max())
+    difference = float(np.abs(LungSegmenter(out).probabilities(films) - expected).max())
     if not difference <= PARITY:
         raise CovidCxrError(f"'{out / GRAPH}' differs from torch by {difference:.2g}; not usable")

@@ -1,4 +1,4 @@
-"""How well lungs are found: a row a film, figures over films, and the card that ships."""
+"""How well lungs are segmented: a row a radiograph, figures over all, and the card that ships."""
 
 from __future__ import annotations
 
@@ -17,44 +17,47 @@ _CARD = """# Lung network
 
 {disclaimer}
 
-Finds the right and the left lung on upright frontal chest radiographs. It serves to say how much
-of an explanation lies inside the lungs, to name zones, and to tell that a picture shows no lungs.
+Segments the right and the left lung on upright frontal chest radiographs. It serves to say how
+much of an explanation lies inside the lungs, to name zones, to crop to the lungs, and to detect
+that an image shows none.
 
 | | |
 | --- | --- |
-| input | the whole film at 160 x 160, grey levels standardised |
+| input | the whole radiograph at 160 x 160, grey levels standardised |
 | network | U-Net over EfficientNet-lite0 with ImageNet weights, ONNX, about 2.8 million weights |
-| answer | mean of those for the film and for its mirror image |
-| trained on | {films} films of {patients} patients of the Mila collection |
+| answer | mean of those for the radiograph and for its mirror image |
+| trained on | {radiographs} radiographs of {patients} patients of the Mila collection |
 | lungs drawn by | radiologists (GeneralBlockchain, covid-19-chest-xray-segmentations-dataset) |
 | Dice out of fold, both lungs | mean {dice:.3f} ({low:.3f}-{high:.3f}) |
 | the same, 5th percentile / lowest | {fifth:.3f} / {lowest:.3f} |
 | Dice right / left lung | {right:.3f} / {left:.3f} |
-| lungs not found | {not_found} of {films} |
+| lungs not found | {not_found} of {radiographs} |
 | patients | {folds} folds that keep patients and copies whole; the recipe was chosen on the first |
 | interval | 95 %, bootstrap of whole patients |
 
-Not for: lateral views, CT, children, films of less than the chest, measuring of lung volume. What
-radiologists drew leaves out most of what lies behind the heart and below the diaphragm.
+Not for: lateral views, CT, children, radiographs of less than the chest, measuring of lung volume.
+What radiologists drew leaves out most of what lies behind the heart and below the diaphragm.
 """
-_DRAWS = 2000
+_RESAMPLES = 2000
 
 
-def row(film: pd.Series, lungs: Lungs | None, drawn: tuple[BoolArray, BoolArray]) -> dict[str, Any]:
-    """Return one film's Dice for both lungs together and each, on the film's own pixels."""
+def row(
+    record: pd.Series, lungs: Lungs | None, drawn: tuple[BoolArray, BoolArray]
+) -> dict[str, Any]:
+    """Return one radiograph's Dice for both lungs and for each, on its own pixels."""
     right, left = drawn
-    found = (right & False, right & False)
+    predicted = (right & False, right & False)
     if lungs is not None:
-        found = (_on(lungs.right, right.shape), _on(lungs.left, right.shape))
+        predicted = (_on(lungs.right, right.shape), _on(lungs.left, right.shape))
     return {
-        "image_id": film["image_id"],
-        "component": film["component"],
-        "finding": film["raw_finding"],
-        "view": film["view"],
+        "image_id": record["image_id"],
+        "component": record["component"],
+        "finding": record["raw_finding"],
+        "view": record["view"],
         "found": lungs is not None,
-        "dice": dice(found[0] | found[1], right | left),
-        "dice_right": dice(found[0], right),
-        "dice_left": dice(found[1], left),
+        "dice": dice(predicted[0] | predicted[1], right | left),
+        "dice_right": dice(predicted[0], right),
+        "dice_left": dice(predicted[1], left),
     }
 
 
@@ -69,10 +72,10 @@ def dice(one: BoolArray, other: BoolArray) -> float:
 
 
 def metrics(scores: pd.DataFrame) -> dict[str, Any]:
-    """Return the figures of the card from the rows of every film."""
+    """Return the figures of the card from the rows of all radiographs."""
     low, high = _interval(scores)
     return {
-        "films": len(scores),
+        "radiographs": len(scores),
         "patients": int(scores["component"].nunique()),
         "not_found": int((~scores["found"]).sum()),
         "dice": float(scores["dice"].mean()),
@@ -97,7 +100,7 @@ def write(scores: pd.DataFrame, figures: dict[str, Any], out: Path) -> None:
         right=figures["dice_right"],
         left=figures["dice_left"],
         folds=figures["settings"]["folds"],
-        **{name: figures[name] for name in ("films", "patients", "not_found", "dice")},
+        **{name: figures[name] for name in ("radiographs", "patients", "not_found", "dice")},
     )
     atomic_write(out / CARD, card)
 
@@ -108,9 +111,9 @@ def _on(mask: BoolArray, shape: tuple[int, ...]) -> BoolArray:
 
 
 def _interval(scores: pd.DataFrame) -> tuple[float, float]:
-    """95 % of the mean over bootstrap draws of whole patients."""
+    """95 % of the mean over bootstrap resamples of whole patients."""
     sums = scores.groupby("component")["dice"].agg(["sum", "size"]).to_numpy()
     rng = np.random.default_rng(0)
-    drawn = sums[rng.integers(0, len(sums), (_DRAWS, len(sums)))].sum(axis=1)
-    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [2.5, 97.5])
+    resampled = sums[rng.integers(0, len(sums), (_RESAMPLES, len(sums)))].sum(axis=1)
+    low, high = np.percentile(resampled[:, 0] / resampled[:, 1], [2.5, 97.5])
     return float(low), float(high)

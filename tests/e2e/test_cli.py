@@ -29,7 +29,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 COMMANDS = (
-    *("demo", "run", "train", "lungs", "evaluate", "export", "models", "predict", "explain"),
+    *("demo", "run", "train", "evaluate", "export", "models", "predict", "explain"),
     *("explain-eval", "compare"),
     *("cohort build", "cohort check", "cohort show", "cohort fetch"),
 )
@@ -151,7 +151,7 @@ def test_explain_with_all_its_options(
     assert (status, err) == (0, "")
     pictures = sorted(path.name for path in (tmp_path / "explanations").glob("*.png"))
     assert len(pictures) == 3
-    assert sum(name.endswith("-alike.png") for name in pictures) == 1
+    assert sum(name.endswith("-similar-cases.png") for name in pictures) == 1
     (name,) = (tmp_path / "explanations").glob("*.json")
     facts = json.loads(name.read_text("utf-8"))
     assert facts["parameters"]["segmentation"]["method"] == "lungs"

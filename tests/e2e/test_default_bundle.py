@@ -7,6 +7,7 @@ import pytest
 
 import covid_cxr
 from covid_cxr import cli
+from covid_cxr.models.bundle import SHIPPED_LUNGS
 from covid_cxr.phantoms import draw
 from covid_cxr.types import Radiograph
 
@@ -24,8 +25,10 @@ def test_it_is_small_and_says_what_it_is() -> None:
     files = list(shipped.folder.iterdir())
     assert sum(file.stat().st_size for file in files) <= 40e6
     names = {"manifest.json", "model.onnx", "reference.npz", "MODEL_CARD.md"}
-    assert {file.name for file in files} == names | {"lungs.onnx", "lungs.json", "gate.npz"}
+    assert {file.name for file in files} == names
     manifest = shipped.manifest
+    assert set(manifest.files) == names - {"manifest.json"} | {"lungs.onnx", "lungs.json"}
+    assert shipped.lungs == SHIPPED_LUNGS  # once in the package, referred to by hash
     assert manifest.command == "covid-cxr run configs/default.yaml --data DATA"
     assert {source.source for source in manifest.training_data} == SOURCES
     for measured in manifest.metrics.values():

@@ -1,4 +1,4 @@
-"""The gate, fitted on phantoms with the command and asked in prediction."""
+"""The input check, fitted on phantoms with the script and run in prediction."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ import pytest
 from PIL import Image
 
 import covid_cxr
-from covid_cxr import cli
 from covid_cxr.cohort import build, schema
 from covid_cxr.config import RunConfig
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import predict_to
-from covid_cxr.inference.explaining import How
-from covid_cxr.inference.input_check import INVERTED, NO_CHEST, TURNED, UNLIKE, UPSIDE_DOWN
-from covid_cxr.inference.lungs import SHIPPED, LungFinder
+from covid_cxr.inference.explaining import ExplainSettings
+from covid_cxr.inference.input_check import (
+    INVERTED,
+    NO_CHEST,
+    OUT_OF_DISTRIBUTION,
+    TURNED,
+    UPSIDE_DOWN,
+)
+from covid_cxr.inference.lungs import LungSegmenter
+from covid_cxr.models.bundle import SHIPPED_LUNGS
 from covid_cxr.phantoms import draw
 from covid_cxr.types import FloatArray
+from research.input_check.__main__ import main
 
 pytestmark = pytest.mark.slow
 
@@ -36,37 +43,38 @@ def few(phantoms: Path, tiny_config: RunConfig, tmp_path_factory: pytest.TempPat
     return path
 
 
-def test_the_command_fits_measures_and_names_the_gate(
+def test_the_script_fits_measures_and_puts_the_check_into_the_graph(
     capsys: pytest.CaptureFixture[str], few: Path, phantoms: Path, tmp_path: Path
 ) -> None:
-    out, others = tmp_path / "gate", tmp_path / "others"
+    out, others = tmp_path / "check", tmp_path / "others"
     (others / "noise of others").mkdir(parents=True)
     noise = np.random.default_rng(0).integers(0, 255, (90, 80)).astype(np.uint8)
     Image.fromarray(noise).save(others / "noise of others" / "a.png")
-    words = ["gate", "--cohort", str(few), "--data", str(phantoms), "--out", str(out)]
+    words = ["--cohort", str(few), "--data", str(phantoms), "--out", str(out)]
     words += ["--pictures", "2", "--phantoms", "2", "--others", str(others), "--json"]
-    assert cli.run(words) == 0
+    assert main(words) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures["fitted"]["films"] == 10
-    assert {each["left_out"] for each in figures["measured"]} > {"noise", "others", "drawn chests"}
-    assert json.loads((out / "gate.json").read_text("utf-8")) == figures
-    assert "noise of others" in (out / "GATE_CARD.md").read_text("utf-8")
+    assert figures["fitted"]["radiographs"] == 10
+    assert {each["left_out"] for each in figures["measured"]} > {"noise", "others", "phantoms"}
+    assert json.loads((out / "input_check.json").read_text("utf-8")) == figures
+    assert "noise of others" in (out / "INPUT_CHECK_CARD.md").read_text("utf-8")
     film = draw("normal", 3).pixels
-    fitted, shipped = LungFinder(out, threads=1), LungFinder(SHIPPED, threads=1)
-    assert fitted.has_gate
-    (one,), (other,) = fitted.find([film]), shipped.find([film])
+    fitted, shipped = LungSegmenter(out, threads=1), LungSegmenter(SHIPPED_LUNGS, threads=1)
+    assert fitted.manifest.input_check is not None
+    assert fitted.analyse([film])[0].lungs is not None
+    (one,), (other,) = fitted.segment([film]), shipped.segment([film])
     assert one is not None and other is not None
     assert np.array_equal(one.both, other.both)
 
 
-def test_a_cohort_without_films_to_fit_to_is_refused(
+def test_a_cohort_without_radiographs_to_fit_to_is_an_error(
     capsys: pytest.CaptureFixture[str], few: Path, phantoms: Path, tmp_path: Path
 ) -> None:
     excluded = schema.load(few).assign(split="excluded", exclusion="a test")
     schema.save(excluded, tmp_path / "cohort.csv")
-    words = ["gate", "--cohort", str(tmp_path / "cohort.csv"), "--data", str(phantoms)]
-    assert cli.run([*words, "--out", str(tmp_path / "out")]) == 2
-    assert "no films of train or val" in capsys.readouterr().err
+    words = ["--cohort", str(tmp_path / "cohort.csv"), "--data", str(phantoms)]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 2
+    assert "no radiographs of train or val" in capsys.readouterr().err
 
 
 WRONG = {
@@ -80,7 +88,7 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def model(tiny_run: Path) -> Predictor:
-    """A model that sees the whole film and holds no lung network: the package's gate is asked."""
+    """A model of whole radiographs, without a lung network: the package's input check runs."""
     return covid_cxr.load(tiny_run / "bundle", threads=1)
 
 
@@ -90,14 +98,14 @@ def write(film: FloatArray, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_a_chest_is_answered_and_put_wrongly_refused_with_the_reason(
+def test_a_chest_is_answered_and_a_wrong_one_rejected_with_the_reason(
     model: Predictor, number: int, tmp_path: Path
 ) -> None:
     film = draw(("normal", "covid-19", "pneumonia")[number], 40 + number).pixels
     write(film, tmp_path / "a.png")
     for name, (change, _) in WRONG.items():
         write(change(film), tmp_path / f"{name}.png")
-    found = predict_to(tmp_path / "out", model, [tmp_path], how=How("cam"))
+    found = predict_to(tmp_path / "out", model, [tmp_path], settings=ExplainSettings("cam"))
     said = {Path(each.file).stem: each for each in found}
     assert said["a"].status == "ok"
     assert said["a"].explanation
@@ -113,7 +121,7 @@ def test_a_mirrored_chest_is_answered(model: Predictor, tmp_path: Path) -> None:
     assert model.predict(path).prediction.status == "ok"
 
 
-def test_one_by_one_refuses_as_a_batch_does_and_explains_nothing(
+def test_one_by_one_rejects_as_a_batch_does_and_explains_nothing(
     model: Predictor, tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(0).random((200, 200), dtype=np.float32)
@@ -122,7 +130,7 @@ def test_one_by_one_refuses_as_a_batch_does_and_explains_nothing(
     reading = model.predict(path, "cam")
     assert reading.prediction.status == row.status == "abstained"
     assert reading.prediction.flags == row.flags
-    assert row.flags[0] in (NO_CHEST, UNLIKE)
+    assert row.flags[0] in (NO_CHEST, OUT_OF_DISTRIBUTION)
     assert reading.explanation is None
-    assert reading.neighbours == ()
+    assert reading.similar_cases == ()
     assert reading.picture is None

@@ -18,7 +18,7 @@ from covid_cxr.errors import BundleError
 from covid_cxr.imaging.crop import crop, lung_box
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import predict_to
-from covid_cxr.inference.explaining import How
+from covid_cxr.inference.explaining import ExplainSettings
 from covid_cxr.models import bundle
 from covid_cxr.training import hold_out_validation
 from covid_cxr.training.inputs import preprocess_cohort
@@ -72,7 +72,7 @@ def test_training_and_prediction_prepare_alike(
     for film, path in zip(films, rows["path"], strict=True):
         shown = predictor.prepare(predictor.read(phantoms / path))
         np.testing.assert_allclose(film, shown.image, atol=1e-3)  # films are kept in float16
-        assert shown.field == lung_box(config.preprocess, shown.lungs)
+        assert shown.box == lung_box(config.preprocess, shown.lungs)
 
 
 def test_an_explanation_is_nothing_outside_of_what_was_seen(run: Path, phantoms: Path) -> None:
@@ -81,7 +81,7 @@ def test_an_explanation_is_nothing_outside_of_what_was_seen(run: Path, phantoms:
     reading = predictor.predict(phantoms / path, "lime")
     explanation, shown = reading.explanation, predictor.prepare(reading.radiograph)
     assert explanation is not None and explanation.segments is not None
-    inside = crop(explanation.attribution, shown.field)
+    inside = crop(explanation.attribution, shown.box)
     assert np.abs(inside).sum() == pytest.approx(np.abs(explanation.attribution).sum())
     assert len(explanation.weights) == explanation.segments.max() + 1
     assert explanation.weights[-1] == 0  # the region outside
@@ -96,7 +96,7 @@ def test_a_batch_is_explained_with_its_counterfactual_regions(
         tmp_path,
         predictor,
         [phantoms / path for path in paths],
-        how=How("cam", counterfactual=True),
+        settings=ExplainSettings("cam", counterfactual=True),
     )
     assert [each.status for each in found] == ["ok", "ok"]
     pages = sorted((tmp_path / "explanations").glob("*.json"))

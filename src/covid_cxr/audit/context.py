@@ -25,8 +25,8 @@ from covid_cxr.config import AuditConfig, RunConfig
 from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.imaging.markers import remove_markers
 from covid_cxr.inference import Predictor
-from covid_cxr.inference.inputs import Prepared
-from covid_cxr.inference.lungs import LungFinder
+from covid_cxr.inference.inputs import ModelInput
+from covid_cxr.inference.lungs import LungSegmenter
 from covid_cxr.inference.runtime import processors
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.metrics.ridge import out_of_fold_scores
@@ -160,11 +160,11 @@ class Material:
 
     @cached_property
     def lungs(self) -> WideLungs:
-        finder, plain = LungFinder(threads=self._threads), self.films.plain
+        segmenter, plain = LungSegmenter(threads=self._threads), self.films.plain
         masks = np.zeros(plain.shape, bool)
         for start in range(0, len(plain), _BATCH):
             batch = plain[start : start + _BATCH].astype(np.float32)
-            for place, lungs in enumerate(finder.find(list(batch)), start=start):
+            for place, lungs in enumerate(segmenter.segment(list(batch)), start=start):
                 if lungs is not None:
                     masks[place] = mask_on_grid(lungs.both, plain.shape[1:])
             report("audit: finding lungs", start + len(batch), len(plain))
@@ -217,7 +217,7 @@ class Material:
         rows = rows[chosen(rows)]
         return rows.sample(min(count, len(rows)), random_state=self.seed).sort_values("image_id")
 
-    def prepared(self, rows: pd.DataFrame) -> list[Prepared]:
+    def prepared(self, rows: pd.DataFrame) -> list[ModelInput]:
         """Return some rows' films as the bundle takes them."""
         read = [self.predictor.read(self.data_root / path).pixels for path in rows["path"]]
         return self.predictor.preparer.prepare(read)

@@ -1,4 +1,4 @@
-"""Commands that make models: demo, run, train, lungs, export, models."""
+"""Commands that make models: demo, run, train, export, models."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ def add_to(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(run)
     app.command()(train)
-    app.command()(lungs)
     app.command()(export)
     app.command()(models)
 
@@ -163,48 +162,6 @@ def train(
         made = pipeline.train_only(folder)
     output.out.print(f"Bundle {made.id}: {made.folder}", soft_wrap=True)
     output.out.print(f"Next: covid-cxr evaluate {out}", soft_wrap=True)
-
-
-def lungs(
-    context: typer.Context,
-    cohort: Annotated[Path, typer.Option(help="cohort.csv made by `cohort build`.")],
-    out: Annotated[Path, typer.Option(help="Folder for the network, its card and its scores.")],
-    data: Data = None,
-    folds: Annotated[int, typer.Option(min=2, help="To measure on patients left out.")] = 5,
-    epochs: Annotated[int, typer.Option(min=1, help="Times that every film is seen.")] = 60,
-    seed: Annotated[int, typer.Option(min=0, help="Of folds and training.")] = 2020,
-    json: AsJson = False,
-) -> None:
-    """Train the network that finds the lungs, on masks that radiologists drew.
-
-    Measured out of fold, then trained on all; folds that are done are not repeated.
-
-    Example: `covid-cxr lungs --cohort cohort/cohort.csv --data DATA --out lungs`
-    """
-    from covid_cxr.cohort import schema
-    from research import lung_segmentation as network
-
-    table = schema.load(cohort)
-    settings = network.Settings(epochs=epochs, folds=folds, seed=seed)
-    words = ["lungs", "--cohort", cohort.name, "--data", "DATA", "--folds", str(folds)]
-    words += ["--epochs", str(epochs), "--seed", str(seed)]
-    with output.progress(context):
-        metrics = network.train_lungs(
-            table,
-            data_root(data, None),
-            out,
-            settings,
-            command=command(*words),
-        )
-    if json:
-        output.as_json(metrics)
-        return
-    low, high = metrics["dice_interval"]
-    output.out.print(
-        f"Dice of {metrics['films']} films out of fold: {metrics['dice']:.3f} "
-        f"({low:.3f}-{high:.3f}), 5th percentile {metrics['dice_5th_percentile']:.3f}"
-    )
-    output.out.print(f"Lung network: {out}", soft_wrap=True)
 
 
 def export(

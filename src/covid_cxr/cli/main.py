@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from covid_cxr.cli import audit, build, cohort, compare, evaluate, explain_eval, gate, predict
+from covid_cxr.cli import audit, build, cohort, compare, evaluate, explain_eval, predict
 from covid_cxr.errors import CovidCxrError
 from covid_cxr.types import DISCLAIMER
 
@@ -29,7 +29,6 @@ _GLOBALS = {"-v", "-vv", "--verbose", "-q", "--quiet", "--debug"}
 # typer raises these from click or from its own copy of it, depending on its version
 _UsageError: Any = typer.BadParameter.__base__
 build.add_to(app)
-gate.add_to(app)
 cohort.add_to(app)
 predict.add_to(app)
 explain_eval.add_to(app)

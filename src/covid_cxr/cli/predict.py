@@ -18,8 +18,8 @@ from covid_cxr.explain.rendering.sentence import FAIR
 from covid_cxr.types import DISCLAIMER, Prediction
 
 if TYPE_CHECKING:
-    from covid_cxr.inference.alike import Known
-    from covid_cxr.inference.explaining import How
+    from covid_cxr.inference.explaining import ExplainSettings
+    from covid_cxr.inference.similar_cases import ImageLoader
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, DICOM, folders.")]
 Out = Annotated[Path, typer.Option(help="Folder for predictions.csv and explanations/.")]
@@ -116,10 +116,12 @@ def predict(
         stopping_reliability=stopping_reliability,
         seed=seed,
     )
-    from covid_cxr.inference.explaining import How
+    from covid_cxr.inference.explaining import ExplainSettings
 
-    how = How(explain, options, least_fidelity=min_fidelity, montage=montage) if explain else None
-    answer = _Answering(context, paths, out, how, json)
+    settings = None
+    if explain:
+        settings = ExplainSettings(explain, options, least_fidelity=min_fidelity, montage=montage)
+    answer = _Answering(context, paths, out, settings, json)
     answer.by(model, threads)
 
 
@@ -161,9 +163,9 @@ def explain(
     `covid-cxr explain films/ --superpixels lungs --fill blur --palette blue-orange --out out`
     """
     from covid_cxr.explain.rendering.overlay import OverlayStyle
-    from covid_cxr.inference.explaining import How
+    from covid_cxr.inference.explaining import ExplainSettings
 
-    how = How(
+    settings = ExplainSettings(
         method,
         Options(
             samples=samples,
@@ -178,9 +180,9 @@ def explain(
         least_fidelity=min_fidelity,
         montage=montage,
         counterfactual=counterfactual,
-        known=_known(cohort, data),
+        load_image=_image_loader(cohort, data),
     )
-    answer = _Answering(context, paths, out, how, json)
+    answer = _Answering(context, paths, out, settings, json)
     answer.by(model, threads)
 
 
@@ -190,7 +192,7 @@ class _Answering(NamedTuple):
     context: typer.Context
     paths: Sequence[Path]
     out: Path
-    how: How | None
+    settings: ExplainSettings | None
     json: bool
 
     def by(self, model: Path | None, threads: int | None) -> None:
@@ -199,7 +201,7 @@ class _Answering(NamedTuple):
 
         predictor = covid_cxr.load(model, threads)
         with output.progress(self.context):
-            predictions = predict_to(self.out, predictor, self.paths, how=self.how)
+            predictions = predict_to(self.out, predictor, self.paths, settings=self.settings)
         if self.json:
             output.as_json([asdict(each) for each in predictions])
         else:
@@ -208,8 +210,8 @@ class _Answering(NamedTuple):
             raise typer.Exit(SOME_WITH_ERRORS)
 
 
-def _known(cohort: Path | None, data: Path | None) -> Known | None:
-    """Return how a film of the training is found by its id; None without a cohort."""
+def _image_loader(cohort: Path | None, data: Path | None) -> ImageLoader | None:
+    """Return what loads a radiograph of the training by its id; None without a cohort."""
     from covid_cxr import imaging
     from covid_cxr.cohort import schema
 

@@ -18,7 +18,8 @@ from covid_cxr import evaluation, imaging
 from covid_cxr.cohort import masks
 from covid_cxr.errors import CohortError, InputError, LeakError
 from covid_cxr.models import bundle
-from covid_cxr.models.bundle import Bundle, training_sources
+from covid_cxr.models.bundle import Bundle
+from covid_cxr.models.manifest import training_sources
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.types import COVID, BoolArray, Lungs
 

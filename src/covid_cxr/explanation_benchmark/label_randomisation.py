@@ -25,6 +25,7 @@ from covid_cxr.explanation_benchmark.settings import MethodSpec, Settings
 from covid_cxr.explanation_benchmark.summary import score
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.models import bundle
+from covid_cxr.models.manifest import MANIFEST
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.results.estimates import ResultFile
 from covid_cxr.results.explanation_benchmark import LabelRandomisation, Measures
@@ -145,7 +146,7 @@ def _learn(
     out: Path,
 ) -> Runtime:
     """Train on all images and stop on them too: they are to be memorised."""
-    if (out / "bundle" / bundle.MANIFEST).exists():
+    if (out / "bundle" / MANIFEST).exists():
         return Runtime(bundle.load(out / "bundle"))
     from covid_cxr.training.datamodule import TrainingData
     from covid_cxr.training.experiment import fit

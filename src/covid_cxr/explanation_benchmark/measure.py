@@ -58,9 +58,9 @@ class PreparedCase:
             raise InputError(f"'{case.path}' has no opacities drawn")
         grid = prepared.image.shape[1:]
         if lungs is not None:
-            visible = crop_lungs(lungs, prepared.field)
+            visible = crop_lungs(lungs, prepared.box)
             lungs = Lungs(mask_on_grid(visible.right, grid), mask_on_grid(visible.left, grid))
-        opacities = mask_on_grid(crop(opacities, prepared.field), grid)
+        opacities = mask_on_grid(crop(opacities, prepared.box), grid)
         return cls(case, prepared.image, opacities, lungs, predictor.runtime)
 
     @property

@@ -23,17 +23,21 @@ from covid_cxr.errors import InputError, UnreadableImage
 from covid_cxr.explain.rendering.montage import MontageWriter, Tile
 from covid_cxr.explain.rendering.page import Caption
 from covid_cxr.files import atomic_write
-from covid_cxr.inference.explaining import Answered, How, explained
-from covid_cxr.inference.inputs import Prepared
+from covid_cxr.inference.explaining import (
+    ExplainSettings,
+    Inference,
+    caption_of,
+    write_explanation,
+)
 from covid_cxr.inference.predictor import Predictor
-from covid_cxr.progress import report
+from covid_cxr.progress import track
 from covid_cxr.types import FloatArray, Prediction, Radiograph
 
 PREDICTIONS, EXPLANATIONS = "predictions.csv", "explanations"
-# Films that go through a network together: as fast a film as 16 on one core, and every answer is
-# the same bit for bit whatever the number.
+# Images that go through a network together: as fast an image as 16 on one core, and every answer
+# is the same bit for bit whatever the number.
 BATCH = 4
-_AT_A_TIME = 2  # batches being answered, or films being explained
+_WORKERS = 2  # batches being answered, or predictions being explained, at a time
 _AHEAD = 4  # batches that are begun before the first is asked for
 
 
@@ -44,7 +48,7 @@ class Entry(NamedTuple):
     path: Path
 
 
-class _Film(NamedTuple):
+class _ReadImage(NamedTuple):
     entry: Entry
     radiograph: Radiograph
     seconds: float  # spent reading
@@ -58,9 +62,8 @@ def expand(paths: Iterable[Path | str]) -> list[Entry]:
     """
     entries: list[Entry] = []
     for path in map(Path, paths):
-        is_folder = path.is_dir()
-        found = sorted(_below(path)) if is_folder else [path]
-        entries += [Entry(_printable(each), each) for each in found]
+        files = sorted(_below(path)) if path.is_dir() else [path]
+        entries += [Entry(_printable(file), file) for file in files]
     return entries
 
 
@@ -69,7 +72,7 @@ def predict_to(
     predictor: Predictor,
     paths: Sequence[Path | str],
     *,
-    how: How | None = None,
+    settings: ExplainSettings | None = None,
 ) -> list[Prediction]:
     """Answer everything in `paths` and write `out/predictions.csv` and `out/explanations/`.
 
@@ -77,19 +80,19 @@ def predict_to(
         out: made where missing; an existing CSV is replaced when all files are answered.
         predictor: the model.
         paths: files and folders; our own CSV and pictures in `out` are left out.
-        how: explain every row with a prediction, and how; None writes no pictures.
+        settings: how every prediction is explained; None writes no pictures.
 
     Raises:
         InputError: `out` is a file.
         UnknownName: no such explainer (found before any file is read).
     """
-    if how:
-        explain.get(how.method)
+    if settings:
+        explain.get(settings.method)
     if out.exists() and not out.is_dir():
         raise InputError(f"--out '{out}' is a file; name a folder")
     out.mkdir(parents=True, exist_ok=True)
     entries = [entry for entry in expand(paths) if not _is_ours(entry.path, out)]
-    predictions = list(predict(predictor, entries, how, out / EXPLANATIONS))
+    predictions = list(predict(predictor, entries, settings, out / EXPLANATIONS))
     atomic_write(out / PREDICTIONS, table(predictions, predictor.classes))
     return predictions
 
@@ -97,24 +100,25 @@ def predict_to(
 def predict(
     predictor: Predictor,
     entries: Sequence[Entry],
-    how: How | None = None,
+    settings: ExplainSettings | None = None,
     pictures: Path = Path(EXPLANATIONS),
     description: str = "predicting",
 ) -> Iterator[Prediction]:
     """Yield one prediction an entry, in order; a file that cannot be read gives an error row."""
-    done = 0
-    montage = MontageWriter(pictures, how.style) if how and how.montage else None
-    # Two at a time: while one film's regions are cut or its picture is drawn, the network answers
+    montage = None
+    if settings and settings.montage:
+        montage = MontageWriter(pictures, settings.style)
+    # Two at a time: while one image's regions are cut or its picture is drawn, the network answers
     # for another. What comes out is the same.
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        explain_one = partial(_explained, predictor, how, pictures)
-        for answers in _answers(predictor, entries):
-            for prediction, tile in pool.map(explain_one, answers):
-                if montage:
-                    montage.add(tile)
-                yield prediction
-                done += 1
-                report(description, done, len(entries))
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        explain_one = partial(_explained, predictor, settings, pictures)
+        answers = (
+            one for batch in _answers(predictor, entries) for one in pool.map(explain_one, batch)
+        )
+        for prediction, tile in track(answers, description, len(entries)):
+            if montage:
+                montage.add(tile)
+            yield prediction
     if montage:
         montage.close()
 
@@ -138,22 +142,17 @@ def embed_cohort(
     """Answer a cohort's `paths` as `predict_cohort` does, and return the embeddings beside.
 
     Returns:
-        The predictions, in order, and float32 (N, E), a row of NaN where no film could be read.
+        The predictions, in order, and float32 (N, E), a row of NaN where no image could be read.
     """
     entries = [Entry(path, data_root / path) for path in paths]
-    nothing = np.full(predictor.bundle.manifest.embedding_size, np.nan, dtype=np.float32)
+    none = np.full(predictor.bundle.manifest.embedding_size, np.nan, dtype=np.float32)
     predictions: list[Prediction] = []
     embeddings: list[FloatArray] = []
-    for answers in _answers(predictor, entries):
-        for found in answers:
-            if isinstance(found, Answered):
-                predictions.append(found.prediction)
-                embeddings.append(found.embedding)
-            else:
-                predictions.append(found)
-                embeddings.append(nothing)
-        report("predicting", len(predictions), len(entries))
-    return predictions, np.stack(embeddings) if embeddings else nothing[None][:0]
+    answers = (one for batch in _answers(predictor, entries) for one in batch)
+    for answer in track(answers, "predicting", len(entries)):
+        predictions.append(answer.prediction if isinstance(answer, Inference) else answer)
+        embeddings.append(answer.embedding if isinstance(answer, Inference) else none)
+    return predictions, np.stack(embeddings) if embeddings else none[None][:0]
 
 
 def table(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
@@ -161,12 +160,12 @@ def table(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(_columns(classes))
-    for each in predictions:
-        probabilities = [_number(each.probabilities.get(name)) for name in classes]
-        answer = (each.file, each.status, each.message, each.predicted_class, *probabilities)
-        remarks = (_number(each.threshold), "; ".join(each.flags), each.explanation)
-        fidelity = _number(each.explanation_fidelity)
-        writer.writerow([*answer, *remarks, fidelity, each.model, f"{each.seconds:.3f}"])
+    for row in predictions:
+        probabilities = [_number(row.probabilities.get(name)) for name in classes]
+        answer = (row.file, row.status, row.message, row.predicted_class, *probabilities)
+        flags, fidelity = "; ".join(row.flags), _number(row.explanation_fidelity)
+        more = (_number(row.threshold), flags, row.explanation, fidelity, row.model)
+        writer.writerow([*answer, *more, f"{row.seconds:.3f}"])
     return buffer.getvalue()
 
 
@@ -184,51 +183,44 @@ def _number(value: float | None) -> str:
 
 def _answers(
     predictor: Predictor, entries: Sequence[Entry]
-) -> Iterator[list[Prediction | Answered]]:
-    """Yield what `_answer` says of one batch after the other.
+) -> Iterator[list[Prediction | Inference]]:
+    """Yield what `_answer` returns for one batch after the other.
 
     Batches are begun ahead, two at a time where there are threads for it: one is read and
-    prepared while a network looks at another.
+    prepared while a network works on another.
     """
-    begun: deque[Future[list[Prediction | Answered]]] = deque()
-    at_a_time = min(_AT_A_TIME, predictor.threads or _AT_A_TIME)
-    answering = predictor.halved if at_a_time > 1 and len(entries) > BATCH else predictor
-    with ThreadPoolExecutor(at_a_time) as pool:
+    begun: deque[Future[list[Prediction | Inference]]] = deque()
+    with ThreadPoolExecutor(min(_WORKERS, predictor.threads or _WORKERS)) as pool:
         for start in range(0, len(entries), BATCH):
             if len(begun) == _AHEAD:
                 yield begun.popleft().result()
-            begun.append(pool.submit(_answer, answering, entries[start : start + BATCH]))
+            begun.append(pool.submit(_answer, predictor, entries[start : start + BATCH]))
         while begun:
             yield begun.popleft().result()
 
 
-def _answer(predictor: Predictor, chunk: Sequence[Entry]) -> list[Prediction | Answered]:
-    """Return a film with its prediction, or the row of what is no film, in order."""
-    read = [_read(predictor, entry) for entry in chunk]
-    films = [each for each in read if isinstance(each, _Film)]
-    if not films:
-        return [each for each in read if isinstance(each, Prediction)]
+def _answer(predictor: Predictor, entries: Sequence[Entry]) -> list[Prediction | Inference]:
+    """Return each radiograph's inference, or the error row of what is none, in order."""
+    read = [_read(predictor, entry) for entry in entries]
+    images = [one for one in read if isinstance(one, _ReadImage)]
+    if not images:
+        return [one for one in read if isinstance(one, Prediction)]
     started = time.perf_counter()
-    gated = predictor.preparer.gate([film.radiograph.pixels for film in films])
-    prepared = [each.film for each in gated]
-    outputs = predictor.runtime.run(np.stack([each.image for each in prepared]))
-    each_seconds = (time.perf_counter() - started) / len(films)
-    judged = predictor.judge([film.radiograph for film in films], gated, outputs)
-    answered = iter(zip(judged, prepared, outputs.embedding, strict=True))
+    inferences = iter(predictor.infer([image.radiograph for image in images]))
+    seconds = (time.perf_counter() - started) / len(images)
     return [
-        _answered(each, *next(answered), each_seconds) if isinstance(each, _Film) else each
-        for each in read
+        _of_entry(one, next(inferences), seconds) if isinstance(one, _ReadImage) else one
+        for one in read
     ]
 
 
-def _answered(
-    film: _Film, prediction: Prediction, prepared: Prepared, embedding: FloatArray, seconds: float
-) -> Answered:
-    own = replace(prediction, file=film.entry.file, seconds=film.seconds + seconds)
-    return Answered(own, film.radiograph, prepared, embedding)
+def _of_entry(image: _ReadImage, inference: Inference, seconds: float) -> Inference:
+    seconds += image.seconds
+    own = replace(inference.prediction, file=image.entry.file, seconds=seconds)
+    return replace(inference, prediction=own)
 
 
-def _read(predictor: Predictor, entry: Entry) -> _Film | Prediction:
+def _read(predictor: Predictor, entry: Entry) -> _ReadImage | Prediction:
     started = time.perf_counter()
     try:
         radiograph = predictor.read(entry.path)
@@ -236,19 +228,31 @@ def _read(predictor: Predictor, entry: Entry) -> _Film | Prediction:
         seconds = time.perf_counter() - started
         model = predictor.bundle.id
         return Prediction(entry.file, "error", str(error), model=model, seconds=seconds)
-    return _Film(entry, radiograph, time.perf_counter() - started)
+    return _ReadImage(entry, radiograph, time.perf_counter() - started)
 
 
 def _explained(
-    predictor: Predictor, how: How | None, pictures: Path, found: Prediction | Answered
+    predictor: Predictor,
+    settings: ExplainSettings | None,
+    pictures: Path,
+    answer: Prediction | Inference,
 ) -> tuple[Prediction, Tile]:
     """Return the row and the tile of one entry, explained where there is something to explain."""
-    if isinstance(found, Prediction):
-        return found, Tile(None, None, Caption(0.0, file=found.file, flags=(found.message,)))
-    if how and found.prediction.status == "ok":
-        return explained(predictor, found, pictures / picture_stem(found.prediction.file), how)
-    beside = Caption(0.0, file=found.prediction.file, flags=found.prediction.flags)
-    return found.prediction, Tile(found.radiograph.pixels, None, beside)
+    if isinstance(answer, Prediction):
+        return answer, Tile(None, None, Caption(0.0, file=answer.file, flags=(answer.message,)))
+    prediction, explanation = answer.prediction, None
+    if settings and prediction.status == "ok":
+        started = time.perf_counter()
+        explained = predictor.explain(answer, settings)
+        prediction, explanation = explained.prediction, explained.explanation
+        if explanation:
+            stem = pictures / picture_stem(prediction.file)
+            similar = predictor.similar_cases(answer.embedding)
+            prediction = write_explanation(stem, answer, explained, settings, similar)
+        seconds = prediction.seconds + time.perf_counter() - started
+        prediction = replace(prediction, seconds=seconds)
+    caption, label = caption_of(prediction), prediction.predicted_class
+    return prediction, Tile(answer.radiograph.pixels, explanation, caption, label)
 
 
 def picture_stem(file: str) -> str:
@@ -257,11 +261,11 @@ def picture_stem(file: str) -> str:
     Two files of one name in different folders get different pictures, and a second run over the
     same files replaces its own.
 
-    >>> picture_stem("ward 3/film.png")
-    'film-23c1c531'
+    >>> picture_stem("ward 3/chest.png")
+    'chest-b07651d0'
     """
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(file).stem).strip("._-")[:60]
-    return f"{readable or 'film'}-{hashlib.sha256(file.encode()).hexdigest()[:8]}"
+    return f"{readable or 'image'}-{hashlib.sha256(file.encode()).hexdigest()[:8]}"
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -279,6 +283,6 @@ def _printable(path: Path) -> str:
 
 
 def _is_ours(path: Path, out: Path) -> bool:
-    """Tell whether `path` is an answer of this run or the last, no question."""
+    """Tell whether `path` was written by this run or the last."""
     resolved, ours = path.parent.resolve() / path.name, out.resolve()
     return resolved == ours / PREDICTIONS or resolved.is_relative_to(ours / EXPLANATIONS)

@@ -1,44 +1,50 @@
-"""One answered film explained: map, lungs, neighbours, counterfactual regions, picture and JSON."""
+"""Why a model gave a prediction: the map, with a fallback where its fidelity is low, and its files.
+
+Every explanation of a prediction comes from `explain_inference`, whoever asks for it.
+"""
 
 from __future__ import annotations
 
 import io
-import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from covid_cxr import explain
 from covid_cxr.errors import InputError
 from covid_cxr.explain import RECOMMENDED, Options
-from covid_cxr.explain.methods.counterfactual import counterfactual_regions
-from covid_cxr.explain.rendering.grid import on_radiograph
-from covid_cxr.explain.rendering.montage import Tile
+from covid_cxr.explain.methods.counterfactual import Counterfactual, counterfactual_regions
+from covid_cxr.explain.rendering import grid
 from covid_cxr.explain.rendering.overlay import DEFAULT_STYLE, OverlayStyle
+from covid_cxr.explain.rendering.page import Caption
 from covid_cxr.explain.rendering.sentence import FAIR
 from covid_cxr.explain.rendering.writing import save
 from covid_cxr.explain.rendering.zones import with_lungs
 from covid_cxr.files import atomic_write
 from covid_cxr.imaging.crop import crop_lungs
-from covid_cxr.inference.alike import Known, alike
-from covid_cxr.inference.inputs import Prepared
-from covid_cxr.inference.predictor import Predictor, facts, flagged
+from covid_cxr.inference.inputs import ModelInput
+from covid_cxr.inference.runtime import Runtime
+from covid_cxr.inference.similar_cases import ImageLoader, SimilarCase, draw_similar_cases
 from covid_cxr.types import Explanation, FloatArray, Lungs, Prediction, Radiograph
+
+NO_LUNGS = "lungs not found"
+NO_EXPLANATION = "no explanation"  # begins the flag that says why there is none
 
 
 @dataclass(frozen=True)
-class How:
-    """How the films of a batch are explained.
+class ExplainSettings:
+    """How predictions are explained.
 
     Attributes:
         method: a name in `covid_cxr.explain.EXPLAINERS`.
         options: samples, seed and regions.
         style: palette, opacity and lines.
-        least_fidelity: a map of less is not drawn; its row says so, and the class activation map
-            is drawn instead where the model has an exact one.
-        counterfactual: also look for the smallest set of regions without which the call would be
-            another.
-        montage: also draw montages of all radiographs.
-        known: finds a film of the training by its id, to draw those that a film looks like; None
+        least_fidelity: a map of less is not given; a flag says so, and the class activation map
+            is given instead where the model has an exact one.
+        counterfactual: also find the fewest regions without which the class would be another.
+        montage: also draw montages of all images of a batch.
+        load_image: loads a radiograph of the training by its id, to draw similar cases; None
             draws none.
     """
 
@@ -48,95 +54,162 @@ class How:
     least_fidelity: float = FAIR
     counterfactual: bool = False
     montage: bool = False
-    known: Known | None = None
+    load_image: ImageLoader | None = None
 
 
-class Answered(NamedTuple):
-    """A film with its prediction, before it is explained."""
+@dataclass(frozen=True)
+class Inference:
+    """A radiograph with its prediction, and what is needed to explain it.
+
+    Attributes:
+        prediction: answered or abstained from.
+        radiograph: as read.
+        input: what the model was shown.
+        embedding: float32 (E,).
+    """
 
     prediction: Prediction
     radiograph: Radiograph
-    prepared: Prepared
-    embedding: FloatArray  # (E,)
+    input: ModelInput
+    embedding: FloatArray
 
 
-def explained(
-    predictor: Predictor, film: Answered, stem: Path, how: How
-) -> tuple[Prediction, Tile]:
-    """Explain an answered film, write its picture and JSON, and return its row and its tile.
+class Explained(NamedTuple):
+    """A prediction with its explanation.
+
+    Attributes:
+        prediction: with the flags and the fidelity of the explanation.
+        explanation: on a grid that spans the radiograph; None where a flag says why.
+        counterfactual: None where none was asked for.
+    """
+
+    prediction: Prediction
+    explanation: Explanation | None = None
+    counterfactual: Counterfactual | None = None
+
+
+def explain_input(
+    model: Runtime,
+    shown: ModelInput,
+    label: str,
+    method: str,
+    options: Options = RECOMMENDED,
+    *,
+    lungs: Lungs | None = None,
+) -> Explanation:
+    """Explain the score of class `label` on the model's input grid.
 
     Args:
-        predictor: the model.
-        film: answered with status `ok`.
-        stem: path of picture and JSON, without suffix.
-        how: method and looks.
+        model: what is explained.
+        shown: what it was shown.
+        label: the class.
+        method: a name in `covid_cxr.explain.EXPLAINERS`.
+        options: samples, seed and regions.
+        lungs: on the whole radiograph, for superpixels that follow them; None where not known.
+
+    Raises:
+        InputError: the method cannot explain this model.
+        UnknownName: no such explainer.
     """
-    started = time.perf_counter()
-    prediction, label = film.prediction, film.prediction.predicted_class
-    lungs = predictor.lungs_of(film.prepared, film.radiograph)
-    prediction = flagged(prediction, lungs)
+    within = crop_lungs(lungs, shown.box) if lungs else None
+    return explain.get(method)(shown.image, model, label, replace(options, lungs=within))
+
+
+def on_radiograph(
+    explanation: Explanation, shown: ModelInput, lungs: Lungs | None = None
+) -> Explanation:
+    """Return an explanation on a grid that spans the radiograph, with its shares by lung zone."""
+    return with_lungs(grid.on_radiograph(explanation, shown.box), lungs)
+
+
+def explain_inference(model: Runtime, inference: Inference, settings: ExplainSettings) -> Explained:
+    """Explain a prediction whose status is "ok".
+
+    Raises:
+        UnknownName: no such explainer.
+    """
+    shown, lungs = inference.input, inference.input.lungs
+    prediction = inference.prediction if lungs else flagged(inference.prediction, NO_LUNGS)
+    label, options, method = prediction.predicted_class, settings.options, settings.method
+    explain.get(method)
     try:
-        seen = predictor.explain_input(film.prepared, label, how.method, how.options, lungs=lungs)
+        on_input = explain_input(model, shown, label, method, options, lungs=lungs)
     except InputError as error:
-        return _without(prediction, film, f"no explanation: {error}", started)
-    if seen.fidelity is not None and seen.fidelity < how.least_fidelity:
-        told = f"fidelity {seen.fidelity:.2f} of {how.method} is below {how.least_fidelity:g}"
-        if not predictor.bundle.manifest.has_cam:
-            return _without(prediction, film, f"no explanation: {told}", started)
+        return Explained(flagged(prediction, f"{NO_EXPLANATION}: {error}"))
+    if on_input.fidelity is not None and on_input.fidelity < settings.least_fidelity:
+        low = f"fidelity {on_input.fidelity:.2f} of {method} is below {settings.least_fidelity:g}"
+        if not model.bundle.manifest.has_cam:
+            return Explained(flagged(prediction, f"{NO_EXPLANATION}: {low}"))
         # Exact and free, so that nobody is left without a picture of why.
-        prediction = _remarked(prediction, f"{told}: class activation map drawn instead")
-        seen = predictor.explain_input(film.prepared, label, "cam", how.options, lungs=lungs)
-    found = with_lungs(on_radiograph(seen, film.prepared.field), lungs)
-    prediction = replace(prediction, explanation_fidelity=found.fidelity)
-    beside = replace(facts(prediction), more=_more(predictor, film, seen, how, lungs))
-    picture = save(stem, film.radiograph.pixels, found, beside, how.style)
-    if how.known:
-        _draw_alike(predictor, film, stem, how.known)
-    prediction = replace(
-        prediction,
-        explanation=f"{stem.parent.name}/{picture.name}",
-        seconds=prediction.seconds + time.perf_counter() - started,
-    )
-    return prediction, Tile(film.radiograph.pixels, found, beside)
+        prediction = flagged(prediction, f"{low}: class activation map drawn instead")
+        on_input = explain_input(model, shown, label, "cam", options, lungs=lungs)
+    prediction = replace(prediction, explanation_fidelity=on_input.fidelity)
+    counterfactual = None
+    if settings.counterfactual:
+        counterfactual = _counterfactual(model, shown, on_input, options)
+    return Explained(prediction, on_radiograph(on_input, shown, lungs), counterfactual)
 
 
-def _without(
-    prediction: Prediction, film: Answered, why: str, started: float
-) -> tuple[Prediction, Tile]:
-    seconds = prediction.seconds + time.perf_counter() - started
-    told = replace(_remarked(prediction, why), seconds=seconds)
-    return told, Tile(film.radiograph.pixels, None, facts(told), told.predicted_class)
+def write_explanation(
+    stem: Path,
+    inference: Inference,
+    explained: Explained,
+    settings: ExplainSettings,
+    similar_cases: Sequence[SimilarCase],
+) -> Prediction:
+    """Write picture and JSON of an explanation, and similar cases where they can be loaded.
 
+    Args:
+        stem: path without suffix.
+        inference: what was explained.
+        explained: with an explanation.
+        settings: palette and image loader.
+        similar_cases: of the training, nearest first.
 
-def _remarked(prediction: Prediction, remark: str) -> Prediction:
-    return replace(prediction, flags=(*prediction.flags, remark))
-
-
-def _more(
-    predictor: Predictor, film: Answered, seen: Explanation, how: How, lungs: Lungs | None
-) -> dict[str, Any]:
-    """Return what else the JSON holds: similar films and the counterfactual regions."""
-    alike = predictor.neighbours(film.embedding)
-    more: dict[str, Any] = {"neighbours": [each._asdict() for each in alike]}
-    if how.counterfactual:
-        threshold = predictor.bundle.manifest.threshold
-        within = crop_lungs(lungs, film.prepared.field) if lungs else None
-        options = replace(how.options, lungs=within)
-        counterfactual = counterfactual_regions(
-            film.prepared.image,
-            predictor.runtime,
-            seen,
-            seen.label,
-            threshold=threshold,
-            options=options,
-        )
+    Returns:
+        The prediction, which names the picture.
+    """
+    prediction, explanation, counterfactual = explained
+    assert explanation is not None
+    more: dict[str, Any] = {"similar_cases": [case._asdict() for case in similar_cases]}
+    if counterfactual:
         more["counterfactual"] = asdict(counterfactual)
-    return more
+    caption, pixels = caption_of(prediction, more), inference.radiograph.pixels
+    picture = save(stem, pixels, explanation, caption, settings.style)
+    if settings.load_image:
+        page = io.BytesIO()
+        drawn = draw_similar_cases(pixels, prediction.file, similar_cases, settings.load_image)
+        drawn.save(page, "PNG")
+        atomic_write(stem.with_name(f"{stem.name}-similar-cases.png"), page.getvalue())
+    return replace(prediction, explanation=f"{stem.parent.name}/{picture.name}")
 
 
-def _draw_alike(predictor: Predictor, film: Answered, stem: Path, known: Known) -> None:
-    found = predictor.neighbours(film.embedding)
-    picture = io.BytesIO()
-    page = alike(film.radiograph.pixels, film.prediction.file, found, known)
-    page.save(picture, "PNG")
-    atomic_write(stem.with_name(f"{stem.name}-alike.png"), picture.getvalue())
+def caption_of(prediction: Prediction, more: Mapping[str, Any] | None = None) -> Caption:
+    """Return what a picture of `prediction` says beside the map."""
+    probability = prediction.probabilities.get(prediction.predicted_class, 0.0)
+    return Caption(
+        probability,
+        prediction.threshold,
+        prediction.file,
+        flags=prediction.flags,
+        more=more or {},
+    )
+
+
+def flagged(prediction: Prediction, flag: str) -> Prediction:
+    """Return the prediction with one more flag."""
+    return replace(prediction, flags=(*prediction.flags, flag))
+
+
+def _counterfactual(
+    model: Runtime, shown: ModelInput, on_input: Explanation, options: Options
+) -> Counterfactual:
+    within = crop_lungs(shown.lungs, shown.box) if shown.lungs else None
+    return counterfactual_regions(
+        shown.image,
+        model,
+        on_input,
+        on_input.label,
+        threshold=model.bundle.manifest.threshold,
+        options=replace(options, lungs=within),
+    )

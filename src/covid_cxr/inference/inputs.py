@@ -1,4 +1,4 @@
-"""Radiographs -> model input, with the lungs found where the model looks at them alone."""
+"""Radiographs -> model input, cut to the lungs where the model sees them alone."""
 
 from __future__ import annotations
 
@@ -10,45 +10,43 @@ from typing import NamedTuple
 from covid_cxr import imaging
 from covid_cxr.config import PreprocessSpec
 from covid_cxr.imaging.crop import lung_box
-from covid_cxr.inference.lungs import LungFinder
+from covid_cxr.inference.lungs import LungSegmenter
 from covid_cxr.types import Box, FloatArray, Lungs
 
 
-class Prepared(NamedTuple):
-    """What a model is shown of a film.
+class ModelInput(NamedTuple):
+    """What a model is shown of a radiograph.
 
     Attributes:
         image: float32 (1, S, S) in [0, 1].
-        field: the part of the film that it spans.
-        lungs: on the whole film; None where they were not found, or not looked for because the
-            model sees the whole film.
-        sought: lungs were looked for.
+        box: the part of the radiograph that it spans.
+        lungs: on the whole radiograph; None where they were not found, or not looked for because
+            the model sees the whole radiograph.
     """
 
     image: FloatArray
-    field: Box
+    box: Box
     lungs: Lungs | None
-    sought: bool = False
 
 
-class Gated(NamedTuple):
-    """What a model is shown of a film, and whether it may answer.
+class CheckedInput(NamedTuple):
+    """A model's input, and whether it may be answered.
 
     Attributes:
-        film: the input.
-        refusal: why the picture is no upright frontal chest radiograph; None where it is one.
-        remarks: what a reader should know of a film that is answered.
+        input: what the model is shown; its lungs are None only where they were not found.
+        rejection: why this is no upright frontal chest radiograph; None where it is one.
+        warnings: what a reader should know of a radiograph that is answered.
     """
 
-    film: Prepared
-    refusal: str | None
-    remarks: tuple[str, ...]
+    input: ModelInput
+    rejection: str | None
+    warnings: tuple[str, ...]
 
 
 class Preparer:
-    """Prepares films as a model's spec says; training and prediction share it.
+    """Prepares radiographs as a model's spec says; training and prediction share it.
 
-    Prediction also asks the gate; training does not, because its films come with labels.
+    Prediction also runs the input check; training does not, because its images come with labels.
 
     Args:
         spec: of the model.
@@ -66,35 +64,30 @@ class Preparer:
         """Whether the model's input depends on where the lungs are."""
         return self.spec.lung_margin is not None
 
-    def prepare(self, films: Sequence[FloatArray]) -> list[Prepared]:
+    def prepare(self, radiographs: Sequence[FloatArray]) -> list[ModelInput]:
         """Return model input of radiographs (H, W) in [0, 1], in order."""
-        if not self.needs_lungs:
-            return [self._one(film, None) for film in films]
-        found = zip(films, self.find_lungs(films), strict=True)
-        return [self._one(film, lungs, sought=True) for film, lungs in found]
+        if self.needs_lungs:
+            lungs = self.segmenter.segment(radiographs)
+        else:
+            lungs = [None] * len(radiographs)
+        return [self._one(pixels, both) for pixels, both in zip(radiographs, lungs, strict=True)]
 
-    def gate(self, films: Sequence[FloatArray]) -> list[Gated]:
-        """Return model input of radiographs (H, W), each with what the gate says of it.
+    def check(self, radiographs: Sequence[FloatArray]) -> list[CheckedInput]:
+        """Return model input of radiographs (H, W), each with what the input check says of it.
 
-        The lung network runs once a film. Where it has no gate (those of older bundles), every
-        film passes.
+        Raises:
+            BundleError: the lung network has no input check.
         """
-        if not (self.needs_lungs or self._finder.has_gate):
-            return [Gated(film, None, ()) for film in self.prepare(films)]
-        looks = self._finder.look(films)
+        analyses = zip(radiographs, self.segmenter.analyse(radiographs), strict=True)
         return [
-            Gated(self._one(film, look.lungs, sought=True), look.refusal, look.remarks)
-            for film, look in zip(films, looks, strict=True)
+            CheckedInput(self._one(pixels, analysis.lungs), analysis.rejection, analysis.warnings)
+            for pixels, analysis in analyses
         ]
 
-    def find_lungs(self, films: Sequence[FloatArray]) -> list[Lungs | None]:
-        """Return where the lungs lie on radiographs (H, W); None where they are not to be seen."""
-        return self._finder.find(films)
-
-    def _one(self, film: FloatArray, lungs: Lungs | None, *, sought: bool = False) -> Prepared:
-        image = imaging.preprocess(film, self.spec, lungs)
-        return Prepared(image, lung_box(self.spec, lungs), lungs, sought)
-
     @cached_property
-    def _finder(self) -> LungFinder:
-        return LungFinder(self._lungs, threads=self._threads)
+    def segmenter(self) -> LungSegmenter:
+        return LungSegmenter(self._lungs, threads=self._threads)
+
+    def _one(self, pixels: FloatArray, lungs: Lungs | None) -> ModelInput:
+        image = imaging.preprocess(pixels, self.spec, lungs)
+        return ModelInput(image, lung_box(self.spec, lungs), lungs)

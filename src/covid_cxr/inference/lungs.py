@@ -1,9 +1,9 @@
-"""Finds the lungs on a film, with the small network that ships in the package; needs no torch."""
+"""Segments the lungs and runs the input check, with one small network; needs no torch."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,19 +16,20 @@ from covid_cxr.config import PreprocessSpec, Strict
 from covid_cxr.errors import BundleError
 from covid_cxr.files import sha256_of
 from covid_cxr.imaging.regions import bounds
-from covid_cxr.inference.input_check import Gate, remarks
+from covid_cxr.inference.input_check import InputCheck, warnings_of
 from covid_cxr.inference.runtime import open_session
-from covid_cxr.models.bundle import GATE, LUNGS, LUNGS_MANIFEST
+from covid_cxr.models.bundle import SHIPPED_LUNGS
+from covid_cxr.models.manifest import LUNGS, LUNGS_MANIFEST
 from covid_cxr.types import BoolArray, FloatArray, Lungs
 
 GRAPH, MANIFEST, CARD = LUNGS, LUNGS_MANIFEST, "LUNGS_CARD.md"
-SHIPPED = Path(__file__).parents[1] / "bundles" / "lungs"
-# Limits of what can be lungs. Of 207 films of four sources all but one keep within them.
-_SMALLEST = 0.04  # share of the film that each lung covers at least
-_UNSURE = 0.45  # most of the lungs' area that may be doubtful: probability from 0.1 to 0.9
+MASKS, FEATURES = "probabilities", "features"  # outputs of the graph
+REASON_LOGITS, DISTANCE = "reason_logits", "distance"  # and of one with an input check
+# Limits of what can be lungs. Of 207 radiographs of four sources all but one keep within them.
+_SMALLEST = 0.04  # share of the image that each lung covers at least
+_UNCERTAIN = 0.45  # largest part of the lungs' area with a probability from 0.1 to 0.9
 _LEVEL = 0.6  # least share of their common height at which both lungs stand
 _BATCH = 16
-FEATURES = "features"  # the graph's second output, which the gate judges; older ones lack it
 
 
 class LungManifest(Strict):
@@ -36,33 +37,34 @@ class LungManifest(Strict):
 
     id: str
     sha256: str = Field(description="of lungs.onnx")
-    gate: str | None = Field(None, description="sha256 of gate.npz; None where there is none")
+    input_check: InputCheck | None = Field(
+        None, description="reasons and limits; None where the graph has no input check yet"
+    )
     preprocess: PreprocessSpec
     created: str
     command: str
     metrics: dict[str, Any]
 
 
-class Look(NamedTuple):
-    """What is seen of a film at one look.
+class Analysis(NamedTuple):
+    """What the lung network says of a radiograph.
 
     Attributes:
-        lungs: None where they are not to be seen.
-        refusal: why this is no upright frontal chest radiograph; None where it is one.
-        remarks: what a reader should know of the film.
+        lungs: None where they were not found.
+        rejection: why this is no upright frontal chest radiograph; None where it is one.
+        warnings: what a reader should know of the radiograph.
     """
 
     lungs: Lungs | None
-    refusal: str | None
-    remarks: tuple[str, ...]
+    rejection: str | None
+    warnings: tuple[str, ...]
 
 
-class LungFinder:
-    """A lung network made ready to answer.
+class LungSegmenter:
+    """A lung network, opened.
 
     Args:
-        folder: holds `lungs.onnx` and `lungs.json`, and `gate.npz` where the network has a gate;
-            None for the one that ships.
+        folder: holds `lungs.onnx` and `lungs.json`; None for the one that ships.
         threads: CPU threads; None for all cores.
 
     Raises:
@@ -70,78 +72,83 @@ class LungFinder:
     """
 
     def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
-        self._folder = folder = folder or SHIPPED
-        self.manifest = _manifest(folder)
-        self._gate = _gate(folder, self.manifest)
-        self._session = open_session(folder / GRAPH, threads)
+        self._folder = folder or SHIPPED_LUNGS
+        self.manifest = _read_manifest(self._folder)
+        self._session = open_session(self._folder / GRAPH, threads)
 
-    def find(self, films: Sequence[FloatArray]) -> list[Lungs | None]:
-        """Return the lungs of radiographs (H, W) in [0, 1]; None where none are to be seen.
+    def segment(self, radiographs: Sequence[FloatArray]) -> list[Lungs | None]:
+        """Return the lungs of radiographs (H, W) in [0, 1]; None where none were found.
 
-        A film's lungs are found if each covers 4 % of it, their borders are clear, both stand at
-        one height, and the patient's right one lies on the left. Whatever shows no chest, or one
-        that lies on its side, has blurred or scattered borders.
+        Lungs count as found if each covers 4 % of the image, their borders are clear, both stand
+        at one height, and the patient's right one lies on the left. An image that shows no chest,
+        or one that lies on its side, has blurred or scattered borders.
         """
-        return [look.lungs for look in self._look(films, None)]
+        return [
+            lungs_of(masks)
+            for batch in self._batches(radiographs)
+            for masks in self.probabilities(batch)
+        ]
 
-    def look(self, films: Sequence[FloatArray]) -> list[Look]:
-        """Find the lungs of radiographs (H, W) and ask the gate; the network runs once a film.
-
-        Where there is no gate nothing is refused or remarked on.
-        """
-        return self._look(films, self._gate)
-
-    @property
-    def has_gate(self) -> bool:
-        return self._gate is not None
-
-    def probabilities(self, batch: FloatArray) -> FloatArray:
-        """Return (N, 2, S, S) of preprocessed films (N, 1, S, S): right lung, left lung."""
-        found: FloatArray = self._session.run(["probabilities"], {"images": batch})[0]
-        return found
-
-    def see(self, batch: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return probabilities (N, 2, S, S) and features (N, C, S/32, S/32) of preprocessed films.
+    def analyse(self, radiographs: Sequence[FloatArray]) -> list[Analysis]:
+        """Segment the lungs of radiographs (H, W) and check them, in one pass of the network.
 
         Raises:
-            BundleError: the network's graph has no features.
+            BundleError: the network has no input check.
         """
-        if FEATURES not in {each.name for each in self._session.get_outputs()}:
+        check = self.manifest.input_check
+        if check is None:
             raise BundleError(
-                f"'{self._folder / GRAPH}' has no output '{FEATURES}', which its gate needs; "
-                "make both with covid-cxr gate"
+                f"the lung network in '{self._folder}' has no input check; "
+                "fit one with python -m research.input_check"
             )
-        masks, features = self._session.run(["probabilities", FEATURES], {"images": batch})
-        return masks, features
+        lungs: list[Lungs | None] = []
+        rejections: list[str | None] = []
+        for batch in self._batches(radiographs):
+            masks, logits, distances = self.outputs(batch, MASKS, REASON_LOGITS, DISTANCE)
+            lungs += [lungs_of(both) for both in masks]
+            lungs_found = [both is not None for both in lungs[-len(batch) :]]
+            rejections += check.rejections(logits, distances, lungs_found)
+        return [
+            Analysis(both, rejection, warnings_of(pixels, both))
+            for pixels, both, rejection in zip(radiographs, lungs, rejections, strict=True)
+        ]
 
-    def _look(self, films: Sequence[FloatArray], gate: Gate | None) -> list[Look]:
-        looks: list[Look] = []
-        for start in range(0, len(films), _BATCH):
-            chunk = films[start : start + _BATCH]
-            batch = np.stack([imaging.preprocess(f, self.manifest.preprocess) for f in chunk])
-            if gate is None:
-                looks += [Look(lungs_of(each), None, ()) for each in self.probabilities(batch)]
-                continue
-            masks, features = self.see(batch)
-            found = [lungs_of(each) for each in masks]
-            refusals = gate.judge(features, found)
-            looks += [
-                Look(lungs, refusal, remarks(film, lungs))
-                for film, lungs, refusal in zip(chunk, found, refusals, strict=True)
-            ]
-        return looks
+    def probabilities(self, batch: FloatArray) -> FloatArray:
+        """Return (N, 2, S, S) of preprocessed radiographs (N, 1, S, S): right lung, left lung."""
+        return self.outputs(batch, MASKS)[0]
+
+    def outputs(self, batch: FloatArray, *names: str) -> list[FloatArray]:
+        """Return the named outputs of the graph for preprocessed radiographs (N, 1, S, S).
+
+        Raises:
+            BundleError: the graph has no such output.
+        """
+        missing = set(names) - {output.name for output in self._session.get_outputs()}
+        if missing:
+            raise BundleError(
+                f"'{self._folder / GRAPH}' has no output '{min(missing)}'; "
+                "fit its input check with python -m research.input_check"
+            )
+        arrays: list[FloatArray] = self._session.run(list(names), {"images": batch})
+        return arrays
+
+    def _batches(self, radiographs: Sequence[FloatArray]) -> Iterator[FloatArray]:
+        spec = self.manifest.preprocess
+        for start in range(0, len(radiographs), _BATCH):
+            chunk = radiographs[start : start + _BATCH]
+            yield np.stack([imaging.preprocess(pixels, spec) for pixels in chunk])
 
 
 def lungs_of(probabilities: FloatArray) -> Lungs | None:
-    """Return the lungs that a network's answer (2, S, S) shows; None if they cannot be lungs."""
-    right, left = (_whole(each > 0.5) for each in probabilities)
+    """Return the lungs in a network's output (2, S, S); None if they cannot be lungs."""
+    right, left = (_largest_piece(lung > 0.5) for lung in probabilities)
     area = float(right.mean() + left.mean())
     if min(right.mean(), left.mean()) < _SMALLEST:
         return None
     doubtful = (probabilities > 0.1) & (probabilities < 0.9)
-    unsure = (doubtful[0] | doubtful[1]).mean()
-    on_its_side = _middle(right) < _middle(left)
-    if unsure > _UNSURE * area or _common_height(right, left) < _LEVEL or not on_its_side:
+    uncertain = (doubtful[0] | doubtful[1]).mean()
+    in_order = _middle(right) < _middle(left)
+    if uncertain > _UNCERTAIN * area or _common_height(right, left) < _LEVEL or not in_order:
         return None
     return Lungs(right, left)
 
@@ -158,20 +165,20 @@ def _common_height(right: BoolArray, left: BoolArray) -> float:
     return float((rows[0] & rows[1]).sum() / (rows[0] | rows[1]).sum())
 
 
-def _whole(mask: BoolArray) -> BoolArray:
+def _largest_piece(mask: BoolArray) -> BoolArray:
     """Keep the largest piece, holes filled."""
-    whole, box = np.zeros_like(mask), bounds(mask)
+    piece_mask, box = np.zeros_like(mask), bounds(mask)
     piece = mask[box]
     numbers, count = ndimage.label(piece)
     if count > 1:
         piece = numbers == np.bincount(numbers.ravel())[1:].argmax() + 1
     # As `binary_fill_holes`, in a third of the time: outside is what a rim around it touches.
     outside, _ = ndimage.label(np.pad(~piece, 1, constant_values=True))
-    whole[box] = outside[1:-1, 1:-1] != outside[0, 0]
-    return whole
+    piece_mask[box] = outside[1:-1, 1:-1] != outside[0, 0]
+    return piece_mask
 
 
-def _manifest(folder: Path) -> LungManifest:
+def _read_manifest(folder: Path) -> LungManifest:
     try:
         raw = json.loads((folder / MANIFEST).read_text("utf-8"))
         manifest = LungManifest.model_validate(raw)
@@ -179,20 +186,8 @@ def _manifest(folder: Path) -> LungManifest:
     except (OSError, ValueError, ValidationError) as error:
         raise BundleError(
             f"'{folder}' holds no lung network that can be read ({GRAPH}, {MANIFEST}); "
-            "copy it again, or make one with covid-cxr lungs"
+            "copy it again, or make one with python -m research.lung_segmentation"
         ) from error
     if not intact:
         raise BundleError(f"'{folder / GRAPH}' was altered (sha256 differs); copy it again")
     return manifest
-
-
-def _gate(folder: Path, manifest: LungManifest) -> Gate | None:
-    """Return the gate that the manifest names."""
-    if manifest.gate is None:
-        return None
-    path = folder / GATE
-    if not path.is_file():
-        raise BundleError(f"'{folder}' lacks {GATE}, which its {MANIFEST} names; copy it again")
-    if sha256_of(path) != manifest.gate:
-        raise BundleError(f"'{path}' was altered (sha256 differs); copy it again")
-    return Gate.load(path)

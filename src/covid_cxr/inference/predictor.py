@@ -1,57 +1,64 @@
-"""One file in, one explained answer out."""
+"""The one way from a radiograph to an explained prediction.
+
+Single predictions, batches, cohorts and the examples of a report all go through `Predictor.infer`
+(input check, preprocessing, forward pass, postprocessing) and `Predictor.explain`.
+"""
 
 from __future__ import annotations
 
 import io
 import os
 import time
-from collections.abc import Sequence
-from copy import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from PIL import Image
 
-from covid_cxr import explain, imaging
-from covid_cxr.explain.base import Options
-from covid_cxr.explain.rendering.grid import on_radiograph
-from covid_cxr.explain.rendering.page import Caption, draw_page
-from covid_cxr.explain.rendering.zones import with_lungs
-from covid_cxr.imaging.crop import crop_lungs
-from covid_cxr.inference import similar_cases as known
-from covid_cxr.inference.inputs import Gated, Prepared, Preparer
-from covid_cxr.inference.runtime import Outputs, Runtime, processors
+from covid_cxr import imaging
+from covid_cxr.explain.base import RECOMMENDED, Options
+from covid_cxr.explain.rendering.page import draw_page
+from covid_cxr.inference.explaining import (
+    Explained,
+    ExplainSettings,
+    Inference,
+    caption_of,
+    explain_inference,
+    explain_input,
+    on_radiograph,
+)
+from covid_cxr.inference.inputs import CheckedInput, ModelInput, Preparer
+from covid_cxr.inference.runtime import Runtime
+from covid_cxr.inference.similar_cases import Reference, SimilarCase, load
 from covid_cxr.models.bundle import REFERENCE, Bundle
-from covid_cxr.types import COVID, Explanation, FloatArray, Lungs, Prediction, Radiograph
+from covid_cxr.types import COVID, Explanation, FloatArray, Prediction, Radiograph
 
 Source = str | os.PathLike[str] | bytes | Radiograph
 
-# Below this spread of grey levels (out of 1) there is nothing on the film to read.
-_BLANK = 0.01
-NO_LUNGS = "lungs not found"
+_BLANK = 0.01  # least spread of grey levels (out of 1) of an image that shows anything
 
 
 @dataclass(frozen=True)
 class Reading:
     """A prediction with the picture of why; shows itself in a notebook.
 
-    `explanation` is None where the image was abstained from, or where the model has no class
-    activation map and no other method was asked for. `neighbours` are the films of the training
-    that it looks like, nearest first; empty where the bundle knows none.
+    `explanation` is None where the image was abstained from, where a flag says why, or where the
+    model has no class activation map and no other method was asked for. `similar_cases` are the
+    radiographs of the training that resemble it, nearest first; empty where the bundle has none.
     """
 
     prediction: Prediction
     radiograph: Radiograph
     explanation: Explanation | None
-    neighbours: tuple[known.Neighbour, ...] = ()
+    similar_cases: tuple[SimilarCase, ...] = ()
 
     @cached_property
     def picture(self) -> Image.Image | None:
         """The radiograph beside its overlay, green for the class and red against it."""
         if self.explanation is None:
             return None
-        return draw_page(self.radiograph.pixels, self.explanation, facts(self.prediction))
+        return draw_page(self.radiograph.pixels, self.explanation, caption_of(self.prediction))
 
     def _repr_png_(self) -> bytes | None:
         if self.picture is None:
@@ -62,7 +69,7 @@ class Reading:
 
 
 class Predictor:
-    """A bundle made ready to answer.
+    """A bundle, ready to predict.
 
     Args:
         bundle: an opened, verified bundle.
@@ -78,28 +85,13 @@ class Predictor:
     def classes(self) -> tuple[str, ...]:
         return self.bundle.manifest.classes
 
-    @cached_property
-    def halved(self) -> Predictor:
-        """The same predictor on half the threads: two calls at a time then fill the cores.
-
-        A network that splits each small step over all of them waits more than it works.
-        """
-        all_of_them = self.threads or processors()
-        if all_of_them == 1:
-            return self
-        half = copy(self)
-        half.threads = -(-all_of_them // 2)
-        half.preparer = Preparer(self.preparer.spec, half.threads, self.bundle.lungs)
-        half.runtime = Runtime(self.bundle, half.threads)
-        return half
-
     def predict(
         self,
         source: Source,
         explain: str | None = None,
         options: Options | None = None,
     ) -> Reading:
-        """Answer one radiograph.
+        """Predict and explain one radiograph.
 
         Args:
             source: a path, a file's content, or a radiograph already read.
@@ -113,109 +105,84 @@ class Predictor:
         """
         started = time.perf_counter()
         radiograph = source if isinstance(source, Radiograph) else self.read(source)
-        gated = self.preparer.gate([radiograph.pixels])
-        film = gated[0].film
-        outputs = self.runtime.run(film.image[None])
-        prediction = self.judge([radiograph], gated, outputs)[0]
+        (inference,) = self.infer([radiograph])
         method = explain or ("cam" if self.bundle.manifest.has_cam else None)
-        is_answered = prediction.status == "ok"
-        alike = self.neighbours(outputs.embedding[0]) if is_answered else ()
-        explanation = None
+        is_answered = inference.prediction.status == "ok"
+        explained = Explained(inference.prediction)
         if method and is_answered:
-            lungs = self.lungs_of(film, radiograph)
-            label = prediction.predicted_class
-            explanation = self.explain(film, label, method, options, lungs=lungs)
-            prediction = flagged(prediction, lungs)
-        prediction = replace(prediction, seconds=time.perf_counter() - started)
-        return Reading(prediction, radiograph, explanation, alike)
+            settings = ExplainSettings(method, options or RECOMMENDED)
+            explained = self.explain(inference, settings)
+        similar = self.similar_cases(inference.embedding) if is_answered else ()
+        prediction = replace(explained.prediction, seconds=time.perf_counter() - started)
+        return Reading(prediction, radiograph, explained.explanation, similar)
 
     def read(self, source: str | os.PathLike[str] | bytes) -> Radiograph:
-        """Decode a film, no larger than the bundle's spec allows.
+        """Decode a radiograph, no larger than the bundle's spec allows.
 
         Raises:
             UnreadableImage: no image that can be decoded.
         """
         return imaging.read(source, max_pixels=self.bundle.manifest.preprocess.max_pixels)
 
-    def prepare(self, radiograph: Radiograph) -> Prepared:
-        """Return what the model is shown of a radiograph, as the bundle's spec says."""
+    def prepare(self, radiograph: Radiograph) -> ModelInput:
+        """Return what the model is shown of a radiograph, without the input check."""
         return self.preparer.prepare([radiograph.pixels])[0]
 
-    def explain(
-        self,
-        film: Prepared,
-        label: str,
-        method: str,
-        options: Options | None = None,
-        *,
-        lungs: Lungs | None = None,
+    def infer(self, radiographs: Sequence[Radiograph]) -> list[Inference]:
+        """Check, prepare and answer radiographs together, in order.
+
+        An answer is the same to the last bit whatever else is answered with it.
+        """
+        checked = self.preparer.check([radiograph.pixels for radiograph in radiographs])
+        outputs = self.runtime.run(np.stack([one.input.image for one in checked]))
+        return [
+            Inference(self._postprocess(radiograph, one, scores), radiograph, one.input, embedding)
+            for radiograph, one, scores, embedding in zip(
+                radiographs, checked, outputs.probabilities, outputs.embedding, strict=True
+            )
+        ]
+
+    def explain(self, inference: Inference, settings: ExplainSettings) -> Explained:
+        """Explain a prediction whose status is "ok", or flag why it cannot be explained.
+
+        Raises:
+            UnknownName: no such explainer.
+        """
+        return explain_inference(self.runtime, inference, settings)
+
+    def explain_class(
+        self, shown: ModelInput, label: str, method: str, options: Options = RECOMMENDED
     ) -> Explanation:
-        """Explain the score of class `label` for one film, on a grid that spans the film.
+        """Explain the score of any class, whatever was predicted and however low the fidelity.
 
         Args:
-            film: as `prepare` returns it.
+            shown: as `prepare` returns it.
             label: the class.
             method: a name in `covid_cxr.explain.EXPLAINERS`.
-            options: samples and seed of the explainer; None for what is recommended.
-            lungs: of the film, for superpixels that follow them and for the evidence; None where
-                not known.
+            options: samples and seed of the explainer.
+
+        Raises:
+            InputError: the method cannot explain this model.
+            UnknownName: no such explainer.
         """
-        found = self.explain_input(film, label, method, options, lungs=lungs)
-        return with_lungs(on_radiograph(found, film.field), lungs)
+        return on_radiograph(explain_input(self.runtime, shown, label, method, options), shown)
 
-    def explain_input(
-        self,
-        film: Prepared,
-        label: str,
-        method: str,
-        options: Options | None = None,
-        *,
-        lungs: Lungs | None = None,
-    ) -> Explanation:
-        """Explain as `explain` does, on the model's input grid and without the evidence."""
-        within = crop_lungs(lungs, film.field) if lungs else None
-        chosen = replace(options or explain.RECOMMENDED, lungs=within)
-        return explain.get(method)(film.image, self.runtime, label, chosen)
-
-    def lungs_of(self, film: Prepared, radiograph: Radiograph) -> Lungs | None:
-        """Return where the lungs lie; None where they are not to be seen."""
-        if film.sought:
-            return film.lungs
-        return self.preparer.find_lungs([radiograph.pixels])[0]
-
-    def neighbours(self, embedding: FloatArray) -> tuple[known.Neighbour, ...]:
-        """Return the three films of the training nearest to an embedding (E,)."""
+    def similar_cases(self, embedding: FloatArray) -> tuple[SimilarCase, ...]:
+        """Return the three radiographs of the training nearest to an embedding (E,)."""
         return tuple(self._reference.nearest(embedding)) if self._reference else ()
 
     @cached_property
-    def _reference(self) -> known.Reference | None:
-        if not self.bundle.has_reference:
-            return None
-        return known.load(self.bundle.folder / REFERENCE)
+    def _reference(self) -> Reference | None:
+        return load(self.bundle.folder / REFERENCE) if self.bundle.has_reference else None
 
-    def judge(
-        self, radiographs: Sequence[Radiograph], gated: Sequence[Gated], outputs: Outputs
-    ) -> list[Prediction]:
-        """Turn the graph's answers for `radiographs` into predictions, in order.
-
-        Args:
-            radiographs: N films as read.
-            gated: what the gate says of each.
-            outputs: of the graph, for what each film was shown as.
-        """
-        return [
-            self._judge_one(*each)
-            for each in zip(radiographs, gated, outputs.probabilities, strict=True)
-        ]
-
-    def _judge_one(
-        self, radiograph: Radiograph, gated: Gated, probabilities: FloatArray
+    def _postprocess(
+        self, radiograph: Radiograph, checked: CheckedInput, probabilities: FloatArray
     ) -> Prediction:
         manifest = self.bundle.manifest
         is_blank = float(np.ptp(radiograph.pixels)) < _BLANK
-        refusal = "blank image" if is_blank else gated.refusal
-        if refusal:
-            flags = (*radiograph.flags, refusal)
+        rejection = "blank image" if is_blank else checked.rejection
+        if rejection:
+            flags = (*radiograph.flags, rejection)
             return Prediction(radiograph.origin, "abstained", flags=flags, model=manifest.id)
         scores = {name: float(p) for name, p in zip(self.classes, probabilities, strict=True)}
         return Prediction(
@@ -224,12 +191,12 @@ class Predictor:
             predicted_class=predicted_class(scores, manifest.threshold),
             probabilities=scores,
             threshold=manifest.threshold,
-            flags=(*radiograph.flags, *gated.remarks),
+            flags=(*radiograph.flags, *checked.warnings),
             model=manifest.id,
         )
 
 
-def predicted_class(probabilities: dict[str, float], threshold: float) -> str:
+def predicted_class(probabilities: Mapping[str, float], threshold: float) -> str:
     """Return COVID-19 from its threshold on, else the most probable other class.
 
     >>> predicted_class({"normal": 0.5, "pneumonia": 0.2, "covid-19": 0.3}, threshold=0.25)
@@ -239,15 +206,3 @@ def predicted_class(probabilities: dict[str, float], threshold: float) -> str:
         return COVID
     others = {name: p for name, p in probabilities.items() if name != COVID}
     return max(others, key=others.__getitem__)
-
-
-def facts(prediction: Prediction) -> Caption:
-    """Return what a picture of `prediction` says beside the map."""
-    probability = prediction.probabilities[prediction.predicted_class]
-    return Caption(probability, prediction.threshold, prediction.file, flags=prediction.flags)
-
-
-def flagged(prediction: Prediction, lungs: Lungs | None) -> Prediction:
-    """Return the prediction, with a flag where lungs were looked for and not found."""
-    flags = prediction.flags if lungs else (*prediction.flags, NO_LUNGS)
-    return replace(prediction, flags=flags)

@@ -1,13 +1,13 @@
-"""The known films that a film looks like: nearest in the network's embedding.
+"""Radiographs of the training that resemble a radiograph: nearest in the network's embedding.
 
-A bundle holds the embeddings of the films it was trained on (`reference.npz`), with ids and
+A bundle holds the embeddings of the images it was trained on (`reference.npz`), with ids and
 findings, and nobody's image.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,18 +15,26 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
-from covid_cxr.errors import BundleError
+from covid_cxr.errors import BundleError, UnreadableImage
+from covid_cxr.explain.rendering.overlay import panel
+from covid_cxr.explain.rendering.page import GROUND, MUTED, TEXT
 from covid_cxr.files import atomic_write
-from covid_cxr.types import FloatArray
+from covid_cxr.imaging.text import printable, shorten, wrap, write
+from covid_cxr.types import DISCLAIMER, FloatArray, Radiograph
+
+ImageLoader = Callable[[str], Radiograph | None]  # by image id; None where it is not at hand
 
 _TINY = 1e-12
+_PANEL, _GAP, _LETTER = 300, 12, 13  # pixels
+_CAPTION, _FOOT = 4 * 18, 30
 
 
-class Neighbour(NamedTuple):
-    """A known film: its id in the cohort, what it shows, and how far it is.
+class SimilarCase(NamedTuple):
+    """A radiograph of the training: its id in the cohort, its finding, and how far it is.
 
-    `distance` is 1 less the cosine of the two embeddings: 0 for the same film, 1 for one that has
+    `distance` is 1 less the cosine of the two embeddings: 0 for the same image, 1 for one that has
     nothing in common.
     """
 
@@ -37,7 +45,7 @@ class Neighbour(NamedTuple):
 
 @dataclass(frozen=True)
 class Reference:
-    """The films a bundle was trained on, as its network sees them.
+    """The images a bundle was trained on, as its network sees them.
 
     Attributes:
         embeddings: float32 (M, E), of length 1.
@@ -49,12 +57,12 @@ class Reference:
     image_ids: NDArray[Any]
     findings: NDArray[Any]
 
-    def nearest(self, embedding: FloatArray, count: int = 3) -> list[Neighbour]:
-        """Return the `count` films nearest to an embedding (E,), nearest first."""
+    def nearest(self, embedding: FloatArray, count: int = 3) -> list[SimilarCase]:
+        """Return the `count` images nearest to an embedding (E,), nearest first."""
         distance = 1 - self.embeddings @ _unit(embedding[None])[0]
         order = np.argsort(distance, kind="stable")[:count]
         return [
-            Neighbour(
+            SimilarCase(
                 str(self.image_ids[i]),
                 str(self.findings[i]),
                 max(0.0, round(float(distance[i]), 4)),
@@ -63,10 +71,10 @@ class Reference:
         ]
 
 
-def write(
+def save(
     path: Path, embeddings: FloatArray, image_ids: Sequence[str], findings: Sequence[str]
 ) -> None:
-    """Write `reference.npz`: embeddings (M, E) of known films, in half precision."""
+    """Write `reference.npz`: embeddings (M, E) of training images, in half precision."""
     content = io.BytesIO()
     np.savez_compressed(
         content,
@@ -84,12 +92,68 @@ def load(path: Path) -> Reference:
         BundleError: it is no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with np.load(path, allow_pickle=False) as arrays:
             return Reference(
-                found["embeddings"].astype(np.float32), found["image_ids"], found["findings"]
+                arrays["embeddings"].astype(np.float32), arrays["image_ids"], arrays["findings"]
             )
     except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-        raise BundleError(f"'{path}' holds no reference films; export the bundle again") from error
+        raise BundleError(
+            f"'{path}' holds no reference embeddings; export the bundle again"
+        ) from error
+
+
+def draw_similar_cases(
+    pixels: FloatArray, name: str, cases: Sequence[SimilarCase], load_image: ImageLoader
+) -> Image.Image:
+    """Draw a radiograph and beside it similar cases, each with finding, distance and id.
+
+    Args:
+        pixels: the radiograph as read, (H, W).
+        name: of its file.
+        cases: nearest first.
+        load_image: loads a case's radiograph; where it is not at hand the frame stays empty.
+    """
+    panels: list[tuple[FloatArray | None, list[str]]] = [(pixels, [name, "this radiograph"])]
+    panels += [
+        (_load(load_image, case), [case.finding, f"distance {case.distance:.3f}", case.image_id])
+        for case in cases
+    ]
+    width = len(panels) * (_PANEL + _GAP) + _GAP
+    page = Image.new("RGB", (width, _GAP + _PANEL + _CAPTION + _FOOT), GROUND)
+    draw = ImageDraw.Draw(page)
+    for place, (picture, caption) in enumerate(panels):
+        _draw_panel(page, draw, _GAP + place * (_PANEL + _GAP), picture, caption)
+    write(draw, (_GAP, _GAP + _PANEL + _CAPTION), DISCLAIMER, _LETTER, MUTED)
+    return page
+
+
+def _load(load_image: ImageLoader, case: SimilarCase) -> FloatArray | None:
+    try:
+        radiograph = load_image(case.image_id)
+    except UnreadableImage:  # moved or damaged since; its id and finding are still of use
+        return None
+    return None if radiograph is None else radiograph.pixels
+
+
+def _draw_panel(
+    page: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    left: int,
+    pixels: FloatArray | None,
+    caption: Sequence[str],
+) -> None:
+    if pixels is None:
+        draw.rectangle((left, _GAP, left + _PANEL - 1, _GAP + _PANEL - 1), outline=MUTED)
+        middle = (left + _PANEL / 2, _GAP + _PANEL / 2)
+        write(draw, middle, "not at hand", _LETTER, MUTED, anchor="mm")
+    else:
+        small = Image.fromarray(panel(pixels, _PANEL))
+        page.paste(small, (left + (_PANEL - small.width) // 2, _GAP + (_PANEL - small.height) // 2))
+    wrapped = [line for text in caption[1:] for line in wrap(printable(text), _LETTER, _PANEL)]
+    for row, line in enumerate([caption[0], *wrapped][:4]):
+        at = (left, _GAP + _PANEL + 6 + 17 * row)
+        text = shorten(printable(line), _LETTER, _PANEL)
+        write(draw, at, text, _LETTER, MUTED if row else TEXT)
 
 
 def _unit(embeddings: FloatArray) -> FloatArray:

@@ -5,7 +5,6 @@ Only the graph's last nodes change, so that it needs neither the network's code 
 
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +15,8 @@ import numpy as np
 from covid_cxr.errors import BundleError, MissingDependency
 from covid_cxr.files import atomic_write
 from covid_cxr.models import bundle
-from covid_cxr.models.bundle import CARD, GRAPH, MANIFEST, Bundle, Manifest, TrainingSource
+from covid_cxr.models.bundle import CARD, Bundle
+from covid_cxr.models.manifest import GRAPH, Manifest, TrainingSource
 from covid_cxr.types import COVID
 
 _LOGITS, _CAM = "logits", "cam"
@@ -67,7 +67,7 @@ def recalibrate(
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=".bundle-") as temporary:
         folder = Path(temporary) / "bundle"
-        shutil.copytree(made.folder, folder, ignore=shutil.ignore_patterns(MANIFEST, CARD))
+        bundle.copy_files(made, folder, without=(CARD,))
         atomic_write(folder / GRAPH, _graph(made.graph, before, slope, shift))
         manifest = before.model_copy(update=changes)
         bundle.seal(folder, manifest)

@@ -115,7 +115,7 @@ def localise(
         hit, inside = [], []
         for row in track(rows.itertuples(), f"checking where {method} points", len(rows)):
             film = predictor.prepare(predictor.read(folder.data_root / str(row.path)))
-            explanation = predictor.explain(film, COVID, method, options)
+            explanation = predictor.explain_class(film, COVID, method, options)
             name = str(row.image_id).split(":", 1)[1] + ".png"
             hit.append(hits(explanation, _mask(masks / "opacities" / name)))
             inside.append(inside_lungs(explanation, _mask(masks / "lungs" / name)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import pandas as pd
@@ -14,10 +16,10 @@ from covid_cxr.config import RunConfig
 from covid_cxr.evaluation.confident_errors import most_confident
 from covid_cxr.explain import Options
 from covid_cxr.explain.rendering.overlay import OverlayStyle
-from covid_cxr.explain.rendering.page import Caption
 from covid_cxr.explain.rendering.writing import save
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import picture_stem
+from covid_cxr.inference.explaining import ExplainSettings, caption_of
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.progress import track
 from covid_cxr.report.html import MONTAGES
@@ -68,19 +70,20 @@ def explain_examples(
 
 def _explain(folder: RunFolder, predictor: Predictor, chosen: _Chosen, method: str) -> None:
     radiograph = predictor.read(folder.data_root / chosen.path)
-    reading = predictor.predict(radiograph, method, explain_options(folder.config))
-    if reading.explanation is None:
+    (inference,) = predictor.infer([radiograph])
+    if inference.prediction.status != "ok":
         return
-    prediction = reading.prediction
-    facts = Caption(
-        prediction.probabilities[prediction.predicted_class],
-        prediction.threshold,
-        chosen.path,
-        class_of(chosen.finding, folder.config.task),
-        more={"chosen": chosen.why},
-    )
+    options = explain_options(folder.config)
+    # Every map is shown, marked as doubtful where its fidelity is low.
+    settings = ExplainSettings(method, options, _STYLE, least_fidelity=-math.inf)
+    prediction, explanation, _ = predictor.explain(inference, settings)
+    if explanation is None:
+        return
+    truth = class_of(chosen.finding, folder.config.task)
+    caption = caption_of(prediction, {"chosen": chosen.why})
+    caption = replace(caption, file=chosen.path, truth=truth)
     stem = folder.path / "explanations" / f"{picture_stem(chosen.path)}-{method}"
-    save(stem, radiograph.pixels, reading.explanation, facts, _STYLE)
+    save(stem, radiograph.pixels, explanation, caption, _STYLE)
 
 
 def _errors(folder: RunFolder, cohort: pd.DataFrame, threshold: float) -> list[_Chosen]:

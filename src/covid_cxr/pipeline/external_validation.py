@@ -22,7 +22,8 @@ from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import embed_cohort, predict_cohort, table
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.models import bundle
-from covid_cxr.models.bundle import Bundle, Manifest, TrainingSource
+from covid_cxr.models.bundle import Bundle
+from covid_cxr.models.manifest import Manifest, TrainingSource
 from covid_cxr.models.recalibrate import need_onnx
 from covid_cxr.pipeline import recalibration as recalibrate_on_site
 from covid_cxr.pipeline import training_overlap

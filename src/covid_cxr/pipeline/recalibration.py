@@ -18,7 +18,8 @@ from covid_cxr.inference import Predictor
 from covid_cxr.inference.runtime import Outputs, Runtime
 from covid_cxr.metrics import choose_threshold, fit_recalibration, softmax
 from covid_cxr.metrics.recalibration import Recalibration
-from covid_cxr.models.bundle import Bundle, Manifest, training_sources
+from covid_cxr.models.bundle import Bundle
+from covid_cxr.models.manifest import Manifest, training_sources
 from covid_cxr.models.recalibrate import recalibrate
 from covid_cxr.types import COVID, FloatArray, Prediction, class_of
 

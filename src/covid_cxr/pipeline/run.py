@@ -19,7 +19,8 @@ from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import predict_cohort, table
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.models import zoo
-from covid_cxr.models.bundle import Bundle, training_sources
+from covid_cxr.models.bundle import Bundle
+from covid_cxr.models.manifest import training_sources
 from covid_cxr.pipeline.attach_card import sign
 from covid_cxr.pipeline.audit import audit_unless_done
 from covid_cxr.pipeline.examples import explain_examples

@@ -21,11 +21,18 @@ from torch import Tensor, nn
 from covid_cxr.config import EvaluationConfig, RunConfig
 from covid_cxr.errors import CovidCxrError
 from covid_cxr.files import atomic_write
-from covid_cxr.inference import lungs
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.metrics import choose_threshold, fit_temperature, softmax
 from covid_cxr.models import bundle
-from covid_cxr.models.bundle import Bundle, Manifest, training_sources
+from covid_cxr.models.bundle import SHIPPED_LUNGS, Bundle
+from covid_cxr.models.manifest import (
+    FORMAT_VERSION,
+    GRAPH,
+    LUNGS,
+    LUNGS_MANIFEST,
+    Manifest,
+    training_sources,
+)
 from covid_cxr.models.zoo.classifier import Classifier
 from covid_cxr.types import CLASSES, FloatArray, Prediction
 
@@ -102,7 +109,7 @@ def export(
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     atomic_write(out / bundle.WEIGHTS, safetensors.torch.save(weights))
     manifest = Manifest(
-        format_version=bundle.FORMAT_VERSION,
+        format_version=FORMAT_VERSION,
         id="",
         name=config.name,
         task=config.task,
@@ -173,11 +180,10 @@ def _write(network: Classifier, manifest: Manifest, out: Path) -> Bundle:
     outputs = ["logits", "probabilities", "embedding", *(["cam"] if manifest.has_cam else [])]
     # not 1, for the exporter removes a division by 1
     graph = graph_bytes(ExportedGraph(network, 2.0), manifest.preprocess.size, outputs)
-    atomic_write(out / bundle.GRAPH, _with_temperature(graph, manifest.temperature))
+    atomic_write(out / GRAPH, _with_temperature(graph, manifest.temperature))
     if manifest.preprocess.lung_margin is not None:
-        for name in (bundle.LUNGS, bundle.LUNGS_MANIFEST, bundle.GATE):
-            if (lungs.SHIPPED / name).exists():  # what preprocessing used
-                atomic_write(out / name, (lungs.SHIPPED / name).read_bytes())
+        for name in (LUNGS, LUNGS_MANIFEST):  # what preprocessing used
+            atomic_write(out / name, (SHIPPED_LUNGS / name).read_bytes())
     bundle.seal(out, manifest)
     return bundle.load(out)
 

@@ -79,7 +79,7 @@ def store_reference(trained: Bundle, inputs: NDArray[np.float16], rows: pd.DataF
     ]
     ids, findings = rows["image_id"].tolist(), rows["finding"].tolist()
     path = trained.folder / bundle.REFERENCE
-    similar_cases.write(path, np.concatenate(embeddings), ids, findings)
+    similar_cases.save(path, np.concatenate(embeddings), ids, findings)
     bundle.write_manifest(trained.folder, trained.manifest)
     return bundle.load(trained.folder)
 

@@ -5,6 +5,7 @@ import csv
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ import covid_cxr
 from covid_cxr.errors import InputError, UnknownName
 from covid_cxr.explain import Options
 from covid_cxr.explain.rendering.zones import ZONES
+from covid_cxr.inference import predictor
 from covid_cxr.inference.batch import BATCH, expand, picture_stem, predict_to
-from covid_cxr.inference.explaining import How
+from covid_cxr.inference.explaining import ExplainSettings
+from covid_cxr.inference.input_check import Limits
 from covid_cxr.inference.predictor import Predictor, predicted_class
 from covid_cxr.progress import reporting
 
@@ -98,7 +101,7 @@ def test_rows_keep_the_contract(model: Predictor, mess: Path, tmp_path: Path) ->
 
 def test_explanations_are_drawn_for_ok_rows(model: Predictor, mess: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    predict_to(out, model, [mess], how=How("lime", Options(samples=20)))
+    predict_to(out, model, [mess], settings=ExplainSettings("lime", Options(samples=20)))
     for row in rows_of(out):
         if row["status"] == "ok":
             assert (out / row["explanation"]).read_bytes().startswith(b"\x89PNG")
@@ -113,7 +116,7 @@ def test_the_same_seed_gives_the_same_bytes(
     film = sorted((phantoms / "images").iterdir())[0]
     for name in ("one", "two"):
         options = Options(samples=30, seed=5)
-        predict_to(tmp_path / name, model, [film], how=How("lime", options))
+        predict_to(tmp_path / name, model, [film], settings=ExplainSettings("lime", options))
     stem = picture_stem(str(film))
     for suffix in (".png", ".json"):
         one, two = (
@@ -152,7 +155,9 @@ def test_a_batch_answers_as_one_by_one(model: Predictor, phantoms: Path, tmp_pat
 def test_out_inside_the_input_is_left_out(model: Predictor, mess: Path) -> None:
     for _ in range(2):
         options = Options(samples=20)
-        predictions = predict_to(mess / "out", model, [mess], how=How("lime", options))
+        predictions = predict_to(
+            mess / "out", model, [mess], settings=ExplainSettings("lime", options)
+        )
         assert len(predictions) == 12
 
 
@@ -165,7 +170,7 @@ def test_a_method_that_cannot_explain_this_model_leaves_a_flag(
     model: Predictor, mess: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model.runtime, "cam", lambda image: None)
-    predict_to(tmp_path, model, [mess], how=How("cam"))
+    predict_to(tmp_path, model, [mess], settings=ExplainSettings("cam"))
     ok = [row for row in rows_of(tmp_path) if row["status"] == "ok"]
     assert len(ok) == 5
     assert all("no explanation:" in row["flags"] for row in ok)
@@ -174,14 +179,14 @@ def test_a_method_that_cannot_explain_this_model_leaves_a_flag(
 
 def test_an_unknown_method_is_found_before_any_file(model: Predictor, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="did you mean 'lime'"):
-        predict_to(tmp_path / "out", model, ["nothing.png"], how=How("lim"))
+        predict_to(tmp_path / "out", model, ["nothing.png"], settings=ExplainSettings("lim"))
     assert not (tmp_path / "out").exists()
 
 
 def test_pictures_of_one_name_in_two_folders_are_two() -> None:
     assert picture_stem("a/film.png") != picture_stem("b/film.png")
     assert picture_stem("../../etc/passwd").startswith("passwd-")
-    assert picture_stem("\n.png").startswith("film-")
+    assert picture_stem("\n.png").startswith("image-")
 
 
 def test_expand_keeps_what_does_not_exist() -> None:
@@ -198,8 +203,8 @@ def test_a_map_of_low_fidelity_is_not_drawn_and_the_row_says_so(
     model: Predictor, phantoms: Path, tmp_path: Path
 ) -> None:
     film = sorted((phantoms / "images").iterdir())[0]
-    how = How("lime", Options(samples=40), least_fidelity=1.01)
-    (row,) = predict_to(tmp_path, model, [film], how=how)
+    settings = ExplainSettings("lime", Options(samples=40), least_fidelity=1.01)
+    (row,) = predict_to(tmp_path, model, [film], settings=settings)
     assert row.status == "ok"
     told = "of lime is below 1.01: class activation map drawn instead"
     assert any(flag.startswith("fidelity ") and flag.endswith(told) for flag in row.flags)
@@ -208,25 +213,49 @@ def test_a_map_of_low_fidelity_is_not_drawn_and_the_row_says_so(
     assert json.loads(drawn.read_text("utf-8"))["method"] == "cam"
     manifest = model.bundle.manifest.model_copy(update={"has_cam": False})
     other = copy.copy(model)
-    other.bundle = replace(model.bundle, manifest=manifest)
-    (row,) = predict_to(tmp_path / "other", other, [film], how=how)
+    other.runtime = copy.copy(model.runtime)
+    other.runtime.bundle = replace(model.bundle, manifest=manifest)
+    (row,) = predict_to(tmp_path / "other", other, [film], settings=settings)
     assert row.explanation == ""
     assert any("no explanation: fidelity" in flag for flag in row.flags)
     assert not (tmp_path / "other" / "explanations").exists()
-    how = replace(how, method="occlusion-regions")  # has no fidelity to be judged by
-    (row,) = predict_to(tmp_path, model, [film], how=how)
+    settings = replace(settings, method="occlusion-regions")  # has no fidelity to be judged by
+    (row,) = predict_to(tmp_path, model, [film], settings=settings)
     assert (tmp_path / row.explanation).is_file()
 
 
-def test_the_json_holds_zones_neighbours_and_counterfactual_regions(
+def test_one_radiograph_falls_back_on_the_class_map_as_a_batch_does(
+    model: Predictor, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sorted((phantoms / "images").iterdir())[0]
+    settings = ExplainSettings("lime", Options(samples=40), least_fidelity=1.01)
+    (row,) = predict_to(tmp_path, model, [path], settings=settings)
+    monkeypatch.setattr(predictor, "ExplainSettings", partial(ExplainSettings, least_fidelity=1.01))
+    reading = model.predict(path, "lime", Options(samples=40))
+    assert reading.explanation.method == "cam"
+    assert reading.prediction.flags == row.flags
+
+
+def test_a_method_that_cannot_explain_leaves_a_flag_on_one_radiograph_too(
+    model: Predictor, phantoms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.runtime, "cam", lambda image: None)
+    reading = model.predict(sorted((phantoms / "images").iterdir())[0], "cam")
+    assert reading.explanation is None
+    assert any(flag.startswith("no explanation:") for flag in reading.prediction.flags)
+
+
+def test_the_json_holds_zones_similar_cases_and_counterfactual(
     model: Predictor, phantoms: Path, tmp_path: Path
 ) -> None:
     film = sorted((phantoms / "images").iterdir())[0]
-    how = How("occlusion-regions", Options(superpixels="grid", regions=9), counterfactual=True)
-    (row,) = predict_to(tmp_path, model, [film], how=how)
+    settings = ExplainSettings(
+        "occlusion-regions", Options(superpixels="grid", regions=9), counterfactual=True
+    )
+    (row,) = predict_to(tmp_path, model, [film], settings=settings)
     facts = json.loads((tmp_path / row.explanation).with_suffix(".json").read_text("utf-8"))
-    assert len(facts["neighbours"]) == 3
-    assert facts["neighbours"][0]["image_id"].startswith("phantoms:")
+    assert len(facts["similar_cases"]) == 3
+    assert facts["similar_cases"][0]["image_id"].startswith("phantoms:")
     assert facts["counterfactual"]["before"] == pytest.approx(
         row.probabilities[row.predicted_class]
     )
@@ -235,47 +264,59 @@ def test_the_json_holds_zones_neighbours_and_counterfactual_regions(
     assert set(facts["zones"]) == set(ZONES)
 
 
-def test_where_no_gate_is_a_picture_without_lungs_is_flagged(
+def test_an_answered_picture_without_lungs_is_flagged(
     model: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model.preparer._finder, "_gate", None)
+    segmenter = model.preparer.segmenter
+    check = segmenter.manifest.input_check
+    anything = Limits(least_log_odds=-1e9, farthest_distance=1e9)
+    passing = check.model_copy(update={"lungs_not_found": anything})
+    manifest = segmenter.manifest.model_copy(update={"input_check": passing})
+    monkeypatch.setattr(segmenter, "manifest", manifest)
     noise = np.random.default_rng(0).integers(0, 255, (200, 200)).astype(np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
-    (row,) = predict_to(tmp_path / "out", model, [tmp_path / "noise.png"], how=How("cam"))
+    settings = ExplainSettings("cam")
+    (row,) = predict_to(tmp_path / "out", model, [tmp_path / "noise.png"], settings=settings)
     assert "lungs not found" in row.flags
     facts = json.loads((tmp_path / "out" / row.explanation).with_suffix(".json").read_text("utf-8"))
     assert facts["sentence"] is None
     assert "lungs not found" in facts["flags"]
+    reading = model.predict(tmp_path / "noise.png", "cam")
+    assert reading.prediction.flags == row.flags
 
 
 def test_montages_show_every_entry(model: Predictor, mess: Path, tmp_path: Path) -> None:
-    rows = predict_to(tmp_path / "out", model, [mess], how=How("cam", montage=True))
+    rows = predict_to(
+        tmp_path / "out", model, [mess], settings=ExplainSettings("cam", montage=True)
+    )
     (montage,) = (tmp_path / "out" / "explanations").glob("montage-*.png")
     with Image.open(montage) as page:
         assert page.size[0] > 1000
-    again = predict_to(tmp_path / "out", model, [mess, tmp_path / "out"], how=How("cam"))
+    again = predict_to(
+        tmp_path / "out", model, [mess, tmp_path / "out"], settings=ExplainSettings("cam")
+    )
     assert len(again) == len(rows)  # neither montages nor pictures are taken for films
 
 
-def test_known_films_that_look_alike_are_drawn(
-    model: Predictor, phantoms: Path, tmp_path: Path
-) -> None:
+def test_similar_cases_are_drawn(model: Predictor, phantoms: Path, tmp_path: Path) -> None:
     films = sorted((phantoms / "images").iterdir())
     asked = []
-    how = How("cam", known=lambda image_id: asked.append(image_id) or model.read(films[1]))
-    (row,) = predict_to(tmp_path, model, films[:1], how=how)
+    settings = ExplainSettings(
+        "cam", load_image=lambda image_id: asked.append(image_id) or model.read(films[1])
+    )
+    (row,) = predict_to(tmp_path, model, films[:1], settings=settings)
     stem = picture_stem(str(films[0]))
-    assert (tmp_path / "explanations" / f"{stem}-alike.png").is_file()
+    assert (tmp_path / "explanations" / f"{stem}-similar-cases.png").is_file()
     assert len(asked) == 3
     assert row.status == "ok"
 
 
 def test_two_at_a_time_is_one_by_one(model: Predictor, phantoms: Path, tmp_path: Path) -> None:
     films = sorted((phantoms / "images").iterdir())[:6]
-    how = How("lime", Options(samples=30))
-    predict_to(tmp_path / "all", model, films, how=how)
+    settings = ExplainSettings("lime", Options(samples=30))
+    predict_to(tmp_path / "all", model, films, settings=settings)
     for film in films:
-        predict_to(tmp_path / film.stem, model, [film], how=how)
+        predict_to(tmp_path / film.stem, model, [film], settings=settings)
         name = f"{picture_stem(str(film))}.json"
         one, many = (
             json.loads((tmp_path / folder / "explanations" / name).read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""The known films that a film looks like: distances by hand, files, pictures."""
+"""Similar cases: distances by hand, files, pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from covid_cxr.errors import BundleError, UnreadableImage
 from covid_cxr.inference import similar_cases
-from covid_cxr.inference.alike import alike
 from covid_cxr.types import Radiograph
 
 
@@ -17,7 +16,7 @@ from covid_cxr.types import Radiograph
 def reference(tmp_path: Path) -> similar_cases.Reference:
     embeddings = np.array([[2, 0], [0, 3], [1, 1]], np.float32)
     path = tmp_path / "reference.npz"
-    similar_cases.write(path, embeddings, ["m:a", "m:b", "m:ü"], ["normal", "covid-19", "normal"])
+    similar_cases.save(path, embeddings, ["m:a", "m:b", "m:ü"], ["normal", "covid-19", "normal"])
     return similar_cases.load(path)
 
 
@@ -36,7 +35,7 @@ def test_an_embedding_of_nothing_is_far_from_all(reference: similar_cases.Refere
 @pytest.mark.parametrize("content", [b"", b"no archive"])
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "reference.npz").write_bytes(content)
-    with pytest.raises(BundleError, match="holds no reference films"):
+    with pytest.raises(BundleError, match="holds no reference embeddings"):
         similar_cases.load(tmp_path / "reference.npz")
 
 
@@ -47,17 +46,17 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
         similar_cases.load(path)
 
 
-def test_neighbours_are_drawn_beside_the_film(reference: similar_cases.Reference) -> None:
+def test_similar_cases_are_drawn_beside_the_radiograph(reference: similar_cases.Reference) -> None:
     film = np.full((200, 100), 0.5, np.float32)
     bright = Radiograph(np.ones((80, 80), np.float32), "a", "PNG", 8)
 
-    def known(image_id: str) -> Radiograph | None:
+    def load_image(image_id: str) -> Radiograph | None:
         if image_id == "m:b":
             raise UnreadableImage("gone")
         return bright if image_id == "m:a" else None
 
     found = reference.nearest(np.array([5, 0], np.float32))
-    page = np.asarray(alike(film, "ward/film.png", found, known))
+    page = np.asarray(similar_cases.draw_similar_cases(film, "ward/film.png", found, load_image))
     assert page.shape[1] == 4 * 312 + 12
     middle = page[12 + 150]
     assert (middle[12 + 150] == 127).all() or (middle[12 + 150] == 128).all()

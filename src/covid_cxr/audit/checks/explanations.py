@@ -39,7 +39,7 @@ def _inside(material: Material, method: str) -> Finding:
     films = material.prepared(rows)
     ratios = []
     for done, (place, film) in enumerate(zip(rows.index, films, strict=True), start=1):
-        lungs = crop(material.lungs.wide[place], film.field)
+        lungs = crop(material.lungs.wide[place], film.box)
         ratios.append(_ratio(_map(film.image, material.predictor.runtime, method), lungs))
         report("audit: explaining", done, len(rows))
     ratio = np.array(ratios)

@@ -89,7 +89,8 @@ def cascade(
         InputError: the bundle ships no weights.
     """
     from covid_cxr.models import zoo
-    from covid_cxr.models.bundle import MANIFEST, WEIGHTS
+    from covid_cxr.models.bundle import WEIGHTS
+    from covid_cxr.models.manifest import MANIFEST
 
     if not (folder / WEIGHTS).is_file():
         raise InputError(f"bundle '{folder}' ships no {WEIGHTS}; use a bundle from your own run")
