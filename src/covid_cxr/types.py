@@ -43,13 +43,13 @@ class Radiograph:
     """One decoded radiograph.
 
     Attributes:
-        pixels: float32 (H, W) in [0, 1]; larger is brighter, as bone is on film.
+        pixels: float32 (H, W) in [0, 1]; larger is brighter, as bone is.
         origin: the path it was read from, or "<bytes>".
         format: container actually found ("PNG", "JPEG", "DICOM", ...), whatever the name said.
         bit_depth: significant bits a sample had in the file.
         view: view position if the file states one ("PA", "AP", ...), else None.
-        metadata: further non-identifying facts from the file (DICOM modality, photometric, ...).
-        flags: remarks on decoding that a reader should know ("window missing", ...).
+        metadata: further non-identifying header values (DICOM modality, photometric, ...).
+        flags: warnings of the decoder ("window missing", ...).
     """
 
     pixels: FloatArray
@@ -71,10 +71,10 @@ class Radiograph:
 
 @dataclass(frozen=True)
 class Lungs:
-    """Where the lungs lie on an upright frontal film, on a grid that spans the whole film.
+    """Where the lungs lie on an upright frontal radiograph, on a grid that spans all of it.
 
     Attributes:
-        right: bool (h, w), the patient's right lung, which lies on the left of the film.
+        right: bool (h, w), the patient's right lung, which lies on the left of the image.
         left: bool (h, w), the patient's left lung.
     """
 
@@ -88,7 +88,7 @@ class Lungs:
 
 
 class Box(NamedTuple):
-    """A part of a film; edges as shares of its height and width, from the top left."""
+    """A part of a radiograph; edges as shares of its height and width, from the top left."""
 
     top: float
     left: float
@@ -126,10 +126,10 @@ class Explanation:
         weights: one signed weight a region (index = region number); empty without regions.
         fidelity: in (-inf, 1]; for LIME the weighted R2 of the local model; None where undefined.
         inside_lungs: share of absolute attribution inside the lungs, None without lungs.
-        lungs: where the lungs lie, None where they were not looked for or not found.
+        lungs: where the lungs lie, None where they were not segmented or not found.
         evidence: where the support lies, None without lungs or without support.
         parameters: what the method was run with, JSON-ready.
-        seed: seed of every random draw.
+        seed: random seed.
         bundle: id of the explained bundle.
     """
 

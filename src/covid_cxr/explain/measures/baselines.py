@@ -1,4 +1,4 @@
-"""Maps that know nothing of the model: what an explanation must beat to be worth a look.
+"""Maps that do not depend on the model: what an explanation must beat to be informative.
 
 A map that agrees with a radiologist no better than the lungs themselves has found the lungs, not
 the disease; a map that looks like an edge detector has not looked at the model (Adebayo et al.,
@@ -17,14 +17,14 @@ from covid_cxr.explain.rendering.grid import SMOOTHING, mask_on_grid
 from covid_cxr.types import BoolArray, FloatArray
 
 _WIDTH = 1 / 4  # standard deviation of the centre, as a share of the edge
-_FINEST = 1 / 112  # edges finer than this are grain of the film, as Canny's detector has it
-DRAWS = 10  # random maps a film: one draw's luck is no baseline
+_FINEST = 1 / 112  # smoothed away, as Canny's detector does: finer edges are noise
+RANDOM_MAPS = 10  # per image, to average over: one alone is noisy
 
 Baseline = Callable[[FloatArray, BoolArray | None, int], FloatArray]
 
 
 def centre(image: FloatArray, lungs: BoolArray | None = None, seed: int = 0) -> FloatArray:
-    """Return a Gaussian (S, S) in the middle of the film: where the chest is."""
+    """Return a Gaussian (S, S) in the middle of the image, where the chest is."""
     edge = image.shape[-1]
     offset = (np.arange(edge) - (edge - 1) / 2) / (_WIDTH * edge)
     bell = np.exp(-(offset**2) / 2)
@@ -34,50 +34,47 @@ def centre(image: FloatArray, lungs: BoolArray | None = None, seed: int = 0) -> 
 def lungs(image: FloatArray, lungs: BoolArray | None = None, seed: int = 0) -> FloatArray:
     """Return the lung mask as a map (S, S), strongest in the middle of the lungs.
 
-    The mask alone would tie everywhere. It is smoothed as a class activation map is, so that it
-    has a peak, and set to 0 outside, so that all of its mass lies in the lungs.
+    The mask alone is constant. It is smoothed as a class activation map is, so that it has a peak,
+    and set to 0 outside, so that all of its mass lies in the lungs.
 
     Raises:
         InputError: no lungs are known.
     """
     if lungs is None or not lungs.any():
-        raise InputError("no lungs are drawn or found on this film")
+        raise InputError("no lungs are known for this image")
     inside = mask_on_grid(lungs, image.shape[-2:])
     smooth = ndimage.gaussian_filter(inside.astype(np.float32), SMOOTHING * len(inside))
     return np.asarray(smooth * inside, np.float32)
 
 
 def edges(image: FloatArray, lungs: BoolArray | None = None, seed: int = 0) -> FloatArray:
-    """Return the strength (S, S) of Sobel's gradient of the film, its grain smoothed away."""
-    film = ndimage.gaussian_filter(image.reshape(image.shape[-2:]), _FINEST * image.shape[-1])
-    gradient = np.hypot(ndimage.sobel(film, axis=0), ndimage.sobel(film, axis=1))
+    """Return the magnitude (S, S) of the Sobel gradient of the smoothed image."""
+    smooth = ndimage.gaussian_filter(image.reshape(image.shape[-2:]), _FINEST * image.shape[-1])
+    gradient = np.hypot(ndimage.sobel(smooth, axis=0), ndimage.sobel(smooth, axis=1))
     return np.asarray(gradient, np.float32)
 
 
 def random(image: FloatArray, lungs: BoolArray | None = None, seed: int = 0) -> FloatArray:
-    """Return noise (S, S) as smooth as a class activation map, drawn from `seed`."""
+    """Return noise (S, S) as smooth as a class activation map."""
     noise = np.random.default_rng(seed).standard_normal(image.shape[-2:])
     return np.asarray(ndimage.gaussian_filter(noise, SMOOTHING * len(noise)), np.float32)
 
 
 BASELINES: dict[str, Baseline] = {
-    "centre": centre,
-    "lungs": lungs,
-    "edges": edges,
-    "random": random,
+    function.__name__: function for function in (centre, lungs, edges, random)
 }
 
 
 def maps(
     name: str, image: FloatArray, lungs: BoolArray | None = None, *, seed: int = 0
 ) -> list[FloatArray]:
-    """Return the maps (S, S) of a baseline: one, or `DRAWS` random ones to take the mean over.
+    """Return the maps (S, S) of a baseline: one, or `RANDOM_MAPS` to average over.
 
     Args:
         name: one of `BASELINES`.
         image: preprocessed, float32 (1, S, S).
         lungs: both lungs, bool (H, W) at any resolution; None where not known.
-        seed: of the random draws.
+        seed: random seed.
 
     Raises:
         UnknownName: no such baseline.
@@ -85,5 +82,5 @@ def maps(
     """
     if name not in BASELINES:
         raise UnknownName("baseline", name, BASELINES)
-    draws = DRAWS if name == "random" else 1
-    return [BASELINES[name](image, lungs, seed + draw) for draw in range(draws)]
+    count = RANDOM_MAPS if name == "random" else 1
+    return [BASELINES[name](image, lungs, seed + number) for number in range(count)]

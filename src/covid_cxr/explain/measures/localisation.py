@@ -1,6 +1,6 @@
-"""Where on the film an explanation points, measured against masks of lungs and opacities.
+"""Where on the image an explanation points, measured against masks of lungs and opacities.
 
-Masks come at any resolution and are brought to the explanation's grid by nearest neighbour.
+Masks come at any resolution and are sampled on the explanation's grid.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def hits(explanation: Explanation, opacities: BoolArray) -> bool:
     Raises:
         InputError: `opacities` is no (H, W) mask.
     """
-    mask = mask_on_grid(opacities, explanation.attribution.shape)
-    return _peak_in(explanation.attribution, mask)
+    attribution = explanation.attribution
+    return _peak_in(attribution, mask_on_grid(opacities, attribution.shape))
 
 
 def inside_lungs(explanation: Explanation, lungs: BoolArray) -> float | None:
@@ -48,10 +48,9 @@ def inside_lungs(explanation: Explanation, lungs: BoolArray) -> float | None:
     Raises:
         InputError: `lungs` is no (H, W) mask.
     """
-    strength = np.abs(explanation.attribution).astype(np.float64)
-    mask = mask_on_grid(lungs, explanation.attribution.shape)
-    total = float(strength.sum())
-    return float(strength[mask].sum()) / total if total > 0 else None
+    strength = np.abs(explanation.attribution)
+    mask = mask_on_grid(lungs, strength.shape)
+    return mass(strength, mask) if strength.any() else None
 
 
 def agreement(
@@ -60,11 +59,11 @@ def agreement(
     """Return how well a map (S, S) agrees with what a radiologist drew.
 
     A map without any support for the class points nowhere: its peak is a miss and its mass 0, so
-    that a method gains nothing by being silent.
+    that an empty map scores worst.
 
     Args:
-        attribution: signed, positive where the film supports the class.
-        opacities: (H, W), true where an opacity was drawn.
+        attribution: signed, positive where the image supports the class.
+        opacities: (H, W), True where an opacity was drawn.
         lungs: (H, W), both lungs; without them the measures that need them are not in the answer.
 
     Returns:
@@ -76,8 +75,8 @@ def agreement(
     """
     drawn = mask_on_grid(opacities, attribution.shape)
     if not drawn.any():
-        raise InputError("no opacity is drawn on this film, so that no map can be held against it")
-    found = {
+        raise InputError("no opacity is drawn on this image, so no map can be compared with one")
+    scores = {
         "peak_hit": float(_peak_in(attribution, drawn)),
         "mass_opacities": mass(attribution, drawn),
         "iou": overlap(attribution, drawn),
@@ -85,11 +84,11 @@ def agreement(
     }
     if lungs is not None:
         inside = mask_on_grid(lungs, attribution.shape)
-        found["peak_lungs"] = float(_peak_in(attribution, inside))
-        found["mass_lungs"] = mass(attribution, inside)
+        scores["peak_lungs"] = float(_peak_in(attribution, inside))
+        scores["mass_lungs"] = mass(attribution, inside)
         if drawn[inside].any():
-            found["auprc_lungs"] = average_precision(drawn[inside], attribution[inside])
-    return found
+            scores["auprc_lungs"] = average_precision(drawn[inside], attribution[inside])
+    return scores
 
 
 def mass(attribution: FloatArray, inside: BoolArray) -> float:
@@ -103,17 +102,17 @@ def overlap(attribution: FloatArray, drawn: BoolArray) -> float:
     """Return intersection over union of a mask (S, S) and as many of the strongest pixels.
 
     Taking the mask's own area leaves no threshold to choose. Where pixels tie for the last
-    places, as those of one superpixel do, each gets an equal share of a place: the intersection
-    is the mean over all ways to break the tie.
+    places, as those of one superpixel do, each gets an equal share of them: the intersection is
+    the mean over all ways to break the tie.
     """
-    places = int(drawn.sum())
-    weakest = np.partition(attribution.ravel(), -places)[-places]
+    area = int(drawn.sum())
+    weakest = np.partition(attribution.ravel(), -area)[-area]
     above, tied = attribution > weakest, attribution == weakest
-    share = (places - int(above.sum())) / int(tied.sum())
+    share = (area - int(above.sum())) / int(tied.sum())
     common = float(drawn[above].sum()) + share * float(drawn[tied].sum())
-    return common / (2 * places - common)
+    return common / (2 * area - common)
 
 
 def _peak_in(attribution: FloatArray, inside: BoolArray) -> bool:
-    place = peak(attribution)
-    return place is not None and bool(inside[place])
+    pixel = peak(attribution)
+    return pixel is not None and bool(inside[pixel])

@@ -54,9 +54,9 @@ class LocalModel:
 def explain(image: FloatArray, model: Model, index: int, options: Options) -> Attribution:
     """Explain the probability of a class by LIME; see `Explainer`."""
     segments, models = lime(image, model.probabilities, options)
-    local = models[index]
+    fitted = models[index]
     parameters = {
-        "samples": local.samples,
+        "samples": fitted.samples,
         "sampling": options.sampling,
         "segmentation": description(options),
         "fill": options.fill,
@@ -64,9 +64,9 @@ def explain(image: FloatArray, model: Model, index: int, options: Options) -> At
         "kernel_width": options.kernel_width,
         "ridge_alpha": RIDGE_ALPHA,
         "stopping_reliability": options.stopping_reliability,
-        "intercept": local.intercept,
+        "intercept": fitted.intercept,
     }
-    return by_region(segments, local.weights, parameters, local.fidelity)
+    return by_region(segments, fitted.weights, parameters, fitted.fidelity)
 
 
 def lime(
@@ -137,11 +137,11 @@ def fit(
         width: of the kernel.
     """
     weight = kernel(masks, width)
-    shown = masks.astype(np.float64)
+    features = masks.astype(np.float64)
     answers = np.asarray(probabilities, dtype=np.float64)
-    mean_shown = weight @ shown / weight.sum()
+    mean_features = weight @ features / weight.sum()
     mean_answer = weight @ answers / weight.sum()
-    centred, spread = shown - mean_shown, answers - mean_answer
+    centred, spread = features - mean_features, answers - mean_answer
     weighted = centred * weight[:, None]
     gram = weighted.T @ centred
     gram[np.diag_indices_from(gram)] += RIDGE_ALPHA
@@ -152,7 +152,7 @@ def fit(
     return [
         LocalModel(
             weights[:, c],
-            float(mean_answer[c] - mean_shown @ weights[:, c]),
+            float(mean_answer[c] - mean_features @ weights[:, c]),
             None if constant[c] else float(1.0 - residual[c] / total[c]),
             len(masks),
         )

@@ -1,4 +1,4 @@
-"""Lines on a film: round the strongest evidence, and round the lungs."""
+"""Lines on a radiograph: round the strongest evidence, and round the lungs."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ def strongest_regions(weights: Sequence[float]) -> list[int]:
     return [int(region) for region in order if strength[region] >= strength.max() / 3]
 
 
-def strongest(explanation: Explanation, sign: int) -> FloatArray | None:
+def strongest(explanation: Explanation, direction: int) -> FloatArray | None:
     """Return a field (S, S) that is above 0.5 where the map is strongest; None if nowhere.
 
-    Those are its strongest regions, neighbours taken together. A map without regions is smoothed
+    Those are its strongest regions, adjacent ones joined. A map without regions is smoothed
     a little, so that no speck gets a line, and is above 0.5 where it has half of the largest
     magnitude.
 
     Args:
         explanation: the map.
-        sign: 1 for what supports the class, -1 for what speaks against it.
+        direction: 1 for what supports the class, -1 for what speaks against it.
     """
     if explanation.segments is not None:
         chosen = strongest_regions(explanation.weights)
-        chosen = [region for region in chosen if explanation.weights[region] * sign > 0]
+        chosen = [region for region in chosen if explanation.weights[region] * direction > 0]
         return smooth_mask(np.isin(explanation.segments, chosen)) if chosen else None
     sigma = _SMOOTH_MAP * max(explanation.attribution.shape)
     smooth = gaussian_filter(explanation.attribution.astype(np.float32), sigma, mode="nearest")
     highest = float(np.abs(smooth).max())
-    if highest == 0 or (sign * smooth).max() <= _SHARE * highest:
+    if highest == 0 or (direction * smooth).max() <= _SHARE * highest:
         return None
-    return np.asarray(sign * smooth * (0.5 / _SHARE / highest), dtype=np.float32)
+    return np.asarray(direction * smooth * (0.5 / _SHARE / highest), dtype=np.float32)
 
 
 def smooth_mask(mask: BoolArray) -> FloatArray:
@@ -58,7 +58,7 @@ def distance(field: FloatArray, shape: tuple[int, int]) -> FloatArray:
 
     It is the field's distance from 0.5 over its slope, which is right near the line and makes it
     smooth at any enlargement; where the field is flat there is no line, and it is infinite. Along
-    the film's own edge there is none either.
+    the radiograph's own edge there is none either.
     """
     far = np.full(shape, np.inf, dtype=np.float32)
     if min(shape) < 2:  # too narrow for a slope

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from covid_cxr.errors import InputError
-from covid_cxr.imaging.crop import span
+from covid_cxr.imaging.crop import spans
 from covid_cxr.types import WHOLE, BoolArray, Box, Explanation, FloatArray, IntArray
 
 _Grid = TypeVar("_Grid", BoolArray, IntArray)
@@ -26,30 +26,29 @@ def enlarge(grid: FloatArray, shape: tuple[int, int]) -> FloatArray:
 def from_cells(cells: FloatArray, shape: tuple[int, int]) -> FloatArray:
     """Return a network's map (h, w) enlarged to `shape` (H, W) and smoothed.
 
-    A cell's evidence comes from all that it sees, which is more than its own square, and the
-    strongest cell of a diseased region is often one at its rim. Smoothing by a fourteenth of the
-    edge lets the middle of the region speak; outside the film there is no evidence.
+    A cell's receptive field is larger than its own square, and the strongest cell of a diseased
+    region is often one at its rim. Smoothing by a fourteenth of the edge moves the maximum to the
+    middle of the region; the map is 0 outside the image.
     """
     sigma = SMOOTHING * shape[0]
     smooth: FloatArray = gaussian_filter(enlarge(cells, shape), sigma, mode="constant")
     return smooth
 
 
-def on_radiograph(explanation: Explanation, field: Box) -> Explanation:
-    """Return an explanation of a part of a film on a grid (S, S) that spans all of the film.
+def on_radiograph(explanation: Explanation, box: Box) -> Explanation:
+    """Return an explanation of a part of a radiograph on a grid (S, S) that spans all of it.
 
-    Outside of what the model was shown the map is 0. Regions keep their numbers and weights; what
+    Outside the model's input the map is 0. Regions keep their numbers and weights; what
     lies outside is one more region, of weight 0.
 
     Args:
         explanation: on the model's input grid.
-        field: the part of the film that the model was shown.
+        box: the part of the radiograph that is the model's input.
     """
-    if field == WHOLE:
+    if box == WHOLE:
         return explanation
     shape = explanation.attribution.shape
-    rows = span(field.top, field.bottom, shape[0])
-    columns = span(field.left, field.right, shape[1])
+    rows, columns = spans(box, shape)
     size = (rows.stop - rows.start, columns.stop - columns.start)
     whole = np.zeros(shape, dtype=np.float32)
     whole[rows, columns] = enlarge(explanation.attribution, size)
@@ -63,7 +62,7 @@ def on_radiograph(explanation: Explanation, field: Box) -> Explanation:
 
 
 def mask_on_grid(mask: BoolArray, shape: tuple[int, ...]) -> BoolArray:
-    """Return a mask (H, W) brought to `shape` (h, w) by nearest neighbour.
+    """Return a mask (H, W) brought to `shape` (h, w) by its nearest pixels.
 
     Raises:
         InputError: `mask` is no bool (H, W).

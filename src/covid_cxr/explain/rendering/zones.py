@@ -16,12 +16,12 @@ from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.explain.rendering.sentence import BANDS, SIDES, sentence
 from covid_cxr.types import Explanation, IntArray, Lungs, LungZones
 
-# The patient's sides: the right lung lies on the left of the film.
+# The patient's sides: the right lung lies on the left of the image.
 ZONES: tuple[str, ...] = tuple(f"{band} {side}" for side in SIDES for band in BANDS)
 
 
 def zone_map(lungs: Lungs, shape: tuple[int, ...]) -> IntArray:
-    """Return the zone of every pixel of a grid (h, w) that spans the film.
+    """Return the zone of every pixel of a grid (h, w) that spans the radiograph.
 
     Returns:
         int32 (h, w): 0 outside the lungs, else 1 + the zone's place in `ZONES`.
@@ -45,8 +45,8 @@ def with_lungs(explanation: Explanation, lungs: Lungs | None) -> Explanation:
 
     Args:
         explanation: the map.
-        lungs: of the same film, at any resolution; None, or a film without a single pixel of
-            lung, empties all three, because nothing can be said then.
+        lungs: of the same radiograph, at any resolution; None, or masks without a single pixel, set
+            all three to None.
 
     Raises:
         InputError: a lung is no (H, W) mask.
@@ -65,6 +65,6 @@ def _lung_zones(explanation: Explanation, lungs: Lungs) -> LungZones | None:
         return None
     zone = zone_map(lungs, support.shape)
     mass = np.bincount(zone.ravel(), weights=support.ravel(), minlength=1 + len(ZONES))
-    shares = {name: float(mass[place] / total) for place, name in enumerate(ZONES, start=1)}
+    shares = {name: float(mass[number] / total) for number, name in enumerate(ZONES, start=1)}
     inside = min(1.0, sum(shares.values()))
     return LungZones(inside, shares, sentence(inside, shares, explanation.fidelity))

@@ -72,7 +72,7 @@ def test_edges_stand_where_grey_changes() -> None:
 
 def test_random_maps_are_the_seeds_and_know_nothing(image: np.ndarray) -> None:
     first, again = (baselines.maps("random", image, seed=3) for _ in range(2))
-    assert len(first) == baselines.DRAWS
+    assert len(first) == baselines.RANDOM_MAPS
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first[0], first[1])
     half = np.zeros((EDGE, EDGE), dtype=bool)

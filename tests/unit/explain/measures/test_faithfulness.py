@@ -68,7 +68,7 @@ def test_a_curve_by_hand() -> None:
 
 def test_a_true_map_gains_what_it_must_and_its_inverse_loses() -> None:
     image = bright_corner()
-    random = random_areas(image, corner_score, draws=20)
+    random = random_areas(image, corner_score, repeats=20)
     # in a random order the corner is hidden at an even pace, from 1 to 0.5
     assert random["deletion_dataset"] == pytest.approx(0.75, abs=0.02)
     true = gains(areas(image, corner_map(), corner_score), random)
@@ -92,7 +92,7 @@ def test_the_mean_gain_is_the_mean_of_the_four() -> None:
 @given(seed=st.integers(0, 10_000))
 def test_a_random_order_gains_nothing_in_expectation(seed: int) -> None:
     image = bright_corner()
-    random = random_areas(image, corner_score, draws=30, seed=seed)
+    random = random_areas(image, corner_score, repeats=30, seed=seed)
     rng = np.random.default_rng(seed + 123)
     maps = rng.standard_normal((30, EDGE, EDGE)).astype(np.float32)
     found = [gains(areas(image, each, corner_score), random)["gain"] for each in maps]
