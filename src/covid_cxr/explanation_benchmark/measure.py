@@ -178,7 +178,11 @@ class CaseMeasurement:
     def _random_order(self) -> Values:
         case, settings = self.case, self.settings
         return faithfulness.random_areas(
-            case.image, case.score, repeats=settings.orders, steps=settings.steps, seed=settings.seed
+            case.image,
+            case.score,
+            repeats=settings.orders,
+            steps=settings.steps,
+            seed=settings.seed,
         )
 
     def _faithfulness(self, attribution: FloatArray) -> Values:
