@@ -1,4 +1,4 @@
-"""What settings refuse on the command line: films that are too large, a source named twice."""
+"""What settings refuse on the command line: images that are too large, a source named twice."""
 
 import csv
 import json
@@ -16,9 +16,9 @@ LIMIT = 2000
 
 
 @pytest.fixture
-def films(tmp_path: Path) -> Path:
-    """A manifest with a film of 40 x 40 pixels and one of 60 x 60."""
-    folder = tmp_path / "films"
+def images(tmp_path: Path) -> Path:
+    """A manifest with a image of 40 x 40 pixels and one of 60 x 60."""
+    folder = tmp_path / "images"
     folder.mkdir()
     rng = np.random.default_rng(0)
     for edge in (40, 60):
@@ -29,28 +29,28 @@ def films(tmp_path: Path) -> Path:
     return folder
 
 
-def build(films: Path, *more: object) -> int:
-    named = ["--dataset", f"csv={films}", "--processes", "1"]
-    where = ["--data", films.parent, "--out", films.parent / "out"]
+def build(images: Path, *more: object) -> int:
+    named = ["--dataset", f"csv={images}", "--processes", "1"]
+    where = ["--data", images.parent, "--out", images.parent / "out"]
     return cli.run(["cohort", "build", *map(str, (*where, *named, *more))])
 
 
-def test_a_cohort_leaves_out_films_over_the_limit_of_its_settings(films: Path) -> None:
-    assert build(films) == 0
-    assert set(schema.load(films.parent / "out" / "cohort.csv")["exclusion"]) == {""}
-    assert build(films, "-s", f"preprocess.max_pixels={LIMIT}") == 0
-    why = schema.load(films.parent / "out" / "cohort.csv")["exclusion"].tolist()
+def test_a_cohort_leaves_out_images_over_the_limit_of_its_settings(images: Path) -> None:
+    assert build(images) == 0
+    assert set(schema.load(images.parent / "out" / "cohort.csv")["exclusion"]) == {""}
+    assert build(images, "-s", f"preprocess.max_pixels={LIMIT}") == 0
+    why = schema.load(images.parent / "out" / "cohort.csv")["exclusion"].tolist()
     assert why == ["", "unreadable: has 60 x 60 pixels, the limit is 2000 in all"]
 
 
-def test_a_prediction_refuses_films_over_the_limit_of_its_bundle(films: Path) -> None:
-    small = films.parent / "bundle"
+def test_a_prediction_refuses_images_over_the_limit_of_its_bundle(images: Path) -> None:
+    small = images.parent / "bundle"
     shutil.copytree(default_bundle().folder, small)
     manifest = json.loads((small / "manifest.json").read_text())
     manifest["preprocess"]["max_pixels"] = LIMIT
     (small / "manifest.json").write_text(json.dumps(manifest))
-    out = films.parent / "out"
-    pictures = [str(films / name) for name in ("40.png", "60.png")]
+    out = images.parent / "out"
+    pictures = [str(images / name) for name in ("40.png", "60.png")]
     assert cli.run(["predict", *pictures, "--model", str(small), "--out", str(out)]) == 4
     with (out / "predictions.csv").open(newline="") as file:
         rows = {Path(row["file"]).name: row for row in csv.DictReader(file)}
@@ -59,8 +59,8 @@ def test_a_prediction_refuses_films_over_the_limit_of_its_bundle(films: Path) ->
     assert "60 x 60 pixels, the limit is 2000" in rows["60.png"]["message"]
 
 
-def test_a_source_named_twice_is_refused(films: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert build(films, "--dataset", "csv=elsewhere") == 2
+def test_a_source_named_twice_is_refused(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build(images, "--dataset", "csv=elsewhere") == 2
     error = capsys.readouterr().err
     assert "--dataset names 'csv' more than once" in error
     assert "--config" in error

@@ -30,7 +30,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return status, captured.out, captured.err
 
 
-def test_help_warns_of_the_films(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_warns_of_the_images(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "--help")
     words = " ".join(out.split())
     assert status == 0
@@ -61,13 +61,13 @@ def test_json_is_the_account_and_nothing_else(
     assert not (tmp_path / "sheets").exists()
 
 
-def test_sheets_are_drawn_where_the_films_are_given(
+def test_sheets_are_drawn_where_the_images_are_given(
     capsys: pytest.CaptureFixture[str], cohort: Path, phantoms: Path, tmp_path: Path
 ) -> None:
     status, out, _ = run(capsys, cohort, "--out", tmp_path, "--data", phantoms, "--seed", 3)
     assert status == 0
     sheets = {path.stem for path in (tmp_path / "sheets").iterdir()}
-    assert {"phantoms-normal", "phantoms-pneumonia", "phantoms-covid-19", "copies-1"} <= sheets
+    assert {"phantoms-normal", "phantoms-pneumonia", "phantoms-covid-19", "duplicates-1"} <= sheets
     assert f"Contact sheets: {len(sheets)} in" in out and "never publish" in out
     assert (tmp_path / "cohort.html").exists()
 

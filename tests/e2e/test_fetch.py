@@ -36,15 +36,15 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[s
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     folder = tmp_path / "www"
     folder.mkdir()
-    with zipfile.ZipFile(folder / "films.zip", "w") as packed:
-        packed.writestr("films/manifest.csv", "path,patient_id,finding\n1.png,1,normal\n")
-        packed.writestr("films/1.png", b"png")
+    with zipfile.ZipFile(folder / "images.zip", "w") as packed:
+        packed.writestr("images/manifest.csv", "path,patient_id,finding\n1.png,1,normal\n")
+        packed.writestr("images/1.png", b"png")
     handler = functools.partial(Quiet, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        digest = hashlib.sha256((folder / "films.zip").read_bytes()).hexdigest()
-        yield f"http://127.0.0.1:{server.server_address[1]}/films.zip", digest
+        digest = hashlib.sha256((folder / "images.zip").read_bytes()).hexdigest()
+        yield f"http://127.0.0.1:{server.server_address[1]}/images.zip", digest
         server.shutdown()
         thread.join()
 

@@ -29,7 +29,7 @@ NAMES = (
     "x" * 200 + ".png",
 )
 NO_UNICODE = b"\xff\xfe.png"
-FILMS = ("film.png", "webp.jpg", "png.dcm")  # whatever they are called
+FILMS = ("image.png", "webp.jpg", "png.dcm")  # whatever they are called
 NO_FILMS = {
     "empty.png": b"",
     "text.dcm": b"no picture",
@@ -50,13 +50,13 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("names", "things"):
         (root / "set" / name).mkdir(parents=True)
     for number, name in enumerate((*NAMES, os.fsdecode(NO_UNICODE))):
-        # Films that differ, else they were copies of one another.
-        film = draw("normal", 100 + number, size=96).pixels
-        _save(root / "set" / "names" / name, film)
+        # Radiographs that differ, else they were copies of one another.
+        image = draw("normal", 100 + number, size=96).pixels
+        _save(root / "set" / "names" / name, image)
     things = root / "set" / "things"
     for number, (name, kind) in enumerate(zip(FILMS, ("PNG", "WEBP", "PNG"), strict=True)):
         _save(things / name, draw("pneumonia", 90 + number, size=96).pixels, kind)
-    whole = (things / "film.png").read_bytes()
+    whole = (things / "image.png").read_bytes()
     for name, content in {**NO_FILMS, "half.png": whole[: len(whole) // 2]}.items():
         (things / name).write_bytes(content)
     (things / "gone.png").symlink_to(things / "nowhere.png")
@@ -67,8 +67,8 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "set"
 
 
-def _save(path: Path, film: np.ndarray, kind: str = "PNG") -> None:
-    Image.fromarray((film * 255).astype("u1")).save(path, kind)
+def _save(path: Path, image: np.ndarray, kind: str = "PNG") -> None:
+    Image.fromarray((image * 255).astype("u1")).save(path, kind)
 
 
 def test_predict_answers_every_entry_once(odd: Path, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_cohort_build_keeps_or_explains_every_entry(odd: Path, tmp_path: Path) -
     assert cli.run([*arguments, "-q"]) == 0
     cohort = schema.load(out / "cohort.csv").set_index("image_id")["exclusion"]
     named = cohort[cohort.index.str.startswith("odd:names/")]
-    # Hidden files are no films of a data set; a name that no CSV can hold is left out, and said.
+    # Hidden files are no images of a data set; a name that no CSV can hold is left out, and said.
     assert len(named) == len(NAMES)
     misnamed = named.pop("odd:names/\\xff\\xfe.png")
     assert misnamed == "unreadable: its name is no Unicode, rename it"

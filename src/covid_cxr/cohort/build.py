@@ -31,21 +31,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CohortResult:
-    """What `build` found.
+    """What `build` returns.
 
     Attributes:
         cohort: one row an image, columns and types as in `covid_cxr.cohort.schema`.
         attrition: `source, rule, removed, remaining`, rules in the order they were applied.
         duplicates: the rows of every duplicate group, kept copy first; `conflict` where the
             copies carry different findings.
-        copies: `first, second, similarity`: the pairs of hashes that made the groups.
+        near_duplicates: `first, second, similarity`: the pairs of hashes that made the groups.
         boxes: `image_id, x, y, width, height` of marked opacities, pixels of the file.
     """
 
     cohort: pd.DataFrame
     attrition: pd.DataFrame
     duplicates: pd.DataFrame
-    copies: pd.DataFrame
+    near_duplicates: pd.DataFrame
     boxes: pd.DataFrame
 
 
@@ -71,7 +71,7 @@ def build(
         config: sources (none: all that are recognised by layout), filters, split strategy.
         seed: of the split.
         files: database of what is known of the files, kept from build to build; None keeps none.
-        max_pixels: larger films are refused before they are decoded.
+        max_pixels: larger images are rejected before they are decoded.
         processes: how many read files at a time. With more than one, a script that calls this
             needs `if __name__ == "__main__":`.
 
@@ -83,41 +83,41 @@ def build(
     """
     data_root = Path(data_root)
     sources = locate(data_root, config.datasets)
-    _refuse_unknown_external(config, sources)
+    _check_external(config, sources)
     table = _described(sources, data_root)
     own = {name: source.options.labels for name, source in sources.items()}
     exclusions.by_description(table, own, config.filters)
     with closing(Inventory(files, max_pixels=max_pixels)) as inventory:
         paths = [data_root / path for path in table["path"]]
-        found = inventory.take(paths, processes=processes)
-    _add_files(table, found, config)
-    copies = _add_groups(table, found)
-    exclusions.by_copies(table, config)
-    _refuse_emptied(table)
-    dealt = strategies.assign(table, config, seed, data_root)
-    exclusions.exclude(table, "split", dealt["reason"])
-    table["split"] = dealt["split"]
+        known = inventory.take(paths, processes=processes)
+    _add_files(table, known, config)
+    pairs = _add_groups(table, known)
+    exclusions.by_duplicates(table, config)
+    _check_emptied(table)
+    assigned = strategies.assign(table, config, seed, data_root)
+    exclusions.exclude(table, "split", assigned["reason"])
+    table["split"] = assigned["split"]
     cohort = table[list(schema.COLUMNS)]
     schema.validate(cohort)
     assert_no_leak(cohort)
-    repeated = resolution.table(cohort)
-    return CohortResult(cohort, exclusions.attrition(table), repeated, copies, _boxes(table))
+    duplicates = resolution.duplicates_table(cohort)
+    return CohortResult(cohort, exclusions.attrition(table), duplicates, pairs, _boxes(table))
 
 
 def write(result: CohortResult, out_dir: Path | str) -> None:
-    """Write `cohort.csv` and its accounts, each whole or not at all.
+    """Write `cohort.csv` and its tables, each whole or not at all.
 
-    The accounts are `attrition.csv`, `duplicates.csv`, `overlap.csv` (what sources share),
-    `copies.csv` (the pairs behind it) and, where a source marks opacities, `boxes.csv`.
+    The tables are `attrition.csv`, `duplicates.csv`, `overlap.csv` (what sources share),
+    `near-duplicates.csv` (the pairs behind it) and, where a source marks opacities, `boxes.csv`.
     """
-    accounts = {
+    tables = {
         "attrition": result.attrition,
         "duplicates": result.duplicates,
         "overlap": resolution.overlap(result.duplicates),
-        "copies": result.copies,
+        "near-duplicates": result.near_duplicates,
         **({"boxes": result.boxes} if len(result.boxes) else {}),
     }
-    for name, table in accounts.items():
+    for name, table in tables.items():
         text = table.to_csv(index=False, lineterminator="\n", float_format="%.4g")
         atomic_write(Path(out_dir) / f"{name}.csv", text)
     schema.save(result.cohort, Path(out_dir) / "cohort.csv")  # last: where it is, all is
@@ -149,8 +149,8 @@ def notes(result: CohortResult) -> list[str]:
     ]
     conflicts = result.duplicates[result.duplicates["conflict"]]["duplicate_group"].nunique()
     if conflicts:
-        lines.append(f"{conflicts} films carry different findings in different copies")
-    return [*lines, *(f"Warning: {doubt}" for doubt in split_warnings(result.cohort))]
+        lines.append(f"{conflicts} images carry different findings in different copies")
+    return [*lines, *(f"Warning: {warning}" for warning in split_warnings(result.cohort))]
 
 
 def _described(sources: dict[str, Source], data_root: Path) -> pd.DataFrame:
@@ -193,30 +193,30 @@ def _unicode(name: str) -> str:
 def _relative(path: Path, data_root: Path) -> str:
     """Return `path` relative to the data root where it lies in it, else absolute."""
     # Not Path.resolve(): a data set that is linked into the data root lies in it.
-    full, root = (Path(os.path.abspath(each)) for each in (path, data_root))  # noqa: PTH100
+    full, root = map(Path, map(os.path.abspath, (path, data_root)))
     return (full.relative_to(root) if full.is_relative_to(root) else full).as_posix()
 
 
-def _add_files(table: pd.DataFrame, found: Sequence[File], config: CohortConfig) -> None:
+def _add_files(table: pd.DataFrame, files: Sequence[File], config: CohortConfig) -> None:
     """Fill in, in place, what the files say, and apply the rules on it."""
     for column in ("sha256", "width", "height"):
-        table[column] = [getattr(file, column) for file in found]
-    reasons = pd.Series([file.reason for file in found], index=table.index)
+        table[column] = [getattr(file, column) for file in files]
+    reasons = pd.Series([file.reason for file in files], index=table.index)
     reasons = reasons.mask(table["misnamed"], "unreadable: its name is no Unicode, rename it")
     exclusions.exclude(table, "file", reasons)
     for column, read in (("view", view_of), ("modality", str)):
-        stated = pd.Series([read(getattr(file, column)) for file in found], index=table.index)
+        stated = pd.Series([read(getattr(file, column)) for file in files], index=table.index)
         table[column] = table[column].where(table[column] != "", stated)
     exclusions.by_modality_and_view(table, config.filters)
 
 
-def _add_groups(table: pd.DataFrame, found: Sequence[File]) -> pd.DataFrame:
-    """Fill in `duplicate_group`, in place, and return the pairs of copies."""
-    # A file that is not decodable has a hash but no fingerprint: of it no copies are known.
-    usable = [file for file in found if file.fingerprint]
+def _add_groups(table: pd.DataFrame, files: Sequence[File]) -> pd.DataFrame:
+    """Fill in `duplicate_group`, in place, and return the pairs of near-duplicates."""
+    # A file that is not decodable has a hash but no fingerprint: its copies are unknown.
+    usable = [file for file in files if file.fingerprint]
     hashes = table["sha256"].where(table["width"] > 0, "")
-    table["duplicate_group"], copies = resolution.group(hashes, fingerprints(usable))
-    return copies
+    table["duplicate_group"], pairs = resolution.group(hashes, fingerprints(usable))
+    return pairs
 
 
 def _boxes(table: pd.DataFrame) -> pd.DataFrame:
@@ -226,7 +226,7 @@ def _boxes(table: pd.DataFrame) -> pd.DataFrame:
     return boxes
 
 
-def _refuse_unknown_external(config: CohortConfig, sources: dict[str, Source]) -> None:
+def _check_external(config: CohortConfig, sources: dict[str, Source]) -> None:
     unknown = sorted(set(config.external) - set(sources))
     if unknown:
         raise CohortError(
@@ -234,8 +234,8 @@ def _refuse_unknown_external(config: CohortConfig, sources: dict[str, Source]) -
         )
 
 
-def _refuse_emptied(table: pd.DataFrame) -> None:
-    """A source that filters or copies leave nothing of is named; one that has no film is a mistake.
+def _check_emptied(table: pd.DataFrame) -> None:
+    """Warn of a source of which filters leave nothing; a source without usable files is an error.
 
     Labels, modality and files are what a source is; the other rules are what was asked for, and a
     source may well be another's copy from end to end.
@@ -245,7 +245,7 @@ def _refuse_emptied(table: pd.DataFrame) -> None:
             continue
         counts = rows["exclusion"].value_counts()
         reasons = ", ".join(f"{why} ({count})" for why, count in counts.head(3).items())
-        told = f"source '{name}' has no usable image left of {len(rows)}: {reasons}"
+        message = f"source '{name}' has no usable image left of {len(rows)}: {reasons}"
         if rows["rule"].isin(_MISTAKES).all() or (table["exclusion"] != "").all():
-            raise CohortError(told)
-        logger.warning("%s", told)
+            raise CohortError(message)
+        logger.warning("%s", message)

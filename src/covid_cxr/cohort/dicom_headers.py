@@ -1,4 +1,4 @@
-"""What the header of a DICOM file says of its image; the pixels are left alone.
+"""What the header of a DICOM file states about its image; pixels are not read.
 
 Modality, view, sex and age as a table would state them. Names and addresses of patients are never
 read; identifiers are, because patients must be kept together.
@@ -58,7 +58,7 @@ _CODED_VIEWS = {
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the library's remarks on odd values, which quote them, off the screen and the log."""
+    """Silence pydicom's warnings on unusual values, which quote them."""
     library = logging.getLogger("pydicom")
     level = library.level
     library.setLevel(logging.CRITICAL)
@@ -80,7 +80,7 @@ def read_header(path: Path) -> dict[str, str] | None:
         CohortError: the file is missing, may not be read, or its header is damaged.
     """
     try:
-        # Asked first: to open a pipe would wait for a writer.
+        # Checked first: to open a pipe would wait for a writer.
         if not stat.S_ISREG(path.stat().st_mode):
             raise CohortError(f"'{path}' is no file, expected a DICOM object")
         with path.open("rb") as stream:
@@ -123,7 +123,7 @@ def _text(value: Any) -> str:
     if isinstance(value, Sequence):
         value = value[0].get("CodeMeaning") if value else None
     if isinstance(value, MultiValue):
-        value = "\\".join(str(each) for each in value)
+        value = "\\".join(map(str, value))
     return "" if value is None else " ".join(str(value).replace("\0", " ").split())
 
 

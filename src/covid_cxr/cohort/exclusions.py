@@ -1,7 +1,7 @@
-"""The rules that leave an image out, and the count of what each one left out.
+"""The rules that exclude an image, and the count of what each one excluded.
 
 A table on its way to a cohort has the cohort's columns and `modality`, `offset`, `taken`,
-`paediatric` and `rule`; `exclude` notes the first rule that a row falls to and why.
+`paediatric` and `rule`; `exclude` records the first rule that excludes a row and why.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ RULES = (
     "split",
 )
 _RADIOGRAPHY = ("", "x-ray", "xr", "cr", "dx", "dr", "rg")
-# What DICOM calls a converted film of which the converter did not say more (PS3.3 C.7.3.1.1.1).
+# What DICOM calls a converted image of which the converter did not say more (PS3.3 C.7.3.1.1.1).
 _CONVERTED = ("ot", "sc")
 _WITHOUT_DATES = {
-    "offset": "all its films in",
+    "offset": "all its images in",
     "one_per_patient": "the first of each patient by id",
 }
 logger = logging.getLogger(__name__)
 
 
 def exclude(table: pd.DataFrame, rule: str, reasons: pd.Series) -> None:
-    """Note `rule` and reason, in place, on rows with a reason that no earlier rule left out."""
+    """Record `rule` and reason, in place, on rows with a reason that no earlier rule excluded."""
     new = (table["exclusion"] == "") & (reasons != "")
     table.loc[new, "rule"] = rule
     table.loc[new, "exclusion"] = reasons[new]
@@ -77,7 +77,7 @@ def by_description(
 
 
 def by_modality_and_view(table: pd.DataFrame, filters: FilterConfig) -> None:
-    """Leave out, in place, what is stated to be no radiograph or not of a wanted view."""
+    """Exclude, in place, what is stated to be no radiograph or not of a wanted view."""
     modality = table["modality"]
     radiograph = modality.str.casefold().isin((*_RADIOGRAPHY, *_CONVERTED))
     exclude(table, "modality", ("modality " + modality).where(~radiograph, ""))
@@ -87,7 +87,7 @@ def by_modality_and_view(table: pd.DataFrame, filters: FilterConfig) -> None:
     exclude(table, "view", named.mask(lateral, "lateral view").where(unwanted, ""))
 
 
-def by_copies(table: pd.DataFrame, config: CohortConfig) -> None:
+def by_duplicates(table: pd.DataFrame, config: CohortConfig) -> None:
     """Apply, in place, the rules that compare images with each other.
 
     `duplicate_group` must be filled in.
@@ -128,8 +128,8 @@ def _children(table: pd.DataFrame, filters: FilterConfig) -> pd.Series:
 def _preferred(table: pd.DataFrame, config: CohortConfig) -> pd.Series:
     """Rank copies: 2 of a held-out source or site, 1 of one that is trained on, 0 external.
 
-    An external copy of a film would go in the end, because its patient is trained on: kept in the
-    other's place, it would take both along.
+    An external copy would be excluded in the end, because its patient is trained on: if it were
+    kept instead of the other, both would be lost.
     """
     inside = ~table["source"].isin(config.external)
     rank = inside.astype("int64")
@@ -139,7 +139,7 @@ def _preferred(table: pd.DataFrame, config: CohortConfig) -> pd.Series:
 
 
 def _further(table: pd.DataFrame, filters: FilterConfig) -> pd.Series:
-    """Say why of a person's images all but one are left out; undated ones come last.
+    """Return why of a person's images all but one are excluded; undated ones come last.
 
     A person who is in two sources is known by a copy in both, so persons are components. Days
     since symptoms go before dates.

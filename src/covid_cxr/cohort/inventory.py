@@ -53,9 +53,9 @@ class File(NamedTuple):
 
 
 def examine(path: Path, max_pixels: int = MAX_PIXELS) -> File:
-    """Read one file; what is wrong with it stands in the answer's `reason`."""
+    """Read one file; what is wrong with it is in `reason`."""
     try:
-        # Asked first: to open a pipe would wait for a writer.
+        # Checked first: to open a pipe would wait for a writer.
         if not stat.S_ISREG(path.stat().st_mode):
             return File("", 0, 0, "unreadable: no regular file")
         data = path.read_bytes()
@@ -65,13 +65,19 @@ def examine(path: Path, max_pixels: int = MAX_PIXELS) -> File:
         return File("", 0, 0, f"unreadable: {getattr(error, 'strerror', error)}")
     digest = hashlib.sha256(data).hexdigest()
     try:
-        film = imaging.read(data, max_pixels=max_pixels)
+        radiograph = imaging.read(data, max_pixels=max_pixels)
     except UnreadableImage as error:
         reason = str(error).removeprefix("'<bytes>' ")
         return File(digest, 0, 0, f"unreadable: {reason}")
-    modality = film.metadata.get("modality", "")
-    small = fingerprint(film.pixels).tobytes()
-    return File(digest, film.width, film.height, "", film.view or "", modality, small)
+    return File(
+        digest,
+        radiograph.width,
+        radiograph.height,
+        reason="",
+        view=radiograph.view or "",
+        modality=radiograph.metadata.get("modality", ""),
+        fingerprint=fingerprint(radiograph.pixels).tobytes(),
+    )
 
 
 def fingerprints(files: Iterable[File]) -> Fingerprint:
@@ -88,7 +94,7 @@ class Inventory:
 
     def __init__(self, database: Path | None = None, *, max_pixels: int = MAX_PIXELS) -> None:
         self._database, self._max_pixels = database, max_pixels
-        with _told(database):
+        with _sqlite_errors(database):
             if database is not None:
                 database.parent.mkdir(parents=True, exist_ok=True)
             self._rows = sqlite3.connect(database or ":memory:")
@@ -108,7 +114,7 @@ class Inventory:
         Raises:
             CohortError: the database may not be written, or is damaged.
         """
-        with _told(self._database):
+        with _sqlite_errors(self._database):
             return self._taken(paths, processes)
 
     def _taken(self, paths: Sequence[Path], processes: int) -> list[File]:
@@ -134,8 +140,8 @@ class Inventory:
         return f"{_VERSION} {self._max_pixels} {status.st_size} {status.st_mtime_ns}"
 
     def _known(self, path: Path, stamps: dict[str, str]) -> File | None:
-        found = self._rows.execute("SELECT * FROM files WHERE path = ?", (_text(path),)).fetchone()
-        return File(*found[2:]) if found and found[1] == stamps[str(path)] else None
+        row = self._rows.execute("SELECT * FROM files WHERE path = ?", (_text(path),)).fetchone()
+        return File(*row[2:]) if row and row[1] == stamps[str(path)] else None
 
     def _keep(self, path: Path, stamp: str, file: File) -> None:
         row = (_text(path), stamp, *file)
@@ -143,8 +149,8 @@ class Inventory:
 
 
 @contextmanager
-def _told(database: Path | None) -> Iterator[None]:
-    """Turn what SQLite says into what to do: a file that is fine must not be deleted."""
+def _sqlite_errors(database: Path | None) -> Iterator[None]:
+    """Turn errors of SQLite into ours: a file that is fine must not be deleted."""
     try:
         yield
     except (sqlite3.OperationalError, OSError) as error:
@@ -153,7 +159,7 @@ def _told(database: Path | None) -> Iterator[None]:
             "no other build in it: end that, or name another --out"
         ) from error
     except sqlite3.DatabaseError as error:
-        raise CohortError(f"'{database}' is no list of files ({error}); delete it") from error
+        raise CohortError(f"'{database}' is not a list of files ({error}); delete it") from error
 
 
 def _text(path: Path) -> str:

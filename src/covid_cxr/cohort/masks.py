@@ -1,4 +1,4 @@
-"""Structures that radiologists drew on films: lungs, opacities, tubes and lines.
+"""Structures that radiologists drew on radiographs: lungs, opacities, tubes and lines.
 
 The masks of GeneralBlockchain's covid-19-chest-xray-segmentations-dataset for images of the Mila
 collection, laid as `annotations/radiologist-masks/<image stem>/<structure>.png` beside the
@@ -32,13 +32,13 @@ def annotated(cohort: pd.DataFrame, data_root: Path) -> pd.DataFrame:
         CohortError: no row has any.
     """
     folders = cohort["path"].map(_folder)
-    found = cohort.assign(masks=folders)[[(data_root / each).is_dir() for each in folders]]
-    if found.empty:
+    rows = cohort.assign(masks=folders)[[(data_root / path).is_dir() for path in folders]]
+    if rows.empty:
         raise CohortError(
-            f"no film of the cohort has masks: expected '{FOLDER}/<image stem>/' beside the folder "
-            f"that holds the image, below '{data_root}'"
+            f"no image of the cohort has masks: expected '{FOLDER}/<image stem>/' beside the "
+            f"folder that holds the image, below '{data_root}'"
         )
-    return found.reset_index(drop=True)
+    return rows.reset_index(drop=True)
 
 
 def mask(folder: Path, *structures: str) -> BoolArray | None:
@@ -49,7 +49,7 @@ def mask(folder: Path, *structures: str) -> BoolArray | None:
         CohortError: masks of different sizes.
     """
     drawn = [imaging.read(path).pixels > 0.5 for path in _files(folder, structures)]
-    if len({each.shape for each in drawn}) > 1:
+    if len({pixels.shape for pixels in drawn}) > 1:
         raise CohortError(f"masks in '{folder}' differ in size; expected the image's own")
     return np.logical_or.reduce(drawn) if drawn else None
 

@@ -8,9 +8,10 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -128,6 +129,23 @@ def host_of(url: str) -> str:
         return ""
 
 
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "view": view_of,
+    "sex": sex_of,
+    "age": age_of,
+    "offset": offset_of,
+}
+
+
+def with_columns(record: Record, row: Mapping[str, str], *fields: str) -> Record:
+    """Return the record with `fields` taken from the row's columns of the same names.
+
+    View, sex, age and offset are parsed as `view_of`, `sex_of`, `age_of` and `offset_of` do.
+    """
+    parsed = {field: _PARSERS.get(field, str.strip)(row[field]) for field in fields}
+    return replace(record, **parsed)
+
+
 def read_table(path: Path, required: Iterable[str], encoding: str = "utf-8-sig") -> pd.DataFrame:
     """Read a CSV with every cell as text ("" where empty).
 
@@ -137,12 +155,12 @@ def read_table(path: Path, required: Iterable[str], encoding: str = "utf-8-sig")
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # `_refuse_lost` judges
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # see `_check_cells`
             table = pd.read_csv(
                 path, dtype=str, keep_default_na=False, encoding=encoding, index_col=False
             )
         with path.open(encoding=encoding, newline="") as file:
-            _refuse_lost(path, csv.reader(file))
+            _check_cells(path, csv.reader(file))
     except OSError as error:
         raise CohortError(f"table '{path}' cannot be read: {error.strerror or error}") from error
     except (ValueError, pd.errors.ParserError, csv.Error) as error:
@@ -158,8 +176,8 @@ def read_table(path: Path, required: Iterable[str], encoding: str = "utf-8-sig")
     return table
 
 
-def _refuse_lost(path: Path, rows: Iterable[list[str]]) -> None:
-    """Refuse what pandas would drop or rename without a word: surplus cells, repeated columns."""
+def _check_cells(path: Path, rows: Iterable[list[str]]) -> None:
+    """Raise where pandas would silently drop surplus cells or rename repeated columns."""
     filled = (row for row in rows if row)
     header = next(filled, [])
     twice = next((name for name in header if name and header.count(name) > 1), None)
@@ -184,12 +202,12 @@ def header_of(path: Path, encoding: str = "utf-8-sig") -> set[str]:
 def pictures_below(folder: Path) -> list[Path]:
     """Return every file below `folder` that is not hidden, sorted; names do not tell the format.
 
-    A folder that cannot be listed is a warning; a file that cannot be looked at is kept, so that
-    it gets a row that says so.
+    A folder that cannot be listed is a warning; a file that cannot be examined is kept, so that it
+    gets a row that says so.
     """
     files = [
-        Path(place, name)
-        for place, _, names in os.walk(folder, onerror=_not_listed)
+        Path(parent, name)
+        for parent, _, names in os.walk(folder, onerror=_not_listed)
         for name in names
         if not name.startswith(".")
     ]

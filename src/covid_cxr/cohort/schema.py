@@ -62,12 +62,12 @@ COLUMNS = tuple(SCHEMA.columns)
 
 
 def validate(cohort: pd.DataFrame) -> None:
-    """Hold a table to the schema: columns in order, types, allowed values, exclusions explained.
+    """Check the columns and their order, types, allowed values, and that exclusions have a reason.
 
     `width` and `height` are pixels, 0 where the file could not be read; `age` is years or NaN.
 
     Raises:
-        CohortError: the first thing that does not hold, with the first offending row.
+        CohortError: the first violation, with the first offending row.
     """
     if list(cohort.columns) != list(COLUMNS):
         raise CohortError(
@@ -94,7 +94,7 @@ def load(path: Path | str) -> pd.DataFrame:
 
 
 def read(path: Path | str) -> pd.DataFrame:
-    """Read and validate `cohort.csv` for `check` alone; everything else uses `load`.
+    """Read and validate `cohort.csv` for `cohort check`; everything else uses `load`.
 
     Raises:
         CohortError: no such file, not a CSV, or not according to the schema.

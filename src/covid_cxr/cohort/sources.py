@@ -33,20 +33,20 @@ def locate(data_root: Path, chosen: Mapping[str, DatasetConfig]) -> dict[str, So
         raise CohortError(f"data root '{data_root}' is no folder; expected one with data sets")
     if chosen:
         return {name: _one(data_root, name, options) for name, options in chosen.items()}
-    found = {
+    recognised = {
         kind: Source(root, DatasetConfig(adapter=kind))
         for kind in datasets.names()
         for root in _recognised(data_root, kind)
     }
-    if not found:
+    if not recognised:
         raise CohortError(
             f"'{data_root}' neither is nor holds a data set that is recognised by layout; looked "
             f"for {', '.join(_recognisable())}; name others in the configuration's datasets"
         )
-    used = {source.root for source in found.values()}
+    used = {source.root for source in recognised.values()}
     for folder in sorted(set(_folders(data_root)) - used - {data_root}):
         logger.info("'%s' is left out: its layout is not recognised", folder.name)
-    return found
+    return recognised
 
 
 def _one(data_root: Path, name: str, options: DatasetConfig) -> Source:
@@ -56,13 +56,13 @@ def _one(data_root: Path, name: str, options: DatasetConfig) -> Source:
         if not root.exists():
             raise CohortError(f"source '{name}': '{root}' does not exist; correct its path")
         return Source(root, options)
-    found = _recognised(data_root, options.adapter)
-    if not found:
+    folders = _recognised(data_root, options.adapter)
+    if not folders:
         raise CohortError(
             f"source '{name}': no folder in '{data_root}' has the layout of '{options.adapter}'; "
             f"give its path, datasets.{name}.path"
         )
-    return Source(found[0], options)
+    return Source(folders[0], options)
 
 
 def _recognised(data_root: Path, kind: str) -> list[Path]:
@@ -72,18 +72,18 @@ def _recognised(data_root: Path, kind: str) -> list[Path]:
         CohortError: there are two.
     """
     recognise = datasets.recogniser(kind)
-    found = [folder for folder in _folders(data_root) if recognise and recognise(folder)]
-    if len(found) > 1:
+    folders = [folder for folder in _folders(data_root) if recognise and recognise(folder)]
+    if len(folders) > 1:
         raise CohortError(
-            f"'{found[0]}' and '{found[1]}' both have the layout of '{kind}'; name the one to use "
-            f"in the configuration, datasets.{kind}.path"
+            f"'{folders[0]}' and '{folders[1]}' both have the layout of '{kind}'; name the one to "
+            f"use in the configuration, datasets.{kind}.path"
         )
-    return found
+    return folders
 
 
 def _folders(data_root: Path) -> list[Path]:
     inside = sorted(path for path in data_root.iterdir() if path.is_dir())
-    # A disk's root holds folders such as lost+found that may not be looked into.
+    # A disk's root holds folders such as lost+found that may not be read.
     return [data_root, *(path for path in inside if os.access(path, os.R_OK | os.X_OK))]
 
 

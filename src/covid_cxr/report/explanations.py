@@ -74,7 +74,7 @@ def montages(folder: Path) -> dict[str, str]:
     return {
         path.stem: _small(path)
         for path in sorted(folder.glob("*.png"))
-        if not path.stem.startswith("copies-")
+        if not path.stem.startswith("duplicates-")
     }
 
 

@@ -215,8 +215,8 @@ def test_what_is_written_is_read_back_unchanged(tmp_path: Path, written: Path):
     assert sorted(path.name for path in written.parent.iterdir()) == [
         "attrition.csv",
         "cohort.csv",
-        "copies.csv",
         "duplicates.csv",
+        "near-duplicates.csv",
         "overlap.csv",
     ]
     again = written.with_name("again.csv")

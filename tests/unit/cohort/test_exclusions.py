@@ -84,18 +84,18 @@ def test_one_image_a_patient_is_the_earliest_or_latest_dated(which, kept):
         offset=[float("nan"), 9.0, 2.0, 5.0, float("nan")],
         exclusion=["", "", "", "label unknown", ""],
     )
-    exclusions.by_copies(rows, CohortConfig(filters=FilterConfig(one_per_patient=which)))
+    exclusions.by_duplicates(rows, CohortConfig(filters=FilterConfig(one_per_patient=which)))
     assert rows.loc[rows["exclusion"] == "", "image_id"].tolist() == [kept, "i4"]
     assert set(rows["exclusion"]) == {"", "label unknown", f"not the patient's {which} image"}
 
 
 def kept_of_each(which: str, **columns: list[object]) -> list[str]:
     rows = table(**columns)
-    exclusions.by_copies(rows, CohortConfig(filters=FilterConfig(one_per_patient=which)))
+    exclusions.by_duplicates(rows, CohortConfig(filters=FilterConfig(one_per_patient=which)))
     return rows.loc[rows["exclusion"] == "", "image_id"].tolist()
 
 
-def test_films_without_an_offset_are_told_by_their_date():
+def test_images_without_an_offset_are_told_by_their_date():
     taken = ["20200303", "", "202003020800", "202003021200"]
     assert kept_of_each("first", taken=taken) == ["i2"]
     assert kept_of_each("last", taken=taken) == ["i0"]
@@ -103,7 +103,7 @@ def test_films_without_an_offset_are_told_by_their_date():
     assert kept_of_each("first", taken=taken, offset=[float("nan")] * 3 + [9.0]) == ["i3"]
 
 
-def test_a_person_in_two_sources_keeps_one_film():
+def test_a_person_in_two_sources_keeps_one_image():
     rows = {
         "source": ["a", "a", "b", "b"],
         "patient_id": ["a:1", "a:1", "b:1", "b:1"],
@@ -119,7 +119,7 @@ def test_filters_by_time_say_which_source_has_none(caplog: pytest.LogCaptureFixt
     rows = table(**columns)
     exclusions.by_description(rows, {"s": {}, "t": {}}, FilterConfig(offset=(0, 14)))
     assert [line.partition(";")[0] for line in caplog.messages] == [
-        "filters.offset knows no date of source 't' and leaves all its films in"
+        "filters.offset knows no date of source 't' and leaves all its images in"
     ]
     caplog.clear()
     kept_of_each("first", **columns)

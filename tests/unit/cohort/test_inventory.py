@@ -100,7 +100,7 @@ def test_another_limit_reads_anew(tmp_path: Path) -> None:
 
 def test_foreign_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "files.sqlite").write_text("no database, and longer than its header would be" * 9)
-    with pytest.raises(CohortError, match=r"files\.sqlite' is no list of files .* delete it"):
+    with pytest.raises(CohortError, match=r"files\.sqlite' is not a list of files .* delete it"):
         Inventory(tmp_path / "files.sqlite")
 
 

@@ -16,7 +16,7 @@ from covid_cxr.errors import CohortError
 from covid_cxr.phantoms import draw
 
 
-def film(path: Path, seed: int, scale: float = 1) -> None:
+def write_image(path: Path, seed: int, scale: float = 1) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = (draw("normal", seed, size=128).pixels * 255).astype(np.uint8)
     picture = Image.fromarray(pixels)
@@ -35,17 +35,17 @@ def config(*sources: str, **settings: object) -> CohortConfig:
 
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
-    """Source x holds a larger copy of the first of two films of a patient of source a."""
-    film(tmp_path / "a" / "1.png", 1)
-    film(tmp_path / "a" / "2.png", 2)
-    film(tmp_path / "x" / "1.png", 1, scale=2)
-    film(tmp_path / "x" / "3.png", 3)
+    """Source x holds a larger copy of the first of two images of a patient of source a."""
+    write_image(tmp_path / "a" / "1.png", 1)
+    write_image(tmp_path / "a" / "2.png", 2)
+    write_image(tmp_path / "x" / "1.png", 1, scale=2)
+    write_image(tmp_path / "x" / "3.png", 3)
     manifest(tmp_path / "a", "1.png,1,normal", "2.png,1,normal")
     manifest(tmp_path / "x", "1.png,9,normal", "3.png,3,normal")
     return tmp_path
 
 
-def test_a_larger_copy_in_an_external_source_costs_no_film_to_train_on(two: Path):
+def test_a_larger_copy_in_an_external_source_costs_no_image_to_train_on(two: Path):
     cohort = build(two, config("a", "x", external=("x",)), seed=1).cohort
     why = cohort.set_index("image_id")["exclusion"]
     assert why.to_dict() == {
@@ -57,8 +57,8 @@ def test_a_larger_copy_in_an_external_source_costs_no_film_to_train_on(two: Path
 
 
 def test_a_held_out_source_keeps_its_own_copy_before_all_others(two: Path):
-    film(two / "b" / "1.png", 1, scale=3)
-    film(two / "b" / "4.png", 4)
+    write_image(two / "b" / "1.png", 1, scale=3)
+    write_image(two / "b" / "4.png", 4)
     manifest(two / "b", "1.png,1,normal", "4.png,4,normal")
     settings = {"external": ("x",), "strategy": "leave-one-source-out", "held_out": "a"}
     cohort = build(two, config("a", "b", "x", **settings), seed=1).cohort
@@ -86,7 +86,7 @@ def test_a_source_without_a_wanted_view_is_a_warning(two: Path, caplog):
 
 
 @pytest.mark.parametrize("rows", [("1.png,1,todo",), ("gone.png,1,normal", "1.png,1,todo")])
-def test_a_source_without_films_or_labels_is_an_error(two: Path, rows: tuple[str, ...]):
+def test_a_source_without_images_or_labels_is_an_error(two: Path, rows: tuple[str, ...]):
     manifest(two / "a", *rows)
     with pytest.raises(CohortError, match="source 'a' has no usable image left"):
         build(two, config("a", "x"), seed=1)
@@ -131,7 +131,7 @@ def test_splits_that_cannot_be_scored_are_told():
 def test_one_patient_that_is_everybody_is_told_by_build_and_show(tmp_path: Path):
     rows = [f"{number}.png,ANONYMOUS,{('normal', 'SARS')[number % 2]}" for number in range(6)]
     for number in range(6):
-        film(tmp_path / "a" / f"{number}.png", number)
+        write_image(tmp_path / "a" / f"{number}.png", number)
     manifest(tmp_path / "a", *rows)
     result = build(tmp_path, config("a"), seed=1)
     lines = [line for line in notes(result) if line.startswith("Warning: ")]

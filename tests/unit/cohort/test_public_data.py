@@ -64,7 +64,7 @@ def test_copies_across_sources_are_found(everything: CohortResult):
     assert shared.loc[("figure1", "kaggle-covid19"), "groups"] >= 30
 
 
-def test_everything_at_once_is_leak_free_and_keeps_one_copy_of_a_film(everything: CohortResult):
+def test_everything_at_once_is_leak_free_and_keeps_one_copy_of_an_image(everything: CohortResult):
     cohort = everything.cohort
     assert find_leaks(cohort) == []
     included = cohort[cohort["split"] != "excluded"]

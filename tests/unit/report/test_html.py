@@ -137,7 +137,7 @@ def test_the_surest_errors_are_listed_and_shown_where_they_are_explained(run, pa
 def test_montages_are_small_and_copies_are_left_out(run):
     folder = run / "montages"
     folder.mkdir()
-    for name in ("mila-covid-19", "copies-1"):
+    for name in ("mila-covid-19", "duplicates-1"):
         Image.effect_noise((400, 300), 40).save(folder / f"{name}.png")
     text = write_report(run).read_text()
     assert text.count("data:image/jpeg;base64,") == 1

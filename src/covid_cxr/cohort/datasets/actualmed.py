@@ -11,15 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from covid_cxr.cohort.records import (
-    Record,
-    age_of,
-    header_of,
-    offset_of,
-    read_table,
-    sex_of,
-    view_of,
-)
+from covid_cxr.cohort.records import Record, header_of, read_table, with_columns
 from covid_cxr.config import DatasetConfig
 
 _COLUMNS = ("patientid", "offset", "sex", "age", "finding", "view", "modality", "imagename")
@@ -52,14 +44,6 @@ def _encoding(table: Path) -> str:
 
 def _record(row: Mapping[str, str]) -> Record:
     name = row["imagename"].strip()
-    return Record(
-        image_id=name,
-        path=f"images/{name}",
-        patient_id=row["patientid"].strip() or f"file-{name}",
-        raw_finding=row["finding"].strip(),
-        view=view_of(row["view"]),
-        sex=sex_of(row["sex"]),
-        age=age_of(row["age"]),
-        modality=row["modality"].strip(),
-        offset=offset_of(row["offset"]),
-    )
+    patient = row["patientid"].strip() or f"file-{name}"
+    record = Record(name, f"images/{name}", patient, row["finding"].strip())
+    return with_columns(record, row, "view", "sex", "age", "modality", "offset")

@@ -1,11 +1,12 @@
 """COVID-CXNet: `chest_xray_images/covid19/`, and `metadata.csv` for about half of its files.
 
-Haghanifar et al. 2020, github.com/armiro/COVID-CXNet: films gathered from publications and web
-pages. Other collections hold many of them too; only the search for near duplicates keeps such
+Haghanifar et al. 2020, github.com/armiro/COVID-CXNet: radiographs gathered from publications and
+web pages. Other collections hold many of them too; only the search for near-duplicates keeps such
 copies on one side of a split. A patient is `patient_id`; a file that the table does not name is its
 own patient and has COVID-19, as its folder says. The site is the publisher: the host of `url`.
-`offset` is `admission_offset`, or `symptom_offset` for a patient of whom no film has the former, so
-that the films of one patient are counted alike. Ages below 1 are years too: 0.03 is eleven days.
+`offset` is `admission_offset`, or `symptom_offset` for a patient of whom no image has the former,
+so that the images of one patient are counted from one day. Ages below 1 are years too: 0.03 is
+eleven days.
 """
 
 from __future__ import annotations
@@ -15,14 +16,12 @@ from pathlib import Path
 
 from covid_cxr.cohort.records import (
     Record,
-    age_of,
     header_of,
     host_of,
     offset_of,
     pictures_below,
     read_table,
-    sex_of,
-    view_of,
+    with_columns,
 )
 from covid_cxr.config import DatasetConfig
 
@@ -63,17 +62,15 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
 
 def _described(row: Mapping[str, str], admitted: bool) -> Record:
     name = row["filename"].strip()
-    return Record(
+    record = Record(
         image_id=name,
         path=f"{_FOLDER}/{name}",
         patient_id=row["patient_id"].strip() or f"file-{name}",
         raw_finding=row["label"].strip(),
         site=host_of(row["url"]),
-        view=view_of(row["view"]),
-        sex=sex_of(row["sex"]),
-        age=age_of(row["age"]),
         offset=offset_of(row["admission_offset" if admitted else "symptom_offset"]),
     )
+    return with_columns(record, row, "view", "sex", "age")
 
 
 def _undescribed(path: str) -> Record:

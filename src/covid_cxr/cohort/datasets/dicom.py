@@ -58,7 +58,7 @@ class _Label(NamedTuple):
     offset: str = ""
 
 
-class _Film(NamedTuple):
+class _Image(NamedTuple):
     """One file: what it becomes, what may label it, and its place among the files of a study."""
 
     record: Record
@@ -80,28 +80,28 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
 
     Raises:
         CohortError: no CSV, `finding` or the key column missing, several key columns, a row
-            without key, two findings for one key, a labelled key on films of two patients, or
+            without key, two findings for one key, a labelled key on images of two patients, or
             no label that fits any file.
     """
     folder, table = (root, root / NAME) if root.is_dir() else (root.parent, root)
     key, labels = _labels(table)
     with quiet():
-        films = list(_once(_films(folder, key), folder))
-    chosen = _chosen(films, labels, key)
+        images = list(_once(_read_all(folder, key), folder))
+    chosen = _chosen(images, labels, key)
     missing = [value for value in labels if value not in chosen]
     if not chosen:
         raise CohortError(
-            f"none of {len(films)} DICOM files below '{folder}' has a {key} that '{table}' labels, "
+            f"none of {len(images)} DICOM files below '{folder}' has a {key} that is in '{table}', "
             f"such as '{missing[0]}'; files and labels must come from the same export"
         )
     if missing:
         logger.warning("no file for %d of the labels, such as '%s'", len(missing), missing[0])
-    patients = {film.study: film.record.patient_id for film in films if film.record.patient_id}
-    found = [
-        replace(_labelled(film, labels, chosen), patient_id=_patient(film, patients))
-        for film in films
+    patients = {image.study: image.record.patient_id for image in images if image.record.patient_id}
+    records = [
+        replace(_labelled(image, labels, chosen), patient_id=_patient(image, patients))
+        for image in images
     ]
-    return found + [_without_file(value, labels[value]) for value in missing]
+    return records + [_without_file(value, labels[value]) for value in missing]
 
 
 def _labels(table: Path) -> tuple[str, dict[str, _Label]]:
@@ -129,27 +129,27 @@ def _labels(table: Path) -> tuple[str, dict[str, _Label]]:
     return keys[0], labels
 
 
-def _films(folder: Path, key: str) -> Iterator[_Film]:
-    """Yield one film a DICOM object, in order of path."""
+def _read_all(folder: Path, key: str) -> Iterator[_Image]:
+    """Yield one image a DICOM object, in order of path."""
     others = 0
     for number, path in enumerate(pictures_below(folder), start=1):
-        film = _film(path, path.relative_to(folder).as_posix(), key)
+        image = _read(path, path.relative_to(folder).as_posix(), key)
         if number % 10_000 == 0:
             logger.info("looked into %d files below '%s'", number, folder)
-        if film is None:
+        if image is None:
             others += 1
         else:
-            yield film
+            yield image
     logger.info("%d files below '%s' are no DICOM objects and are passed over", others, folder)
 
 
-def _film(path: Path, name: str, key: str) -> _Film | None:
+def _read(path: Path, name: str, key: str) -> _Image | None:
     file = f"file-{name}"
     try:
         header = read_header(path)
     except CohortError as error:
         logger.info("%s", error)
-        return _Film(Record(file, name, patient_id=file, raw_finding=HEADER_UNREADABLE))
+        return _Image(Record(file, name, patient_id=file, raw_finding=HEADER_UNREADABLE))
     if header is None:
         return None
     record = Record(
@@ -160,7 +160,7 @@ def _film(path: Path, name: str, key: str) -> _Film | None:
         site=header["InstitutionName"],
     )
     record = described(record, header)
-    return _Film(record, header["StudyInstanceUID"], header[key], _rank(header, record))
+    return _Image(record, header["StudyInstanceUID"], header[key], _rank(header, record))
 
 
 def _rank(header: Mapping[str, str], record: Record) -> _Rank:
@@ -180,21 +180,21 @@ def _rank(header: Mapping[str, str], record: Record) -> _Rank:
     )
 
 
-def _once(films: Iterable[_Film], folder: Path) -> Iterator[_Film]:
-    """Yield each film; one that repeats another's UID under a name of its own, without a label."""
+def _once(images: Iterable[_Image], folder: Path) -> Iterator[_Image]:
+    """Yield each image; one that repeats another's UID under a name of its own, without a label."""
     first: dict[str, str] = {}
     same, other = [], []
-    for film in films:
-        path = film.record.path
-        before = first.setdefault(film.record.image_id, path)
+    for image in images:
+        path = image.record.path
+        before = first.setdefault(image.record.image_id, path)
         if before == path:
-            yield film
+            yield image
         elif sha256_of(folder / before) == sha256_of(folder / path):
             same.append(path)
         else:
             other.append(path)
-            record = replace(film.record, image_id=f"file-{path}", raw_finding=REPEATED)
-            yield film._replace(record=record, key="")
+            record = replace(image.record, image_id=f"file-{path}", raw_finding=REPEATED)
+            yield image._replace(record=record, key="")
     _warn("%d files are byte for byte another one and are passed over, such as '%s'", same)
     _warn("%d files repeat another's SOPInstanceUID and are left out, such as '%s'", other)
 
@@ -204,35 +204,35 @@ def _warn(said: str, paths: list[str]) -> None:
         logger.warning(said, len(paths), paths[0])
 
 
-def _chosen(films: Iterable[_Film], labels: Mapping[str, _Label], key: str) -> dict[str, _Film]:
-    """Return labelled key -> the film that carries the label."""
-    best: dict[str, _Film] = {}
+def _chosen(images: Iterable[_Image], labels: Mapping[str, _Label], key: str) -> dict[str, _Image]:
+    """Return labelled key -> the image that carries the label."""
+    best: dict[str, _Image] = {}
     patients: dict[str, str] = {}
-    for film in films:
-        if film.key not in labels:
+    for image in images:
+        if image.key not in labels:
             continue
-        best[film.key] = min(best.get(film.key, film), film, key=lambda each: each.rank)
-        patient = film.record.patient_id
-        if patient and patients.setdefault(film.key, patient) != patient:
+        best[image.key] = min(best.get(image.key, image), image, key=lambda item: item.rank)
+        patient = image.record.patient_id
+        if patient and patients.setdefault(image.key, patient) != patient:
             raise CohortError(
-                f"{key} '{film.key}' stands on films of two patients; label them by SOPInstanceUID"
+                f"{key} '{image.key}' is on images of two patients; label them by SOPInstanceUID"
             )
     return best
 
 
-def _patient(film: _Film, stated: Mapping[str, str]) -> str:
-    """Return a film's patient; `stated` has the patient of each study."""
-    alone = f"study-{film.study}" if film.study else f"file-{film.record.path}"
-    return film.record.patient_id or stated.get(film.study or alone, alone)
+def _patient(image: _Image, stated: Mapping[str, str]) -> str:
+    """Return an image's patient; `stated` has the patient of each study."""
+    alone = f"study-{image.study}" if image.study else f"file-{image.record.path}"
+    return image.record.patient_id or stated.get(image.study or alone, alone)
 
 
-def _labelled(film: _Film, labels: Mapping[str, _Label], chosen: Mapping[str, _Film]) -> Record:
-    if film.key not in labels:
-        return film.record  # no label, or a word on why the file can have none
-    if chosen[film.key] is not film:
-        return replace(film.record, raw_finding=NOT_CHOSEN)
-    label = labels[film.key]
-    return replace(film.record, raw_finding=label.finding, offset=offset_of(label.offset))
+def _labelled(image: _Image, labels: Mapping[str, _Label], chosen: Mapping[str, _Image]) -> Record:
+    if image.key not in labels:
+        return image.record  # no label, or a word on why the file can have none
+    if chosen[image.key] is not image:
+        return replace(image.record, raw_finding=NOT_CHOSEN)
+    label = labels[image.key]
+    return replace(image.record, raw_finding=label.finding, offset=offset_of(label.offset))
 
 
 def _without_file(value: str, label: _Label) -> Record:

@@ -7,18 +7,10 @@ two images of patient COVID-00003. The site of every row is the publisher, app.f
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from covid_cxr.cohort.records import (
-    Record,
-    age_of,
-    header_of,
-    offset_of,
-    pictures_below,
-    read_table,
-    sex_of,
-    view_of,
-)
+from covid_cxr.cohort.records import Record, header_of, pictures_below, read_table, with_columns
 from covid_cxr.config import DatasetConfig
 
 _COLUMNS = ("patientid", "offset", "sex", "age", "finding", "view", "modality")
@@ -42,21 +34,16 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     """
     table = read_table(root / "metadata.csv", _COLUMNS, "latin-1")
     names = {path.stem: path.name for path in pictures_below(root / "images")}
-    found = []
-    for row in table.to_dict("records"):
-        image = row["patientid"].strip()
-        found.append(
-            Record(
-                image_id=image,
-                path=f"images/{names.get(image, image + '.jpg')}",
-                patient_id=re.sub(r"(?<=\d)[a-z]$", "", image),
-                raw_finding=row["finding"].strip(),
-                site=_SITE,
-                view=view_of(row["view"]),
-                sex=sex_of(row["sex"]),
-                age=age_of(row["age"]),
-                modality=row["modality"].strip(),
-                offset=offset_of(row["offset"]),
-            )
-        )
-    return found
+    return [_record(row, names) for row in table.to_dict("records")]
+
+
+def _record(row: Mapping[str, str], names: Mapping[str, str]) -> Record:
+    image = row["patientid"].strip()
+    record = Record(
+        image_id=image,
+        path=f"images/{names.get(image, image + '.jpg')}",
+        patient_id=re.sub(r"(?<=\d)[a-z]$", "", image),
+        raw_finding=row["finding"].strip(),
+        site=_SITE,
+    )
+    return with_columns(record, row, "view", "sex", "age", "modality", "offset")

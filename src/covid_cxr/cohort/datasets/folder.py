@@ -1,8 +1,8 @@
 """One sub-folder a class, named by the configuration: `labels: {Covid: covid-19, ...}`.
 
-Such a layout tells no patients, so each file stands as its own patient. If a patient has several
-images here, a split cannot keep them together: use a manifest (`csv`) where patients are known.
-Never recognised by itself, because any folder of folders looks like it.
+Such a layout states no patients, so each file is its own patient. If a patient has several images,
+a split cannot keep them together: use a manifest (`csv`) where patients are known. Never recognised
+by itself, because any folder of folders looks like it.
 """
 
 from __future__ import annotations
@@ -29,16 +29,10 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
             f"'{root}' has sub-folders that 'labels' does not name: {', '.join(unnamed)}; map each "
             "to normal, pneumonia, covid-19 or 'excluded: why'"
         )
-    found = [
-        _record(path, root, folder.name) for folder in classes for path in pictures_below(folder)
-    ]
-    if not found:
+    files = [(path, folder.name) for folder in classes for path in pictures_below(folder)]
+    if not files:
         raise CohortError(
             f"'{root}' holds no files in sub-folders; expected one sub-folder a class"
         )
-    return found
-
-
-def _record(path: Path, root: Path, label: str) -> Record:
-    name = path.relative_to(root).as_posix()
-    return Record(image_id=name, path=name, patient_id=f"file-{name}", raw_finding=label)
+    names = [(path.relative_to(root).as_posix(), label) for path, label in files]
+    return [Record(name, name, f"file-{name}", label) for name, label in names]

@@ -2,25 +2,18 @@
 
 Winther et al., github.com/ml-workgroup/covid-19-image-repository. Every patient has COVID-19. A
 patient is `patient_id`; one without it would be its own. The table counts `admission_offset` from
-the film to the admission (a film of the sixth day has -6), so the sign is turned here: `offset` is
-days since admission. Films from weeks before admission occur, and may not show the disease yet; a
-time window in the filters leaves them out.
+the image to the admission (an image of the sixth day has -6), so the sign is reversed here:
+`offset` is days since admission. Images from weeks before admission occur and may not show the
+disease yet; a time window in the filters excludes them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from covid_cxr.cohort.records import (
-    Record,
-    age_of,
-    header_of,
-    offset_of,
-    read_table,
-    sex_of,
-    view_of,
-)
+from covid_cxr.cohort.records import Record, header_of, offset_of, read_table, view_of, with_columns
 from covid_cxr.config import DatasetConfig
 
 _COLUMNS = (
@@ -56,17 +49,17 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
 
 
 def _record(row: Mapping[str, str]) -> Record:
-    image, sex = row["image_id"].strip(), row["sex"].strip()
-    return Record(
+    image = row["image_id"].strip()
+    record = Record(
         image_id=image,
         path=f"png/{image}.png",
         patient_id=row["patient_id"].strip() or f"file-{image}",
         raw_finding=_FINDING,
         site=_SITE,
         view=view_of(row["projection"]),
-        sex="F" if sex == "w" else sex_of(sex),  # its description says m/w, its rows m/f
-        age=age_of(row["age"]),
         license=_LICENSE,
-        modality=row["modality"].strip(),
         offset=0.0 - offset_of(row["admission_offset"]),
     )
+    record = with_columns(record, row, "sex", "age", "modality")
+    # Its description says m/w, its rows m/f.
+    return replace(record, sex="F") if row["sex"].strip() == "w" else record

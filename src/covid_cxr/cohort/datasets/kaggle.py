@@ -1,11 +1,11 @@
 """A much used Kaggle set: `train`, `val` or `test`, each with `Covid`, `Normal`, `Viral Pneumonia`.
 
-pranavraikokte/covid19-image-dataset. Its normal and viral films look like those of children, its
-COVID-19 films are adults': a network told apart by age alone would look like one that knows the
-disease. So every record is marked as paediatric risk, COVID-19 included, and stays out of a cohort
-unless the filters let such sources in. It states no patients: each file stands as its own. The
-same file name occurs in several folders, so an image is named by its path. The given split is not
-kept, because copies of one film cross it.
+pranavraikokte/covid19-image-dataset. Its normal and viral radiographs look paediatric, its COVID-19
+radiographs are of adults: a network that estimates age would look like one that knows the disease.
+So every record is marked as paediatric, COVID-19 included, and is excluded unless the filters admit
+such sources. It states no patients: each file is its own patient. The same file name occurs in
+several folders, so an image is named by its path. The given split is not kept, because copies of
+one radiograph cross it.
 """
 
 from __future__ import annotations
@@ -31,25 +31,15 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     Raises:
         CohortError: none of the folders is there, or they are empty.
     """
-    found = [
-        _record(path.relative_to(root).as_posix(), label)
+    records = [
+        Record(path, path, f"file-{path}", label, paediatric=True)
         for part in _PARTS
         for label in _CLASSES
-        for path in pictures_below(root / part / label)
+        for path in (p.relative_to(root).as_posix() for p in pictures_below(root / part / label))
     ]
-    if not found:
+    if not records:
         raise CohortError(
             f"'{root}' holds no files in {', '.join(_PARTS)} with {', '.join(_CLASSES)}; give the "
             "folder that holds these"
         )
-    return found
-
-
-def _record(path: str, label: str) -> Record:
-    return Record(
-        image_id=path,
-        path=path,
-        patient_id=f"file-{path}",
-        raw_finding=label,
-        paediatric=True,
-    )
+    return records

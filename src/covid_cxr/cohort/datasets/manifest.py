@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from covid_cxr.cohort.records import Record, age_of, offset_of, read_table, sex_of, view_of
+from covid_cxr.cohort.records import Record, read_table, with_columns
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError
 
@@ -27,33 +27,23 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
         CohortError: no manifest, a column missing, no rows, a row without path or patient, or
             `columns` names a field that does not exist.
     """
-    strange = sorted(set(options.columns) - {*_REQUIRED, *_OPTIONAL})
-    if strange:
+    unknown = sorted(set(options.columns) - {*_REQUIRED, *_OPTIONAL})
+    if unknown:
         raise CohortError(
-            f"'columns' names {', '.join(strange)}; known are {', '.join(_REQUIRED + _OPTIONAL)}"
+            f"'columns' names {', '.join(unknown)}; known are {', '.join(_REQUIRED + _OPTIONAL)}"
         )
     path = root / NAME if root.is_dir() else root
     named = {field: options.columns.get(field, field) for field in _REQUIRED + _OPTIONAL}
     chosen = [named[field] for field in _REQUIRED] + list(options.columns.values())
     rows = read_table(path, chosen).to_dict("records")
-    found = [_record({f: row.get(c, "").strip() for f, c in named.items()}) for row in rows]
-    for number, record in enumerate(found, start=2):
+    records = [_record({f: row.get(c, "").strip() for f, c in named.items()}) for row in rows]
+    for number, record in enumerate(records, start=2):
         if not (record.path and record.patient_id):
             raise CohortError(f"'{path}' line {number} lacks path or patient_id; fill in both")
-    return found
+    return records
 
 
 def _record(row: Mapping[str, str]) -> Record:
-    return Record(
-        image_id=row["image_id"] or row["path"],
-        path=row["path"],
-        patient_id=row["patient_id"],
-        raw_finding=row["finding"],
-        site=row["site"],
-        view=view_of(row["view"]),
-        sex=sex_of(row["sex"]),
-        age=age_of(row["age"]),
-        license=row["license"],
-        modality=row["modality"],
-        offset=offset_of(row["offset"]),
-    )
+    image = row["image_id"] or row["path"]
+    record = Record(image, row["path"], row["patient_id"], row["finding"])
+    return with_columns(record, row, *_OPTIONAL[1:])

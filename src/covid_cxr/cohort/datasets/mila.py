@@ -8,18 +8,10 @@ row; a row without one would be its own patient. The site is the publisher: the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from covid_cxr.cohort.records import (
-    Record,
-    age_of,
-    header_of,
-    host_of,
-    offset_of,
-    read_table,
-    sex_of,
-    view_of,
-)
+from covid_cxr.cohort.records import Record, header_of, host_of, read_table, with_columns
 from covid_cxr.config import DatasetConfig
 
 _COLUMNS = (
@@ -53,17 +45,13 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
 
 
 def _record(row: Mapping[str, str]) -> Record:
-    volume = row["folder"].strip() == "volumes"
-    return Record(
-        image_id=row["filename"].strip(),
-        path=f"{row['folder'].strip() or 'images'}/{row['filename'].strip()}",
-        patient_id=row["patientid"].strip() or f"file-{row['filename'].strip()}",
+    folder, name = row["folder"].strip(), row["filename"].strip()
+    record = Record(
+        image_id=name,
+        path=f"{folder or 'images'}/{name}",
+        patient_id=row["patientid"].strip() or f"file-{name}",
         raw_finding=row["finding"].strip(),
         site=host_of(row["url"]),
-        view=view_of(row["view"]),
-        sex=sex_of(row["sex"]),
-        age=age_of(row["age"]),
-        license=row["license"].strip(),
-        modality="CT" if volume else row["modality"].strip(),
-        offset=offset_of(row["offset"]),
     )
+    record = with_columns(record, row, "view", "sex", "age", "license", "modality", "offset")
+    return replace(record, modality="CT") if folder == "volumes" else record

@@ -42,8 +42,8 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     """
     tables = _tables(root)
     if len(tables) > 1:
-        found = ", ".join(path.name for path in tables)
-        raise CohortError(f"'{root}' holds {found}; keep one, they describe the same images")
+        several = ", ".join(path.name for path in tables)
+        raise CohortError(f"'{root}' holds {several}; keep one, they describe the same images")
     return _official(root, tables[0]) if tables else _sorted(root)
 
 
@@ -79,7 +79,7 @@ def _row(row: Mapping[str, str], paths: Mapping[str, str]) -> Record:
 
 
 def _sorted(root: Path) -> list[Record]:
-    found = [
+    records = [
         Record(
             image_id=path.stem,
             path=path.relative_to(root).as_posix(),
@@ -91,9 +91,9 @@ def _sorted(root: Path) -> list[Record]:
         for folder in _CLASSES
         for path in pictures_below(root / folder)
     ]
-    if not found:
+    if not records:
         raise CohortError(
             f"'{root}' is no NIH ChestX-ray set: expected Data_Entry_2017*.csv with images/, "
             f"or pictures in the folders {' and '.join(_CLASSES)}"
         )
-    return found
+    return records

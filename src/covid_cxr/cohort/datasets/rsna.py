@@ -6,11 +6,11 @@ here an image is one record with its boxes. The finding is the class in
 "No Lung Opacity / Not Normal", which is neither. Without that table Target 0 may be either of the
 last two, so it is no control and stays out. View, sex and age come from the DICOM headers.
 
-The films are ChestX-ray films of the NIH under new names, and `patientId` numbers films, not
+The images are radiographs of NIH ChestX-ray under new names, and `patientId` numbers images, not
 patients: several belong to one patient. `pneumonia-challenge-dataset-mappings_2018.json`, which
 the RSNA gives beside the set, has the NIH's names; where it lies in the folder, the patient is the
-NIH's. Without it each film stands as its own patient. In either case only the search for near
-duplicates links a film here with the same film in the set of the NIH.
+NIH's. Without it each image is its own patient. In either case only the search for near-duplicates
+links an image here with the same one in the set of the NIH.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     if (root / _CLASSES).exists():
         classes = _classes(root / _CLASSES, boxes)
     patients = _patients(root / _NAMES) if (root / _NAMES).exists() else {}
-    found = [
+    records = [
         Record(
             image_id=image,
             path=f"{_IMAGES}/{image}.dcm",
-            patient_id=patients.get(image, f"film-{image}"),
+            patient_id=patients.get(image, f"file-{image}"),
             raw_finding=classes[image],
             site=_SITE,
             boxes=marked,
@@ -65,21 +65,21 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
         for image, marked in boxes.items()
     ]
     with quiet():
-        return [_described(record, root / record.path) for record in found]
+        return [_described(record, root / record.path) for record in records]
 
 
 def _boxes(table: Path) -> dict[str, tuple[Box, ...]]:
     """Return image -> its boxes, none where Target is 0."""
-    found: dict[str, list[Box | None]] = {}
+    boxes_of: dict[str, list[Box | None]] = {}
     for row in read_table(table, _COLUMNS).to_dict("records"):
-        found.setdefault(row["patientId"].strip(), []).append(_box(row))
-    for image, boxes in found.items():
+        boxes_of.setdefault(row["patientId"].strip(), []).append(_box(row))
+    for image, boxes in boxes_of.items():
         if None in boxes and any(boxes):
             raise CohortError(
                 f"'{table}' gives image '{image}' both Target 0 and Target 1; correct its rows"
             )
     # A box that is given twice is one.
-    return {image: tuple(dict.fromkeys(filter(None, boxes))) for image, boxes in found.items()}
+    return {image: tuple(dict.fromkeys(filter(None, boxes))) for image, boxes in boxes_of.items()}
 
 
 def _box(row: Mapping[str, str]) -> Box | None:
@@ -101,21 +101,21 @@ def _box(row: Mapping[str, str]) -> Box | None:
 
 def _classes(table: Path, boxes: Mapping[str, tuple[Box, ...]]) -> dict[str, str]:
     """Return image -> its class, held against the boxes."""
-    found: dict[str, str] = {}
+    classes: dict[str, str] = {}
     for row in read_table(table, ("patientId", "class")).to_dict("records"):
         image, name = row["patientId"].strip(), row["class"].strip()
-        if found.setdefault(image, name) != name:
+        if classes.setdefault(image, name) != name:
             raise CohortError(
-                f"'{table}' gives image '{image}' the classes '{found[image]}' and '{name}'; "
+                f"'{table}' gives image '{image}' the classes '{classes[image]}' and '{name}'; "
                 "correct its rows"
             )
     for image, marked in boxes.items():
-        if (found.get(image) == _OPACITY) != bool(marked) or image not in found:
+        if (classes.get(image) == _OPACITY) != bool(marked) or image not in classes:
             raise CohortError(
                 f"image '{image}' has {len(marked)} boxes in '{_LABELS}' and the class "
-                f"'{found.get(image, '')}' in '{_CLASSES}'; both tables must be of stage 2"
+                f"'{classes.get(image, '')}' in '{_CLASSES}'; both tables must be of stage 2"
             )
-    return found
+    return classes
 
 
 def _patients(table: Path) -> dict[str, str]:

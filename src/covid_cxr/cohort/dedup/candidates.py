@@ -1,9 +1,9 @@
-"""Which pairs of many fingerprints are worth a close look, without comparing all with all.
+"""Candidate pairs: which of many fingerprints to register, without comparing all with all.
 
 Fingerprints are averaged to 8 x 8, and the cohort's own principal components make of that 48
-numbers in which chests in general lie at the centre and only what is particular to a film is left.
-An inverted file (Sivic and Zisserman, ICCV 2003) deals films out to the cells of 4 sqrt(n) pivots;
-each film is compared with those of the 64 cells nearest to it, so work grows with n sqrt(n).
+numbers in which the average chest is at the centre and only what is particular to an image is left.
+An inverted file (Sivic and Zisserman, ICCV 2003) assigns images to the cells of 4 sqrt(n) pivots;
+each image is compared with those of the 64 cells nearest to it, so work grows with n sqrt(n).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from covid_cxr.cohort.dedup.fingerprint import Fingerprint
 
 _COARSE = 8
 _COMPONENTS = 48
-_NEIGHBOURS = 12
-_FEWER, _MANY = 8, 20_000  # above so many films fewer neighbours, to end within minutes
+_NEAREST = 12
+_FEWER, _MANY = 8, 20_000  # above so many images fewer candidates, to end within minutes
 _PROBES = 64
 _ALL_PAIRS = 200  # so few are compared all with all; components of so few would be noise
 _ROWS = 4096
@@ -26,23 +26,23 @@ Vectors = NDArray[np.float32]
 Pairs = NDArray[np.int64]
 
 
-def candidate_pairs(prints: Fingerprint, asked: Pairs | None = None) -> Pairs:
+def candidate_pairs(prints: Fingerprint, queries: Pairs | None = None) -> Pairs:
     """Return pairs (m, 2) of row numbers, first below second, each once and sorted.
 
     Args:
         prints: fingerprints uint8 (n, 64, 64), in an order that does not depend on that of the
             cohort's rows; the same order gives the same pairs.
-        asked: the rows whose neighbours are wanted; None for all.
+        queries: the rows whose nearest ones are wanted; None for all.
     """
     n = len(prints)
-    asked = np.arange(n) if asked is None else asked
+    queries = np.arange(n) if queries is None else queries
     if n <= _ALL_PAIRS:
         pairs = np.stack(np.triu_indices(n, 1), axis=1)
-        return np.asarray(pairs[np.isin(pairs, asked).any(axis=1)])
-    near = _nearest(_vectors(prints), asked)
-    found = np.stack((np.repeat(asked, near.shape[1]), near.ravel()), axis=1)
-    found = np.sort(found[found[:, 1] >= 0], axis=1)
-    return np.unique(found[found[:, 0] != found[:, 1]], axis=0)
+        return np.asarray(pairs[np.isin(pairs, queries).any(axis=1)])
+    near = _nearest(_vectors(prints), queries)
+    pairs = np.stack((np.repeat(queries, near.shape[1]), near.ravel()), axis=1)
+    pairs = np.sort(pairs[pairs[:, 1] >= 0], axis=1)
+    return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
 
 
 def _vectors(prints: Fingerprint) -> Vectors:
@@ -63,8 +63,8 @@ def _averaged(prints: Fingerprint) -> Vectors:
     return np.asarray(blocks.mean((2, 4), dtype=np.float32)).reshape(len(prints), -1)
 
 
-def _nearest(vectors: Vectors, asked: Pairs) -> Pairs:
-    """Return the rows (m, 12 or 8) nearest to each that is asked, -1 where fewer were met."""
+def _nearest(vectors: Vectors, queries: Pairs) -> Pairs:
+    """Return the rows (m, 12 or 8) nearest to each query, -1 where there are fewer."""
     n = len(vectors)
     pivots = vectors[np.random.default_rng(0).permutation(n)[: 4 * math.isqrt(n)]]
     probes = min(_PROBES, len(pivots))
@@ -74,24 +74,24 @@ def _nearest(vectors: Vectors, asked: Pairs) -> Pairs:
     members = np.argsort(order[:, 0], kind="stable")
     bounds = np.searchsorted(order[members, 0], np.arange(len(pivots) + 1))
     cells = [members[bounds[i] : bounds[i + 1]] for i in range(len(pivots))]
-    return _search(vectors, asked, order[asked], cells)
+    return _search(vectors, queries, order[queries], cells)
 
 
 def _closest_cells(vectors: Vectors, pivots: Vectors, probes: int) -> Pairs:
-    likeness = vectors @ pivots.T
-    best = np.argpartition(-likeness, probes - 1, axis=1)[:, :probes]
-    ranked = np.argsort(-np.take_along_axis(likeness, best, axis=1), axis=1, kind="stable")
+    similarity = vectors @ pivots.T
+    best = np.argpartition(-similarity, probes - 1, axis=1)[:, :probes]
+    ranked = np.argsort(-np.take_along_axis(similarity, best, axis=1), axis=1, kind="stable")
     return np.asarray(np.take_along_axis(best, ranked, axis=1))
 
 
-def _search(vectors: Vectors, asked: Pairs, order: Pairs, cells: list[Pairs]) -> Pairs:
-    most = _NEIGHBOURS if len(vectors) <= _MANY else _FEWER
-    near = np.full((len(asked), most), -1, np.int64)
-    for place, (row, probed) in enumerate(zip(asked, order, strict=True)):
-        met = np.concatenate([cells[cell] for cell in probed])
-        likeness = vectors[met] @ vectors[row]
-        likeness[met == row] = -2  # nobody is his own copy
-        count = min(most, len(met) - 1)
+def _search(vectors: Vectors, queries: Pairs, order: Pairs, cells: list[Pairs]) -> Pairs:
+    most = _NEAREST if len(vectors) <= _MANY else _FEWER
+    near = np.full((len(queries), most), -1, np.int64)
+    for number, (row, probed) in enumerate(zip(queries, order, strict=True)):
+        others = np.concatenate([cells[cell] for cell in probed])
+        similarity = vectors[others] @ vectors[row]
+        similarity[others == row] = -2  # an image is not a copy of itself
+        count = min(most, len(others) - 1)
         if count:
-            near[place, :count] = met[np.argpartition(-likeness, count - 1)[:count]]
+            near[number, :count] = others[np.argpartition(-similarity, count - 1)[:count]]
     return near

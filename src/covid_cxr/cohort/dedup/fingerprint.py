@@ -16,16 +16,16 @@ from covid_cxr.types import FloatArray
 EDGE = 64
 Fingerprint = NDArray[np.uint8]
 
-_LOOK = 256  # edge of the picture that borders are looked for on
-_FLAT = 0.06  # a border's grey values spread less than this share of the film's
-_DEEPEST = 0.3  # share of the film that a border may take on one side
+_BORDER_EDGE = 256  # edge of the picture in which borders are searched
+_FLAT = 0.06  # a border's grey values spread less than this share of the radiograph's
+_DEEPEST = 0.3  # share of the radiograph that a border may take on one side
 
 
 def fingerprint(pixels: FloatArray) -> Fingerprint:
     """Return ranks 0..255, uint8 (64, 64), of a radiograph float32 (H, W) in [0, 1]."""
     grey = Image.fromarray((pixels * 255).astype(np.uint8))
-    top, bottom, left, right = _inside(_squeezed(grey, _LOOK) / np.float32(255))
-    scale_y, scale_x = grey.height / _LOOK, grey.width / _LOOK
+    top, bottom, left, right = _inside(_squeezed(grey, _BORDER_EDGE) / np.float32(255))
+    scale_y, scale_x = grey.height / _BORDER_EDGE, grey.width / _BORDER_EDGE
     box = (left * scale_x, top * scale_y, right * scale_x, bottom * scale_y)
     return _ranks(_squeezed(grey, EDGE, box))
 
@@ -45,18 +45,18 @@ def _ranks(small: FloatArray) -> Fingerprint:
     return np.asarray(ranks[level.reshape(small.shape)])
 
 
-def _inside(look: FloatArray) -> tuple[int, int, int, int]:
+def _inside(small: FloatArray) -> tuple[int, int, int, int]:
     """Return top, bottom, left, right of what is left when flat borders are cut off."""
-    low, high = np.percentile(look, (1, 99))
-    spread = np.clip((look - low) / max(float(high - low), 1e-6), 0, 1)
-    top, bottom = _cut(spread)
-    left, right = _cut(spread[top:bottom].T)
+    low, high = np.percentile(small, (1, 99))
+    spread = np.clip((small - low) / max(float(high - low), 1e-6), 0, 1)
+    top, bottom = _content(spread)
+    left, right = _content(spread[top:bottom].T)
     # A frame on all sides shows as flat rows only once its columns are gone.
-    top, bottom = _cut(spread[:, left:right])
+    top, bottom = _content(spread[:, left:right])
     return top, bottom, left, right
 
 
-def _cut(lines: FloatArray) -> tuple[int, int]:
+def _content(lines: FloatArray) -> tuple[int, int]:
     """Return the first line and the end of those that are no border."""
     low, middle, high = np.quantile(lines, (0.05, 0.5, 0.95), axis=1)
     flat = high - low < _FLAT

@@ -1,11 +1,11 @@
-"""How alike two fingerprints are once one is laid over the other.
+"""How similar two fingerprints are once one is registered to the other.
 
 A copy may have been cropped or framed, which shifts and stretches its fingerprint along both axes.
 The inverse compositional Gauss-Newton method (Baker and Matthews, IJCV 2004) finds the four
 numbers that undo it, coarse to fine, with Huber weights so that written text does not pull.
-What is then compared is fine detail, block by block: ribs and vessels of two films of one patient
-never lie alike, those of two copies do. The median over blocks leaves written text out of account;
-that three in four blocks are nearly as alike tells copies from films that chance to agree.
+What is then compared is fine detail, block by block: ribs and vessels of two radiographs of one
+patient never coincide, those of two copies do. The median over blocks ignores written text; that
+three in four blocks are nearly as similar separates copies from radiographs that agree by chance.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from covid_cxr.cohort.dedup.fingerprint import Fingerprint
 
 Batch = NDArray[np.float32]  # (n, edge, edge), or (n, 4): scale x, shift x, scale y, shift y
 
-COPY = 0.95  # from this similarity on, two films are called copies; see docs/cohort.md
+COPY = 0.95  # from this similarity on, two images are called copies; see docs/cohort.md
 
 _LEVELS = ((2, 0.0, 3.0, 8), (1, 0.5, 5.0, 4), (0, 0.7, 4.0, 5))  # halvings, band (pixels), steps
-_GATES = (0.85, 0.88)  # correlation that a pair must reach to be looked at on the next level
-_HOPELESS = -0.25  # of a pair that fell out: its correlation was below 0.75
+_LIMITS = (0.85, 0.88)  # correlation that a pair must reach to go on to the next level
+_HOPELESS = -0.25  # of a pair that was dropped: its correlation was below 0.75
 _BLOCK = 8
 _NEARLY = 0.12  # by which the lower quartile of the blocks may stay below their median
 _SMALL = np.float32(1e-6)
@@ -31,39 +31,40 @@ _STEP = 0.08
 
 
 def similarity(first: Fingerprint, second: Fingerprint) -> NDArray[np.float32]:
-    """Return a similarity in [-1, 1] a pair; `COPY` and more means copies of one film.
+    """Return a similarity in [-1, 1] a pair; `COPY` and more means copies of one radiograph.
 
-    A crop lies over the whole film better than the film over its crop: unless the first attempt
-    is plainly above or below, the second film is laid over the first as well, and the better holds.
+    A crop registers to the whole radiograph better than the other way round: unless the first
+    attempt is clearly above or below, the second is registered to the first as well, and the higher
+    similarity is returned.
 
     Args:
         first, second: fingerprints uint8 (n, 64, 64), pair by pair.
     """
-    answer = _laid_over(first, second)
+    answer = _registered(first, second)
     doubtful = np.flatnonzero((answer > _HOPELESS) & (answer < COPY))
     if len(doubtful):
-        other_way = _laid_over(second[doubtful], first[doubtful])
+        other_way = _registered(second[doubtful], first[doubtful])
         answer[doubtful] = np.maximum(answer[doubtful], other_way)
     return answer
 
 
-def _laid_over(first: Fingerprint, second: Fingerprint) -> NDArray[np.float32]:
-    """A pair that falls out on a coarse level gets the correlation found there, less 1."""
+def _registered(first: Fingerprint, second: Fingerprint) -> NDArray[np.float32]:
+    """A pair dropped on a coarse level gets its correlation there, less 1."""
     answer = np.full(len(first), -1, np.float32)
     left = np.arange(len(first))
     warp = np.tile(np.array([1, 0, 1, 0], np.float32), (len(first), 1))
-    for (halvings, low, high, steps), gate in zip(_LEVELS, (*_GATES, None), strict=True):
+    for (halvings, low, high, steps), limit in zip(_LEVELS, (*_LIMITS, None), strict=True):
         image, target = (
-            _band(_shrunk(each[left], halvings), low, high) for each in (first, second)
+            _band(_shrunk(prints[left], halvings), low, high) for prints in (first, second)
         )
         warp = _align(image, target, warp, steps)
         warped, inside = _warped(image, warp)
-        if gate is None:
+        if limit is None:
             answer[left] = _detail(warped, target, inside)
             break
-        found = _correlation(*(_flat(each) for each in (warped, target, inside)))
-        answer[left] = found - 1
-        left, warp = left[found >= gate], warp[found >= gate]
+        correlation = _correlation(*map(_flat, (warped, target, inside)))
+        answer[left] = correlation - 1
+        left, warp = left[correlation >= limit], warp[correlation >= limit]
         if not len(left):
             break
     return answer
@@ -96,7 +97,7 @@ def _grid(edge: int) -> NDArray[np.float32]:
 
 
 def _warped(image: Batch, warp: Batch) -> tuple[Batch, Batch]:
-    """Sample at scale * x + shift, linearly; also tell (1 or 0) which samples lie in the image."""
+    """Sample at scale * x + shift, linearly; also return which samples are inside (1 or 0)."""
     columns, in_x = _weights(warp[:, 0], warp[:, 1], image.shape[2])
     rows, in_y = _weights(warp[:, 2], warp[:, 3], image.shape[1])
     warped = rows @ image @ columns.transpose(0, 2, 1)
@@ -112,7 +113,7 @@ def _weights(scale: Batch, shift: Batch, edge: int) -> tuple[Batch, Batch]:
 
 
 def _align(image: Batch, target: Batch, warp: Batch, steps: int) -> Batch:
-    """Return the warp that lays `image` over `target`."""
+    """Return the warp that registers `image` to `target`."""
     edge = target.shape[1]
     down, across = np.gradient(target, 1 / edge, axis=(1, 2))
     grid = _grid(edge)
@@ -164,11 +165,11 @@ def _correlation(one: Batch, other: Batch, weight: Batch) -> Batch:
 
 
 def _detail(warped: Batch, target: Batch, inside: Batch) -> Batch:
-    """Return how alike the blocks are that lie at least half in the image."""
-    one, other, weight = (_blocks(each) for each in (warped, target, inside))
-    found = _correlation(one[:, :, None], other[:, :, None], weight[:, :, None])
-    seen = weight.mean(-1) >= 0.5
-    quartile, median = np.nanquantile(np.where(seen, found, np.nan), (0.25, 0.5), axis=1)
+    """Return the similarity of the blocks that are at least half inside the image."""
+    one, other, weight = map(_blocks, (warped, target, inside))
+    correlation = _correlation(one[:, :, None], other[:, :, None], weight[:, :, None])
+    covered = weight.mean(-1) >= 0.5
+    quartile, median = np.nanquantile(np.where(covered, correlation, np.nan), (0.25, 0.5), axis=1)
     return np.asarray(np.minimum(median, quartile + _NEARLY))
 
 

@@ -15,9 +15,9 @@ _METADATA = ("site", "view", "sex", "license", "age")
 
 
 def group(sha256: pd.Series, prints: Fingerprint) -> tuple[pd.Series, pd.DataFrame]:
-    """Return a group id for every image that occurs more than once, and the pairs found.
+    """Return a group id for every image that occurs more than once, and the pairs behind it.
 
-    Files of one SHA-256 are copies, and so are films whose fingerprints lie over each other
+    Files of one SHA-256 are copies, and so are images whose fingerprints coincide once registered
     (`registration.COPY`); copies of copies belong to one group. The id is made of the group's least
     hash, so that the order of the rows plays no part.
 
@@ -68,11 +68,10 @@ def exclusions(cohort: pd.DataFrame, preferred: pd.Series) -> pd.Series:
     return reasons
 
 
-def table(cohort: pd.DataFrame) -> pd.DataFrame:
+def duplicates_table(cohort: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of every duplicate group, kept copy first: what `duplicates.csv` holds.
 
-    `conflict` tells groups with several findings, those of rows left out for another reason
-    included.
+    `conflict` marks groups with several findings, counting rows excluded for another reason too.
     """
     columns = ["duplicate_group", "image_id", "path", "source", "patient_id", "finding"]
     rows = cohort[cohort["duplicate_group"] != ""]
@@ -84,10 +83,10 @@ def table(cohort: pd.DataFrame) -> pd.DataFrame:
 
 
 def overlap(duplicates: pd.DataFrame) -> pd.DataFrame:
-    """Return, for each two sources that share films, how many groups and images of each do.
+    """Return, for each two sources that share images, how many groups and images of each do.
 
     Args:
-        duplicates: as `table` returns it.
+        duplicates: as `duplicates_table` returns it.
 
     Returns:
         `source, other, groups, images, images_of_other`; a source with itself for copies inside.
@@ -101,8 +100,8 @@ def overlap(duplicates: pd.DataFrame) -> pd.DataFrame:
         both = counts[(counts[one] > 0) & (counts[other] > 0)]
         lines.append((one, other, len(both), int(both[one].sum()), int(both[other].sum())))
     names = ["source", "other", "groups", "images", "images_of_other"]
-    found = pd.DataFrame(lines, columns=names)
-    return found[found["groups"] > 0].reset_index(drop=True)
+    shared = pd.DataFrame(lines, columns=names)
+    return shared[shared["groups"] > 0].reset_index(drop=True)
 
 
 def _ranked(candidates: pd.DataFrame, preferred: pd.Series) -> pd.DataFrame:

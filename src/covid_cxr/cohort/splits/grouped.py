@@ -21,7 +21,7 @@ _SEVERITY: Mapping[str, int] = {finding: rank for rank, finding in enumerate(FIN
 def components(cohort: pd.DataFrame) -> pd.Series:
     """Return a component number a row: rows of a patient or duplicate group belong together.
 
-    Excluded rows take part: an excluded copy tells that its patient is also the other's.
+    Excluded rows take part: an excluded copy shows that its patient is also the other's.
     The columns `patient_id`, `duplicate_group` and `sha256` are read; "" connects nothing.
     """
     n = len(cohort)
@@ -41,7 +41,7 @@ def components(cohort: pd.DataFrame) -> pd.Series:
 def assign(cohort: pd.DataFrame, config: CohortConfig, seed: int) -> pd.Series:
     """Return the split of every row: train, val, test, external or excluded.
 
-    Whole components are dealt out, within a stratum of source and most severe finding, so that
+    Whole components are assigned, within a stratum of source and most severe finding, so that
     the shares of images come as near to the configured ones as whole components allow. The order
     of rows plays no part, and adding a source leaves the split of the others as it was.
 
@@ -104,20 +104,20 @@ def deal(cohort: pd.DataFrame, chosen: pd.Series, shares: Sequence[float], seed:
 def _apportion(
     sizes: NDArray[np.int64], shares: Sequence[float], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Deal components out, large ones first, by Sainte-Lague's rule; equal sizes are shuffled.
+    """Assign components, large ones first, by Sainte-Lague's rule; equal sizes are shuffled.
 
     Each goes where (images there + half its own) / share is least, which keeps the shares
     unbiased within every size, so that patients with many images do not all end in train.
     """
     order = rng.permutation(len(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]
-    # A drawn order of the shares breaks ties, else the first fold would be the largest.
-    tie = rng.permutation(len(shares))
-    share = np.asarray(shares)[tie]
+    # A random order of the shares breaks ties, else the first fold would be the largest.
+    places = rng.permutation(len(shares))
+    share = np.asarray(shares)[places]
     filled = np.zeros(len(shares))
     answer = np.zeros(len(sizes), dtype=np.int64)
     for component in order:
         best = int(np.argmin((filled + sizes[component] / 2) / share))
         filled[best] += sizes[component]
-        answer[component] = tie[best]
+        answer[component] = places[best]
     return answer

@@ -1,10 +1,10 @@
-"""Left-out sources and sites: what stands in for a hospital that nobody has seen.
+"""Hold-outs: whole sources and sites left out of training, in place of an unseen hospital.
 
-Two kinds of task, both with nothing of the scored sites (or sources) in training:
+Two kinds, both with nothing of the scored sites (or sources) in training:
 
-- within: a source's sites are left out in turn, and their films compared with each other: a
-  classifier that tells sources apart gains nothing;
-- across: COVID-19 films of one source against other films of another, both sources left out.
+- within: a source's sites are held out in turn, and their images compared with each other: a
+  classifier that recognises sources gains nothing;
+- across: COVID-19 images of one source against other images of another, both sources held out.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from covid_cxr.cohort.splits.grouped import components
 from covid_cxr.errors import CohortError
 from covid_cxr.types import COVID
 
-# Fewer patients of either kind say nothing.
+# Fewer patients of either kind give no useful score.
 LEAST = 15
-# A site with so many films of its rarer kind is left out by itself.
+# A site with so many images of its rarer kind is held out by itself.
 _LARGE = 5
 
 Mask = NDArray[np.bool_]
@@ -32,7 +32,7 @@ class HoldOut(NamedTuple):
     """One training and what it is scored on.
 
     Attributes:
-        name: of the comparison; tasks of one name are scored together.
+        name: of the comparison; hold-outs of one name are scored together.
         kind: within one source or across two.
         part: which of the trainings of that comparison.
         train, scored: (N,) rows; no patient or copy is in both.
@@ -46,7 +46,7 @@ class HoldOut(NamedTuple):
 
 
 def hold_outs(rows: pd.DataFrame) -> list[HoldOut]:
-    """Return the tasks that a cohort's train and val rows allow.
+    """Return the hold-outs that a cohort's train and val rows allow.
 
     Args:
         rows: of the cohort, those that may be seen.
@@ -54,18 +54,18 @@ def hold_outs(rows: pd.DataFrame) -> list[HoldOut]:
     Raises:
         CohortError: none; no source holds enough of both kinds, and no two can be compared.
     """
-    found = [*_within(rows), *_across(rows)]
-    if not found:
+    every = [*_within(rows), *_across(rows)]
+    if not every:
         raise CohortError(
-            f"no source or site can be left out: expected a source with at least {LEAST} patients "
+            f"no source or site can be held out: expected a source with at least {LEAST} patients "
             "of either kind from several sites, or two sources beside the ones to train on"
         )
-    return found
+    return every
 
 
 def _within(rows: pd.DataFrame) -> list[HoldOut]:
     source, covid = rows["source"], rows["finding"] == COVID
-    made = []
+    parts = []
     for name in source.unique():
         inside = (source == name).to_numpy()
         if min(_patients(rows, inside & covid), _patients(rows, inside & ~covid)) < LEAST:
@@ -75,8 +75,8 @@ def _within(rows: pd.DataFrame) -> list[HoldOut]:
             continue
         for fold in sorted(folds.unique()):
             scored = inside & rows.index.isin(folds.index[folds == fold])
-            made.append(_task(rows, f"within {name}", "within", str(fold), scored))
-    return [each for each in made if _trainable(rows, each.train)]
+            parts.append(_hold_out(rows, f"within {name}", "within", str(fold), scored))
+    return [part for part in parts if _trainable(rows, part.train)]
 
 
 def _site_folds(rows: pd.DataFrame) -> pd.Series:
@@ -91,21 +91,21 @@ def _site_folds(rows: pd.DataFrame) -> pd.Series:
 
 def _across(rows: pd.DataFrame) -> list[HoldOut]:
     source, covid = rows["source"].to_numpy(str), (rows["finding"] == COVID).to_numpy()
-    made = []
-    for ill, well in product(np.unique(source), repeat=2):
-        positive, negative = (source == ill) & covid, (source == well) & ~covid
-        if ill == well or min(_patients(rows, positive), _patients(rows, negative)) < LEAST:
+    pairs = []
+    for first, second in product(np.unique(source), repeat=2):
+        positive, negative = (source == first) & covid, (source == second) & ~covid
+        if first == second or min(_patients(rows, positive), _patients(rows, negative)) < LEAST:
             continue
         scored = positive | negative
-        name = f"{ill} with against {well} without"
-        task = _task(rows, name, "across", "all", scored)
-        train = task.train & ~np.isin(source, [ill, well])
+        name = f"{first} with against {second} without"
+        hold_out = _hold_out(rows, name, "across", "all", scored)
+        train = hold_out.train & ~np.isin(source, [first, second])
         if _trainable(rows, train):
-            made.append(task._replace(train=train))
-    return made
+            pairs.append(hold_out._replace(train=train))
+    return pairs
 
 
-def _task(
+def _hold_out(
     rows: pd.DataFrame,
     name: str,
     kind: Literal["within", "across"],

@@ -18,10 +18,10 @@ import pandas as pd
 from covid_cxr.cohort.splits.grouped import components
 from covid_cxr.errors import LeakError
 
-_SHOWN = 3
+_NAMED = 3
 _MOST_LINKS = 8
 _REMEDY = "rebuild the cohort or move these images to one split"
-# In the order in which they are told: what one says, a later one does not repeat.
+# In the order of the report: what one line says, a later one does not repeat.
 _KEYS = {
     "patient_id": ("patient '{}'", "share patient '{}'"),
     "sha256": ("the same file (sha256 {:.12})", "are the same file (sha256 {:.12})"),
@@ -43,7 +43,7 @@ def find_leaks(cohort: pd.DataFrame) -> list[str]:
     """Return one line for each patient, duplicate or chain of both that crosses a split.
 
     A line names pairs of images and their splits, three at most, and counts the others; of a chain
-    it tells the links. Excluded rows are on no side but may be the link of a chain: patient A
+    it names the links. Excluded rows are on no side but may be the link of a chain: patient A
     shares an image with B. The order of the rows plays no part, and the effort grows as their
     number does.
     """
@@ -55,10 +55,10 @@ def find_leaks(cohort: pd.DataFrame) -> list[str]:
 
 
 def assert_no_leak(cohort: pd.DataFrame, remedy: str = _REMEDY) -> None:
-    """Raise if `check` finds anything.
+    """Raise if `find_leaks` finds anything.
 
     Args:
-        cohort: as for `check`.
+        cohort: as for `find_leaks`.
         remedy: what to do about a leak.
 
     Raises:
@@ -66,28 +66,28 @@ def assert_no_leak(cohort: pd.DataFrame, remedy: str = _REMEDY) -> None:
     """
     problems = find_leaks(cohort)
     if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
         count = f"{len(problems)} leaks" if len(problems) > 1 else "1 leak"
         raise LeakError(
-            f"{count} between splits: {'; '.join(problems[:_SHOWN])}{more}; {one_line(remedy)}"
+            f"{count} between splits: {'; '.join(problems[:_NAMED])}{more}; {one_line(remedy)}"
         )
 
 
 def one_line(text: str) -> str:
     r"""Return `text` with line breaks and broken characters escaped; names may hold any.
 
-    >>> print(one_line("a film\nof Müller"))
-    a film\nof Müller
+    >>> print(one_line("an image\nof Müller"))
+    an image\nof Müller
     """
     if text.isprintable():
         return text
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _shared(rows: pd.DataFrame) -> Iterator[str]:
     """Return a line for each patient, file and duplicate group with included images in two splits.
 
-    One whose images all have a patient or file in common is told by that.
+    One whose images all have a patient or file in common is reported by that.
     """
     included = rows[rows["split"] != "excluded"]
     for number, (column, (name, _)) in enumerate(_KEYS.items()):
@@ -97,13 +97,13 @@ def _shared(rows: pd.DataFrame) -> Iterator[str]:
             crossing &= _several(keyed, column, before) | (keyed[before] == "")
         for key, images in _grouped(keyed[crossing], column, "image_id"):
             pairs = [_sides(*pair) for pair in _pairs(images)]
-            yield f"{name.format(key)} is in {_account(images, pairs)}"
+            yield f"{name.format(key)} is in {_describe(images, pairs)}"
 
 
 def _chained(rows: pd.DataFrame) -> Iterator[str]:
     """Return a line for each set of linked excluded images that joins images of two splits.
 
-    Images that are linked without them too are not joined by them: of these `_shared` tells.
+    Images that are linked without them too are not joined by them: `_shared` reports these.
     """
     out = rows["split"] == "excluded"
     links = rows[out].assign(bridge=components(rows[out]))
@@ -120,11 +120,11 @@ def _chained(rows: pd.DataFrame) -> Iterator[str]:
             f"{_sides(one, other)} ({_path(one.name, other.name, keys, members[bridge])})"
             for one, other in _pairs(images)
         ]
-        yield f"excluded images link {_account(images, paths)}"
+        yield f"excluded images link {_describe(images, paths)}"
 
 
 def _several(rows: pd.DataFrame, by: str, what: str) -> pd.Series:
-    """Tell rows whose group has more than one value of `what`."""
+    """Mark rows whose group has more than one value of `what`."""
     return rows.groupby(by)[what].transform("nunique") > 1
 
 
@@ -135,16 +135,16 @@ def _joined(included: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
         # All rows with a key are linked by it, so that it is in one bridge.
         bridge = links[links[column] != ""].drop_duplicates(column).set_index(column)["bridge"]
         touching.append(included.assign(bridge=included[column].map(bridge)))
-    found = pd.concat(touching).dropna(subset="bridge")
-    return found.drop_duplicates(["image_id", "bridge"])
+    joined = pd.concat(touching).dropna(subset="bridge")
+    return joined.drop_duplicates(["image_id", "bridge"])
 
 
 def _grouped(rows: pd.DataFrame, by: str, group: str) -> Iterator[tuple[Any, list[_Image]]]:
     """Return the images of each value of `by`, sorted by both."""
     rows = rows.sort_values([by, "image_id"])
-    found = zip(rows[by], rows["image_id"], rows["split"], rows[group], strict=True)
-    for key, cells in groupby(found, key=itemgetter(0)):
-        yield key, [_Image(*cell[1:]) for cell in cells]
+    cells = zip(rows[by], rows["image_id"], rows["split"], rows[group], strict=True)
+    for key, group_of in groupby(cells, key=itemgetter(0)):
+        yield key, [_Image(*cell[1:]) for cell in group_of]
 
 
 def _pairs(images: Sequence[_Image]) -> Iterator[tuple[_Image, _Image]]:
@@ -153,29 +153,34 @@ def _pairs(images: Sequence[_Image]) -> Iterator[tuple[_Image, _Image]]:
     first = {(image.group, image.side): image for image in reversed(images)}
     several = combinations(sorted(first.values()), 2)
     pairs = (pair for pair in several if _apart(*pair))
-    return islice(pairs, _SHOWN)
+    return islice(pairs, _NAMED)
 
 
 def _apart(one: _Image, other: _Image) -> bool:
     return one.side != other.side and one.group != other.group
 
 
-def _account(images: Sequence[_Image], shown: Sequence[str]) -> str:
-    """Return the splits, the pairs shown and the number of the others."""
+def _describe(images: Sequence[_Image], named: Sequence[str]) -> str:
+    """Return the splits, the pairs named and the number of the others."""
     sides = sorted({image.side for image in images})
-    more = _number_of_pairs(images) - len(shown)
+    more = _number_of_pairs(images) - len(named)
     rest = [f"{more} more pair{'s' if more > 1 else ''}"] if more else []
-    return f"{', '.join(sides[:-1])} and {sides[-1]}: {', '.join([*shown, *rest])}"
+    return f"{', '.join(sides[:-1])} and {sides[-1]}: {', '.join([*named, *rest])}"
 
 
 def _number_of_pairs(images: Sequence[_Image]) -> int:
     """Return how many pairs of images are of different groups and sides."""
 
-    def alike(*fields: str) -> int:
+    def pairs_within(*fields: str) -> int:
         sizes = Counter(tuple(getattr(image, field) for field in fields) for image in images)
         return sum(size * (size - 1) // 2 for size in sizes.values())
 
-    return alike() - alike("side") - alike("group") + alike("side", "group")
+    return (
+        pairs_within()
+        - pairs_within("side")
+        - pairs_within("group")
+        + pairs_within("side", "group")
+    )
 
 
 def _sides(one: _Image, other: _Image) -> str:
@@ -184,10 +189,10 @@ def _sides(one: _Image, other: _Image) -> str:
 
 def _keys(rows: pd.DataFrame) -> dict[str, list[_Key]]:
     """Return (column, value) of every patient, file and group of each image."""
-    found: dict[str, list[_Key]] = {}
-    for name, *values in rows[["image_id", *_KEYS]].itertuples(index=False):
-        found[name] = [key for key in zip(_KEYS, values, strict=True) if key[1]]
-    return found
+    return {
+        name: [key for key in zip(_KEYS, values, strict=True) if key[1]]
+        for name, *values in rows[["image_id", *_KEYS]].itertuples(index=False)
+    }
 
 
 def _path(

@@ -1,7 +1,7 @@
-"""How test is chosen: by lot, one source or site held out, or a list drawn up beforehand.
+"""How the test split is chosen: at random, by holding out a source or site, or from a list.
 
-Whatever the strategy, patients and copies stay on one side: components are dealt out whole, those
-that reach into what is held out are left out, and a list that divides one is refused.
+Whatever the strategy, patients and copies stay on one side: components are assigned whole,
+those that reach into what is held out are excluded, and a list that divides one is an error.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def assign(
     `reason` says why the strategy leaves out a row that no rule had left out, else it is "". The
     order of rows plays no part. Strategies:
 
-    - random: as `split.assign` deals.
-    - leave-one-source-out: test is the held-out source, whole; the others are dealt to train and
-      val, except that a row of a component that holds any row of the held-out source, an excluded
-      one included, is left out: of that hospital nothing is seen in training.
+    - random: as `grouped.assign`.
+    - leave-one-source-out: test is the held-out source, whole; the others are assigned to train
+      and val, except that a row of a component that holds any row of the held-out source, even an
+      excluded one, is excluded: of that hospital nothing is seen in training.
     - leave-one-site-out: the same with `site`. External sources stay external.
     - lists: as the CSV says; an image without a line is left out.
 
     Args:
-        table: a cohort after all other rules; needs `site` beside what `split.assign` needs.
+        table: a cohort after all other rules; needs `site` beside what `grouped.assign` needs.
         config: strategy and what it needs; the share of test counts for "random" alone.
         seed: of the draw.
         data_root: folder that a relative `config.lists` starts from.
@@ -61,23 +61,23 @@ def assign(
 
 def _held_out(table: pd.DataFrame, config: CohortConfig, seed: int) -> pd.DataFrame:
     column = HELD_OUT[config.strategy]
-    held = table[column] == config.held_out
+    held_out = table[column] == config.held_out
     included = table["exclusion"] == ""
     external = included & table["source"].isin(config.external)
     inside = included & ~external
-    _refuse_absent(table[inside], column, config)
+    _check_present(table[inside], column, config)
     linked = grouped.components(table)
-    near = inside & ~held & linked.isin(linked[held])
-    rest = inside & ~held & ~near
+    near = inside & ~held_out & linked.isin(linked[held_out])
+    rest = inside & ~held_out & ~near
     if not rest.any():
         raise CohortError(
             f"held-out {column} '{config.held_out}' leaves no image to train on: {near.sum()} "
             "others share a patient or copy with it; hold out another or add a source"
         )
-    _warn_of_one_class(table.loc[inside & held, "finding"], column, config)
+    _warn_of_one_class(table.loc[inside & held_out, "finding"], column, config)
     answer = pd.DataFrame({"split": "excluded", "reason": ""}, index=table.index, dtype="str")
     answer.loc[external, "split"] = "external"
-    answer.loc[inside & held, "split"] = "test"
+    answer.loc[inside & held_out, "split"] = "test"
     answer.loc[near, "reason"] = f"patient or copy also in the held-out {column}"
     both = config.train + config.val
     dealt = grouped.deal(table, rest, (config.train / both, config.val / both), seed)
@@ -85,7 +85,7 @@ def _held_out(table: pd.DataFrame, config: CohortConfig, seed: int) -> pd.DataFr
     return answer
 
 
-def _refuse_absent(inside: pd.DataFrame, column: str, config: CohortConfig) -> None:
+def _check_present(inside: pd.DataFrame, column: str, config: CohortConfig) -> None:
     """Name the largest sources or sites if the held-out one has no row among the `inside` ones."""
     if (inside[column] == config.held_out).any():
         return
@@ -116,11 +116,11 @@ def _warn_of_one_class(findings: pd.Series, column: str, config: CohortConfig) -
 
 def _listed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     listed = _read_list(path, table["image_id"])
-    found = table["image_id"].map(listed)
+    split = table["image_id"].map(listed)
     included = table["exclusion"] == ""
-    _warn_of_left_out(table[found.notna() & ~included], path)
-    sides = found.where(included).fillna("excluded")
-    reason = pd.Series(UNLISTED, index=table.index).where(included & found.isna(), "")
+    _warn_of_left_out(table[split.notna() & ~included], path)
+    sides = split.where(included).fillna("excluded")
+    reason = pd.Series(UNLISTED, index=table.index).where(included & split.isna(), "")
     answer = pd.DataFrame({"split": sides, "reason": reason}, dtype="str")
     # Here and not only when the cohort is whole: the mistake is in the list, which is named.
     assert_no_leak(table.assign(split=answer["split"]), f"give them one split in '{path}'")
@@ -154,9 +154,9 @@ def _read_list(path: Path, known: pd.Series) -> pd.Series:
 
 def _some(ids: pd.Series) -> str:
     """Return the first three different ids, and how many there are where that is not all."""
-    found = sorted(set(ids))
-    shown = ", ".join(f"'{one_line(each)}'" for each in found[:_MOST_IDS])
-    return f"{shown} and {len(found) - _MOST_IDS} more" if len(found) > _MOST_IDS else shown
+    unique = sorted(set(ids))
+    named = ", ".join(f"'{one_line(image)}'" for image in unique[:_MOST_IDS])
+    return f"{named} and {len(unique) - _MOST_IDS} more" if len(unique) > _MOST_IDS else named
 
 
 def _warn_of_left_out(rows: pd.DataFrame, path: Path) -> None:

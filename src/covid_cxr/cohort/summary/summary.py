@@ -95,7 +95,7 @@ def summarise(cohort: pd.DataFrame, *, seed: int = 0) -> CohortSummary:
     said = split_warnings(cohort)
     confounded = confounding(cohort, seed)
     by_source = _crossed(columns["source"], included["finding"])
-    repeated = resolution.table(cohort)
+    repeated = resolution.duplicates_table(cohort)
     return CohortSummary(
         images=len(included),
         patients=included["patient_id"].nunique(),

@@ -106,7 +106,7 @@ def test_files_alike_in_all_are_told_by_their_uid(tmp_path: Path):
 
 def test_header_fields_become_the_record(tmp_path: Path):
     save(
-        tmp_path / "deep" / "er" / "film",
+        tmp_path / "deep" / "er" / "image",
         SOPInstanceUID="1.2.3",
         PatientID=" 0042 ",
         SpecificCharacterSet="ISO_IR 100",
@@ -120,7 +120,7 @@ def test_header_fields_become_the_record(tmp_path: Path):
     assert [repr(row) for row in found] == [
         repr(
             Record(
-                *("1.2.3", "deep/er/film", "0042", "normal", "Städtische Klinik", "PA", "F", 58.0),
+                *("1.2.3", "deep/er/image", "0042", "normal", "Städtische Klinik", "PA", "F", 58.0),
                 modality="DX",
             )
         )
@@ -223,7 +223,7 @@ def test_same_instance_twice_is_taken_once(tmp_path: Path, caplog: pytest.LogCap
     assert "1 files are byte for byte another one and are passed over, such as 'b'" in caplog.text
 
 
-def test_another_film_under_the_same_number_is_excluded_with_a_row(
+def test_another_image_under_the_same_number_is_excluded_with_a_row(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     save(tmp_path / "b", SOPInstanceUID="1.1", ViewPosition="PA")
@@ -283,9 +283,9 @@ def test_labels_that_cannot_be_meant_are_refused(tmp_path: Path, text: str, why:
         datasets.adapter("dicom")(tmp_path, DatasetConfig(adapter="dicom"))
 
 
-def test_one_number_on_two_patients_is_refused(tmp_path: Path):
+def test_one_number_on_two_patients_is_an_error(tmp_path: Path):
     save(tmp_path / "1.1", AccessionNumber="7", PatientID="P1")
     save(tmp_path / "1.2", AccessionNumber="7", PatientID="P2")
-    with pytest.raises(CohortError, match="AccessionNumber '7' stands on films of two patients"):
+    with pytest.raises(CohortError, match="AccessionNumber '7' is on images of two patients"):
         export(tmp_path, "7,normal", key="AccessionNumber")
     assert len(export(tmp_path, "1.1,normal", key="SOPInstanceUID")) == 2

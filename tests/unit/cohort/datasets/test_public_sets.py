@@ -40,7 +40,7 @@ def test_rsna_yields_an_image_once_with_all_its_boxes(tmp_path: Path):
     assert [answers[row.raw_finding] for row in found] == ["pneumonia", "normal", labels.OTHER]
 
 
-def test_rsna_without_classes_has_no_normal_films(tmp_path: Path):
+def test_rsna_without_classes_has_no_normal_images(tmp_path: Path):
     found = rsna(tmp_path, "a,1,2,30,40,1 b,,,,,0")
     answers = labels.resolve([row.raw_finding for row in found], {}, "rsna")
     assert [answers[row.raw_finding] for row in found] == ["pneumonia", labels.UNTOLD]
@@ -69,14 +69,14 @@ def test_rsna_rows_that_contradict_name_the_image(
         rsna(tmp_path, boxes, classes)
 
 
-def test_rsna_films_of_one_nih_patient_are_told_by_its_own_mapping(tmp_path: Path):
-    assert rsna(tmp_path, "a,,,,,0")[0].patient_id == "film-a"
+def test_rsna_images_of_one_nih_patient_are_told_by_its_own_mapping(tmp_path: Path):
+    assert rsna(tmp_path, "a,,,,,0")[0].patient_id == "file-a"
     names = {"a": "00000013_004.png", "b": "00000013_007.png"}
     mapping = [{"subset_img_id": key, "img_id": name} for key, name in names.items()]
     path = tmp_path / "pneumonia-challenge-dataset-mappings_2018.json"
     path.write_text(json.dumps(mapping))
     found = rsna(tmp_path, "a,,,,,0 b,,,,,0 c,,,,,0")
-    assert [row.patient_id for row in found] == ["00000013", "00000013", "film-c"]
+    assert [row.patient_id for row in found] == ["00000013", "00000013", "file-c"]
     for content in ("{", "[1]", '[{"img_id": "x"}]'):
         path.write_text(content)
         with pytest.raises(CohortError, match="is no list of objects"):
@@ -115,12 +115,12 @@ def test_actualmed_is_read_in_whatever_encoding_it_was_saved(tmp_path: Path, enc
     assert labels.finding_of(second.raw_finding, {}) == labels.UNKNOWN
 
 
-def test_hannover_counts_days_from_admission_to_the_film(tmp_path: Path):
+def test_hannover_counts_days_from_admission_to_the_image(tmp_path: Path):
     head = (
         "patient_id,image_id,sex,age,admission_offset,icu_admission_offset,death_offset,modality,"
         "projection\n"
     )
-    # The first patient died 20 days after a film that was taken 6 days after admission.
+    # The first patient died 20 days after an image that was taken 6 days after admission.
     rows = "p,a,m,,-6,0.0,20.0,CR,ap\nq,b,w,41,10,,,DX,pa\nr,c,f,,,,,DX,pa\n"
     (tmp_path / "data.csv").write_text(head + rows)
     inside, before, unknown = read("hannover", tmp_path)
@@ -149,7 +149,7 @@ def test_covid_cxnet_has_the_files_that_its_table_lacks(tmp_path: Path):
     assert (found["3.PNG"].patient_id, found["3.PNG"].raw_finding) == ("file-3.PNG", "COVID-19")
 
 
-def test_covid_cxnet_counts_the_films_of_a_patient_alike(tmp_path: Path):
+def test_covid_cxnet_counts_the_images_of_a_patient_alike(tmp_path: Path):
     rows = "a,1,,,,,,5,\nb,1,,,,,3,9,\nc,2,,,,,,7,\n"
     (tmp_path / "metadata.csv").write_text(CXNET + rows)
     offsets = [row.offset for row in read("covid-cxnet", tmp_path)]

@@ -8,13 +8,13 @@ from covid_cxr.cohort.dedup.candidates import candidate_pairs as search
 
 
 def generated(count: int, seed: int = 0) -> np.ndarray:
-    """Smooth random fingerprints of `count` films."""
+    """Smooth random fingerprints of `count` images."""
     rng = np.random.default_rng(seed)
     coarse = rng.normal(0, 1, (count, 8, 8)).repeat(8, axis=1).repeat(8, axis=2)
     return np.clip(coarse * 50 + 128, 0, 255).astype(np.uint8)
 
 
-def test_few_films_are_compared_all_with_all() -> None:
+def test_few_images_are_compared_all_with_all() -> None:
     pairs = search(generated(5))
     assert pairs.tolist() == [[i, j] for i in range(5) for j in range(i + 1, 5)]
     assert len(search(generated(1))) == 0
@@ -30,14 +30,14 @@ def test_planted_copies_are_among_the_pairs() -> None:
     assert len(pairs) < 2100 * 13  # far from the 2.2 million there are
 
 
-def test_pairs_are_sorted_unique_and_never_a_film_with_itself() -> None:
+def test_pairs_are_sorted_unique_and_never_an_image_with_itself() -> None:
     pairs = search(generated(600))
     assert (pairs[:, 0] < pairs[:, 1]).all()
     assert (np.unique(pairs, axis=0) == pairs).all()
     assert (search(generated(600)) == pairs).all()
 
 
-def test_identical_films_are_found_however_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_identical_images_are_found_however_many(monkeypatch: pytest.MonkeyPatch) -> None:
     prints = np.concatenate((generated(300), generated(1, seed=9).repeat(5, axis=0)))
     pairs = search(prints)
     same = pairs[(pairs >= 300).all(axis=1)]
@@ -46,7 +46,7 @@ def test_identical_films_are_found_however_many(monkeypatch: pytest.MonkeyPatch)
     assert np.isfinite(search(flat)).all()
 
 
-def test_films_compared_grow_with_n_root_n(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_compared_grow_with_n_root_n(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = {}
     for count in (1000, 4000):
         met = 0

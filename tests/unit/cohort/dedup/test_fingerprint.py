@@ -1,4 +1,4 @@
-"""What a fingerprint keeps of a film, and what it forgets."""
+"""What a fingerprint keeps of an image, and what it forgets."""
 
 import numpy as np
 import pytest
@@ -32,12 +32,12 @@ def test_grey_values_may_change_as_long_as_their_order_stays(gamma: float) -> No
 @pytest.mark.parametrize("level", [0.0, 1.0])
 def test_a_flat_frame_is_cut_off(level: float) -> None:
     framed = np.pad(FILM, ((30, 0), (12, 40)), constant_values=level)
-    # The film's own black rim goes with the frame, so neither is cut to the pixel.
+    # The image's own black rim goes with the frame, so neither is cut to the pixel.
     bare = fingerprint(FILM[4:-4, 4:-4])
     assert np.abs(fingerprint(framed).astype(int) - bare).mean() < 25
     assert np.abs(fingerprint(framed[::-1]).astype(int) - bare).mean() > 40
 
 
-def test_one_grey_value_and_tiny_films_have_one_too() -> None:
+def test_one_grey_value_and_tiny_images_have_one_too() -> None:
     assert fingerprint(np.full((40, 50), 0.5, np.float32)).tolist() == [[128] * 64] * 64
     assert fingerprint(np.eye(32, dtype=np.float32)).shape == (64, 64)

@@ -1,4 +1,4 @@
-"""Copies among hundreds of phantom films: all found, no others, however many variants there are."""
+"""Copies among hundreds of phantoms: all found, no others, however many variants there are."""
 
 import logging
 from typing import NamedTuple
@@ -15,68 +15,68 @@ from covid_cxr.phantoms import HOSPITALS, draw
 from covid_cxr.phantoms.near_duplicates import COPY_TRANSFORMS, transform_copy
 from covid_cxr.types import FINDINGS, FloatArray
 
-FILMS, COPIES = 300, 150
+COUNT, COPIES = 300, 150
 
 
-class Films(NamedTuple):
-    """Fingerprints of FILMS films, then of COPIES disguised copies of the first; one film."""
+class Radiographs(NamedTuple):
+    """Fingerprints of COUNT images, then of COPIES transformed copies of the first; one image."""
 
     prints: Fingerprint
     first: FloatArray
 
 
-def film(number: int) -> FloatArray:
+def radiograph(number: int) -> FloatArray:
     hospital = HOSPITALS[number % len(HOSPITALS)].name
     return draw(FINDINGS[number % 3], number, hospital=hospital, size=160).pixels
 
 
 @pytest.fixture(scope="session")
-def films() -> Films:
+def radiographs() -> Radiographs:
     rng = np.random.default_rng(0)
-    drawn = [film(number) for number in range(FILMS)]
+    drawn = [radiograph(number) for number in range(COUNT)]
     disguised = []
     for pixels in drawn[:COPIES]:
         for kind in rng.choice(list(COPY_TRANSFORMS), rng.integers(1, 3), replace=False):
             pixels = transform_copy(pixels, str(kind), rng)  # noqa: PLW2901
         disguised.append(pixels)
-    return Films(np.array([fingerprint(each) for each in drawn + disguised]), drawn[0])
+    return Radiographs(np.array([fingerprint(each) for each in drawn + disguised]), drawn[0])
 
 
 def found(prints: Fingerprint) -> tuple[pd.Series, set[tuple[int, int]]]:
-    """Return the group of each film, and the pairs of row numbers."""
+    """Return the group of each image, and the pairs of row numbers."""
     names = [f"{number:012x}".ljust(64, "0") for number in range(len(prints))]
     groups, pairs = group(pd.Series(names), prints)
     rows = pairs[["first", "second"]].map(names.index)
     return groups, set(rows.itertuples(index=False, name=None))
 
 
-def test_disguised_copies_are_found_and_nothing_else(films: Films) -> None:
-    assert len(films.prints) > candidates._ALL_PAIRS  # so that the index is what is asked
-    _, pairs = found(films.prints)
-    planted = {(number, FILMS + number) for number in range(COPIES)}
+def test_transformed_copies_are_found_and_nothing_else(radiographs: Radiographs) -> None:
+    assert len(radiographs.prints) > candidates._ALL_PAIRS  # so that the index is what is asked
+    _, pairs = found(radiographs.prints)
+    planted = {(number, COUNT + number) for number in range(COPIES)}
     assert len(planted & pairs) / COPIES >= 0.95
     assert len(planted & pairs) / len(pairs) >= 0.99
     # The index is no reason to miss one: what a comparison of all with all would find is found.
-    alike = registration.similarity(films.prints[:COPIES], films.prints[FILMS:])
-    assert {(int(i), FILMS + int(i)) for i in np.flatnonzero(alike >= registration.COPY)} <= pairs
+    alike = registration.similarity(radiographs.prints[:COPIES], radiographs.prints[COUNT:])
+    assert {(int(i), COUNT + int(i)) for i in np.flatnonzero(alike >= registration.COPY)} <= pairs
 
 
 @pytest.mark.parametrize("variants", [14, 30])
-def test_variants_of_a_film_do_not_hide_those_of_its_crop(films: Films, variants: int) -> None:
+def test_variants_of_an_image_do_not_hide_its_crop(radiographs: Radiographs, variants: int) -> None:
     # Each variant's twelve nearest are variants of the same kind.
-    pixels, rng = films.first, np.random.default_rng(3)
+    pixels, rng = radiographs.first, np.random.default_rng(3)
     down, across = (edge // 14 for edge in pixels.shape)
     crop = pixels[down:-down, across:-across]
     noisy = [
         fingerprint(np.clip(each + rng.normal(0, 0.01, each.shape), 0, 1).astype(np.float32))
         for each in [pixels] * variants + [crop] * variants
     ]
-    groups, _ = found(np.concatenate((films.prints[:FILMS], noisy)))
-    assert set(groups[[0, *range(FILMS, FILMS + 2 * variants)]]) == {groups[0]} != {""}
-    assert set(groups[1:FILMS]) == {""}
+    groups, _ = found(np.concatenate((radiographs.prints[:COUNT], noisy)))
+    assert set(groups[[0, *range(COUNT, COUNT + 2 * variants)]]) == {groups[0]} != {""}
+    assert set(groups[1:COUNT]) == {""}
 
 
-def test_only_films_that_lost_places_are_looked_up_again() -> None:
+def test_only_images_that_lost_places_are_looked_up_again() -> None:
     # 0 met its copies 1 and 2; 3 met both as well; 4 met one, and 5 a stranger.
     met = np.array([[0, 1], [0, 2], [1, 3], [2, 3], [2, 4], [4, 5]])
     assert _crowded(met, np.array([0, 0, 0, 3, 4, 5])).tolist() == [0]
@@ -84,7 +84,9 @@ def test_only_films_that_lost_places_are_looked_up_again() -> None:
     assert _crowded(met, np.array([0, 0, 0, 3, 4, 5])).tolist() == [3]
 
 
-def test_few_pairs_of_copies_cost_one_search(films: Films, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_copies_cost_one_search(
+    radiographs: Radiographs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[int] = []
 
     def search(prints: Fingerprint, rows: np.ndarray | None = None) -> np.ndarray:
@@ -92,25 +94,27 @@ def test_few_pairs_of_copies_cost_one_search(films: Films, monkeypatch: pytest.M
         return candidates.candidate_pairs(prints, rows)
 
     monkeypatch.setattr(near_duplicates, "candidate_pairs", search)
-    near_duplicates.find(np.concatenate((films.prints[:FILMS], films.prints[FILMS : FILMS + 5])))
-    assert asked[0] == FILMS + 5
+    near_duplicates.find(
+        np.concatenate((radiographs.prints[:COUNT], radiographs.prints[COUNT : COUNT + 5]))
+    )
+    assert asked[0] == COUNT + 5
     assert sum(asked[1:]) < 60
 
 
 def test_searches_end_and_say_so(
-    films: Films, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    radiographs: Radiographs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(near_duplicates, "_ROUNDS", 1)
-    monkeypatch.setattr(near_duplicates, "_PLACES_LOST", 1)
+    monkeypatch.setattr(near_duplicates, "_CROWDED", 1)
     with caplog.at_level(logging.WARNING):
-        near_duplicates.find(films.prints[[0, 1, FILMS]])
-    assert caplog.messages == ["after 1 searches for copies there may still be some unseen"]
+        near_duplicates.find(radiographs.prints[[0, 1, COUNT]])
+    assert caplog.messages == ["after 1 searches some copies may still be missed"]
 
 
 def test_copies_that_differ_in_a_third_of_their_blocks_are_none(
-    films: Films, monkeypatch: pytest.MonkeyPatch
+    radiographs: Radiographs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = films.prints[:8]
+    whole = radiographs.prints[:8]
     noise = np.random.default_rng(1).integers(-90, 91, whole[:, -24:].shape)
     other = whole.astype(int)
     other[:, -24:] += noise
@@ -121,9 +125,9 @@ def test_copies_that_differ_in_a_third_of_their_blocks_are_none(
     assert (registration.similarity(whole, other) >= registration.COPY).all()
 
 
-def test_a_crop_may_lie_over_its_film_the_other_way_round_only(films: Films) -> None:
-    pairs = films.prints[:COPIES], films.prints[FILMS:]
-    one_way = registration._laid_over(*pairs) >= registration.COPY
+def test_some_crops_register_only_the_other_way_round(radiographs: Radiographs) -> None:
+    pairs = radiographs.prints[:COPIES], radiographs.prints[COUNT:]
+    one_way = registration._registered(*pairs) >= registration.COPY
     either = registration.similarity(*pairs) >= registration.COPY
     assert (either & ~one_way).any()
     assert not (one_way & ~either).any()

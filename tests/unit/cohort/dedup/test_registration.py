@@ -12,31 +12,31 @@ from covid_cxr.types import FINDINGS, FloatArray
 COUNT = 24
 
 
-def film(number: int, visit: int = 0) -> FloatArray:
+def radiograph(number: int, visit: int = 0) -> FloatArray:
     hospital = HOSPITALS[number % len(HOSPITALS)].name
     return draw(FINDINGS[number % 3], number, visit=visit, hospital=hospital).pixels
 
 
 @pytest.fixture(scope="module")
-def films() -> list[FloatArray]:
-    return [film(number) for number in range(COUNT)]
+def images() -> list[FloatArray]:
+    return [radiograph(number) for number in range(COUNT)]
 
 
 @pytest.fixture(scope="module")
-def prints(films: list[FloatArray]) -> Fingerprint:
-    return np.array([fingerprint(each) for each in films])
+def prints(images: list[FloatArray]) -> Fingerprint:
+    return np.array([fingerprint(each) for each in images])
 
 
-def test_a_film_is_its_own_copy(prints: Fingerprint) -> None:
+def test_an_image_is_its_own_copy(prints: Fingerprint) -> None:
     assert similarity(prints, prints) == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("kind", COPY_TRANSFORMS)
 def test_every_disguise_is_seen_through(
-    kind: str, films: list[FloatArray], prints: Fingerprint
+    kind: str, images: list[FloatArray], prints: Fingerprint
 ) -> None:
     rng = np.random.default_rng(7)
-    copies = np.array([fingerprint(transform_copy(each, kind, rng)) for each in films])
+    copies = np.array([fingerprint(transform_copy(each, kind, rng)) for each in images])
     assert (similarity(prints, copies) >= COPY).mean() >= 0.95
 
 
@@ -47,19 +47,19 @@ def test_other_patients_are_no_copies(prints: Fingerprint) -> None:
 
 
 def test_another_visit_is_mostly_told_from_a_copy(prints: Fingerprint) -> None:
-    visits = np.array([fingerprint(film(number, visit=1)) for number in range(COUNT)])
+    visits = np.array([fingerprint(radiograph(number, visit=1)) for number in range(COUNT)])
     found = similarity(prints, visits)
     assert np.median(found) < COPY - 0.04
     assert (found >= COPY).sum() <= 3
 
 
-def test_the_order_of_a_doubtful_pair_plays_no_part(films: list[FloatArray]) -> None:
-    whole, cropped = fingerprint(films[0]), fingerprint(films[0][30:-12, 28:-28])
+def test_the_order_of_a_doubtful_pair_plays_no_part(images: list[FloatArray]) -> None:
+    whole, cropped = fingerprint(images[0]), fingerprint(images[0][30:-12, 28:-28])
     one = similarity(whole[None], cropped[None])
     other = similarity(cropped[None], whole[None])
     assert min(one[0], other[0]) >= COPY
 
 
-def test_flat_films_are_no_numbers_that_are_not() -> None:
+def test_flat_images_are_no_numbers_that_are_not() -> None:
     flat = np.full((2, 64, 64), 128, np.uint8)
     assert np.isfinite(similarity(flat, flat)).all()

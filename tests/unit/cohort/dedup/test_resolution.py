@@ -1,11 +1,17 @@
-"""Which films are one film, which copy of it stays, and what sources share."""
+"""Which images are one image, which copy of it stays, and what sources share."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from covid_cxr.cohort.dedup.fingerprint import fingerprint
-from covid_cxr.cohort.dedup.resolution import CONFLICT, exclusions, group, overlap, table
+from covid_cxr.cohort.dedup.resolution import (
+    CONFLICT,
+    duplicates_table,
+    exclusions,
+    group,
+    overlap,
+)
 from covid_cxr.phantoms import draw
 
 
@@ -35,7 +41,7 @@ def excluded(preferred: list[int] | None = None, **columns: list[object]) -> lis
     return exclusions(rows, chosen).tolist()
 
 
-def test_same_bytes_and_same_film_make_one_group_and_strangers_none():
+def test_same_bytes_and_same_image_make_one_group_and_strangers_none():
     one, other = (draw("normal", seed).pixels for seed in (1, 2))
     prints = np.array([fingerprint(each) for each in (one, other, one, one**0.8)])
     hashes = ["b" * 64, "d" * 64, "b" * 64, "a" * 64]
@@ -50,8 +56,8 @@ def test_same_bytes_and_same_film_make_one_group_and_strangers_none():
 
 
 def test_copies_of_copies_are_one_group():
-    film = draw("covid-19", 5).pixels
-    prints = np.array([fingerprint(film[cut : len(film) - cut]) for cut in (0, 12, 24)])
+    image = draw("covid-19", 5).pixels
+    prints = np.array([fingerprint(image[cut : len(image) - cut]) for cut in (0, 12, 24)])
     groups, _ = group(pd.Series(["a" * 64, "b" * 64, "c" * 64]), prints)
     assert groups.nunique() == 1
 
@@ -81,22 +87,22 @@ def test_conflicting_labels_leave_none():
 def test_rows_excluded_before_neither_stay_nor_conflict_but_are_reported():
     rows = {"finding": ["normal", "covid-19"], "exclusion": ["younger than 18 years", ""]}
     assert excluded(**rows) == ["", ""]
-    assert table(cohort(**rows))["conflict"].tolist() == [True, True]
-    assert not table(cohort(finding=["", "covid-19"]))["conflict"].any()
+    assert duplicates_table(cohort(**rows))["conflict"].tolist() == [True, True]
+    assert not duplicates_table(cohort(finding=["", "covid-19"]))["conflict"].any()
 
 
 def test_table_lists_groups_with_the_kept_copy_first():
     rows = cohort(exclusion=["duplicate of i1", "", ""], duplicate_group=["g", "g", ""])
-    assert table(rows)["image_id"].tolist() == ["i1", "i0"]
+    assert duplicates_table(rows)["image_id"].tolist() == ["i1", "i0"]
 
 
 def test_overlap_counts_groups_and_images_of_each_two_sources():
     # Group g: two images of a and one of b; group h: one of a and one of b; group k: two of b.
     rows = cohort(source=list("aababbb"), duplicate_group=list("ggghhkk"))
-    found = overlap(table(rows))
+    found = overlap(duplicates_table(rows))
     assert found.to_numpy().tolist() == [
         ["a", "a", 1, 2, 2],
         ["b", "b", 1, 2, 2],
         ["a", "b", 2, 3, 2],
     ]
-    assert overlap(table(cohort(duplicate_group=["", ""]))).empty
+    assert overlap(duplicates_table(cohort(duplicate_group=["", ""]))).empty

@@ -101,8 +101,8 @@ def test_names_addresses_and_checksums_that_make_no_sense(tmp_path: Path) -> Non
             choose("mila", folder)
     with pytest.raises(InputError, match="no name for a folder"):
         choose("https://hospital.example/.zip")
-    assert choose("https://hospital.example/get", "films").folder == "films"
-    assert choose("https://hospital.example/films.2020.tar.gz").folder == "films.2020"
+    assert choose("https://hospital.example/get", "images").folder == "images"
+    assert choose("https://hospital.example/images.2020.tar.gz").folder == "images.2020"
     for chosen, sha256 in ((choose("mila"), "0" * 64), (choose("https://a.b/c.zip"), "0" * 63)):
         with pytest.raises(InputError, match="64 hexadecimal digits"):
             fetch(chosen, tmp_path, sha256)

@@ -50,7 +50,7 @@ def test_across_leaves_both_sources_out_wholly() -> None:
     assert across[0].scored.tolist() == (COHORT["source"] != "mixed").tolist()
 
 
-def test_copies_of_scored_films_are_not_trained_on() -> None:
+def test_copies_of_scored_images_are_not_trained_on() -> None:
     copied = COHORT.copy()
     twins = [0, copied.index[copied["source"] == "ill"][0]]
     copied.loc[twins, "duplicate_group"] = "g1"
@@ -62,8 +62,8 @@ def test_copies_of_scored_films_are_not_trained_on() -> None:
         assert not groups["train"] & groups["scored"] - {""}
 
 
-def test_nothing_to_leave_out_is_told() -> None:
-    with pytest.raises(CohortError, match="no source or site can be left out"):
+def test_nothing_to_hold_out_is_an_error() -> None:
+    with pytest.raises(CohortError, match="no source or site can be held out"):
         hold_outs(rows(one={"a": (30, 30)}))
     assert hold_out.LEAST == 15
 

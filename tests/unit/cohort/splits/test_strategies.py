@@ -59,7 +59,7 @@ def cohorts(draw: st.DrawFn) -> pd.DataFrame:
 def finished(rows: pd.DataFrame, config: CohortConfig, seed: int, root: Path) -> pd.DataFrame:
     """The cohort as `build` ends it: rules on copies, then the strategy."""
     rows = rows.copy()
-    exclusions.by_copies(rows, config)
+    exclusions.by_duplicates(rows, config)
     answer = assign(rows, config, seed, root)
     exclusions.exclude(rows, "split", answer["reason"])
     return rows.assign(split=answer["split"])
@@ -117,7 +117,7 @@ class TestAnyStrategy:
     @given(cohort=cohorts(), draw=st.data())
     def test_a_list_is_followed_or_refused_for_a_leak(self, cohort, draw, tmp_path_factory):
         root = tmp_path_factory.getbasetemp()
-        exclusions.by_copies(cohort, CohortConfig())
+        exclusions.by_duplicates(cohort, CohortConfig())
         side = st.sampled_from(["train", "train", "val", "test", "external", ""])
         n = len(cohort)
         listed = pd.Series(draw.draw(st.lists(side, min_size=n, max_size=n)))

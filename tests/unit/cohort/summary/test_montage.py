@@ -1,4 +1,4 @@
-"""Contact sheets: what stands where, from which seed, and films that cannot be read."""
+"""Montages: what is placed where, from which seed, and images that cannot be read."""
 
 import os
 import tracemalloc
@@ -19,7 +19,7 @@ from covid_cxr.progress import reporting
 WHITE = 255
 
 
-def film(path: Path, size: tuple[int, int] = (40, 40), grey: int = WHITE) -> None:
+def write_image(path: Path, size: tuple[int, int] = (40, 40), grey: int = WHITE) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L", size, grey).save(path)
 
@@ -58,7 +58,7 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_one_sheet_a_source_and_finding_with_counts_and_captions(tmp_path: Path, texts: list[str]):
     for name in ("1.png", "2.png", "3.png", "4.png"):
-        film(tmp_path / name)
+        write_image(tmp_path / name)
     rows = [
         row("1.png"),
         row("2.png", view="", sex="", age=np.nan),
@@ -77,18 +77,18 @@ def test_one_sheet_a_source_and_finding_with_counts_and_captions(tmp_path: Path,
 
 def test_aspect_is_kept_on_black(tmp_path: Path):
     # 80 x 40 fills the cell's width and 80 of its 160 lines: black above 40 and from 120 on.
-    film(tmp_path / "wide.png", (80, 40))
+    write_image(tmp_path / "wide.png", (80, 40))
     found = cell(draw(tmp_path, [row("wide.png")])["a-normal"], 0, 0)
     assert (found[40:120] == WHITE).all()
     assert (found[:40] == 0).all() and (found[120:] == 0).all()
 
 
-def test_forty_films_at_most_chosen_by_the_seed_whatever_the_order(
+def test_forty_images_at_most_chosen_by_the_seed_whatever_the_order(
     tmp_path: Path, texts: list[str]
 ):
     rows = [row(f"{number:02d}.png") for number in range(50)]
     for number in range(50):
-        film(tmp_path / f"{number:02d}.png", grey=number * 5)
+        write_image(tmp_path / f"{number:02d}.png", grey=number * 5)
     first = draw(tmp_path, rows)["a-normal"].tobytes()
     shown = [text for text in texts if text.endswith(".png")]
     assert len(shown) == 40 and shown == sorted(set(shown))
@@ -99,12 +99,12 @@ def test_forty_films_at_most_chosen_by_the_seed_whatever_the_order(
     assert [text for text in texts if text.endswith(".png")] != shown
 
 
-def test_films_that_cannot_be_read_are_crossed_cells_with_the_reason(
+def test_images_that_cannot_be_read_are_crossed_cells_with_the_reason(
     tmp_path: Path, texts: list[str]
 ):
     (tmp_path / "text.png").write_text("no picture")
     os.mkfifo(tmp_path / "pipe.png")
-    film(tmp_path / "good.png")
+    write_image(tmp_path / "good.png")
     names = ("gone.png", "good.png", "pipe.png", "text.png")
     page = draw(tmp_path, [row(name) for name in names])["a-normal"]
     assert "does not exist" in texts
@@ -120,23 +120,23 @@ def test_copies_stand_side_by_side_the_kept_one_first(tmp_path: Path, texts: lis
     for group in range(5):
         for copy in range(3):
             name = f"{group}{copy}.png"
-            film(tmp_path / name, grey=50 * (group + 1))
+            write_image(tmp_path / name, grey=50 * (group + 1))
             fate = (
                 {} if copy == 2 else {"split": "excluded", "exclusion": f"duplicate of a:{group}2"}
             )
             source = "ab"[copy % 2]
             rows.append(row(name, source, "covid-19", duplicate_group=f"g{group}", **fate))
     pages = draw(tmp_path, rows)
-    assert set(pages) == {"a-covid-19", "copies-1"}
+    assert set(pages) == {"a-covid-19", "duplicates-1"}
     # Eight cells a row hold two groups of three; the third does not fit and begins the next row.
     for column, line, grey in ((0, 0, 50), (2, 0, 50), (3, 0, 100), (5, 0, 100), (0, 1, 150)):
-        assert (cell(pages["copies-1"], column, line) == grey).all()
-    assert (cell(pages["copies-1"], 6, 0) == montage._GROUND).all()
+        assert (cell(pages["duplicates-1"], column, line) == grey).all()
+    assert (cell(pages["duplicates-1"], 6, 0) == montage._GROUND).all()
     assert "5 of 5 groups, drawn with seed 0; copies stand side by side" in texts
-    start = texts.index("Groups of copies, sheet 1 of 1")
+    start = texts.index("Duplicate groups, page 1 of 1")
     assert texts[start + 3 : start + 9] == [
         *("02.png", "a · covid-19", "kept, in train"),
-        *("00.png", "a · covid-19", "left out"),
+        *("00.png", "a · covid-19", "excluded"),
     ]
 
 
@@ -147,10 +147,10 @@ def test_many_copies_and_many_groups(tmp_path: Path, texts: list[str]):
     ]
     names = set(draw(tmp_path, [*large, *pairs]))
     # 120 of 151 groups, at most 20 pairs a sheet: 6 sheets, 7 if the large one took a row.
-    assert {f"copies-{number}" for number in range(1, 7)} <= names
+    assert {f"duplicates-{number}" for number in range(1, 7)} <= names
     assert "120 of 151 groups, drawn with seed 0; copies stand side by side" in texts
     few = montages(pd.DataFrame(large), tmp_path, tmp_path / "few", 0)
-    assert [path.stem for path in few] == ["a-normal", "copies-1"]
+    assert [path.stem for path in few] == ["a-normal", "duplicates-1"]
     assert "kept, in train; 3 more copies" in texts
 
 
@@ -177,13 +177,13 @@ def test_long_names_are_shortened_in_the_middle(tmp_path: Path, monkeypatch: pyt
     assert short.startswith("ümm") and "..." in short and len(short) < 40
 
 
-def test_progress_counts_films_and_one_is_in_memory_at_a_time(
+def test_progress_counts_images_and_one_is_in_memory_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     size = (1500, 1500)  # 9 MB as float32
     rows = [row(f"{number}.png") for number in range(12)]
     for each in rows:
-        film(tmp_path / str(each["path"]), size)
+        write_image(tmp_path / str(each["path"]), size)
     told: list[tuple[str, int, int]] = []
     imaging.read(tmp_path / "0.png")  # decoders are loaded before memory is counted
     tracemalloc.start()
@@ -195,12 +195,12 @@ def test_progress_counts_films_and_one_is_in_memory_at_a_time(
     assert peak < 6 * 9_000_000
 
 
-def test_sheets_of_the_phantom_cohort(phantoms: Path, tmp_path: Path):
+def test_montages_of_the_phantom_cohort(phantoms: Path, tmp_path: Path):
     config = CohortConfig(datasets={"phantoms": DatasetConfig(adapter="csv", path="manifest.csv")})
     cohort = build(phantoms, config, seed=1).cohort
     found = montages(cohort, phantoms, tmp_path, 0)
     names = {path.stem for path in found}
-    assert {"phantoms-normal", "phantoms-pneumonia", "phantoms-covid-19", "copies-1"} <= names
-    with Image.open(tmp_path / "copies-1.png") as page:
+    assert {"phantoms-normal", "phantoms-pneumonia", "phantoms-covid-19", "duplicates-1"} <= names
+    with Image.open(tmp_path / "duplicates-1.png") as page:
         first, second = (cell(page.convert("RGB"), column, 0).astype(float) for column in (0, 1))
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.95
