@@ -1,15 +1,16 @@
-"""LIME side by side with the `lime` package: speed, agreement, and time to a stable answer.
+"""LIME side by side with the `lime` package: speed, agreement, and time to a repeatable map.
 
     python benchmarks/explain.py --json
-    python benchmarks/explain.py --model runs/oof/folds-5/fold-1/bundle --films FOLDER --stable 10
+    python benchmarks/explain.py --model runs/oof/folds-5/fold-1/bundle \
+        --radiographs FOLDER --stability 10
 
 The package runs the torch network in float32, as the original system ran its own; ours runs the
-same weights through ONNX Runtime. Regions are the same and cut beforehand, pictures are not
+same weights through ONNX Runtime. Regions are the same and segmented beforehand, pages are not
 written. `--model` is a bundle with `weights.safetensors`; without it an untrained network and
-phantoms serve, which is enough for the speed. `--stable N` sets over how many films is measured
-how many samples each needs until its map has a Spearman correlation of 0.95 with its own map of
-20,000 samples, which takes minutes a film; without `--model` on the bundle that ships. Ratios are
-medians over pairs run in turn.
+phantoms are used, which is enough for the speed. `--stability N` sets over how many radiographs is
+measured how many samples each needs until its map has a Spearman correlation of 0.95 with its own
+map of 20,000 samples, which takes minutes a radiograph; without `--model` on the bundle that ships.
+Ratios are medians over pairs run in turn.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from covid_cxr.phantoms import draw
 from covid_cxr.types import FloatArray
 
 ORIGINAL = Options()
-REFERENCE, LIKENESS = 20_000, 0.95
+REFERENCE, REPEATABLE = 20_000, 0.95
 STEPS = (50, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12_000, 16_000)
 
 
@@ -69,39 +70,40 @@ def read(folder: Path | None, count: int) -> list[FloatArray]:
     return [imaging.read(paths[i]).pixels for i in chosen]
 
 
-def prepare(made: bundle.Bundle) -> Preparer:
-    return Preparer(made.manifest.preprocess, lungs=made.lungs)
+def preparer_of(opened: bundle.Bundle) -> Preparer:
+    return Preparer(opened.manifest.preprocess, lungs=opened.lungs)
 
 
 class Package:
     """The `lime` package as the original system used it, on our regions."""
 
-    def __init__(self, made: bundle.Bundle) -> None:
-        self.network, self.temperature = zoo.load_weights(made.folder), made.manifest.temperature
+    def __init__(self, opened: bundle.Bundle) -> None:
+        self.network = zoo.load_weights(opened.folder)
+        self.temperature = opened.manifest.temperature
 
-    def probabilities(self, pictures: np.ndarray) -> np.ndarray:
-        grey = torch.from_numpy(pictures[..., 0].astype(np.float32))[:, None]
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        grey = torch.from_numpy(images[..., 0].astype(np.float32))[:, None]
         with torch.inference_mode():
             logits = self.network(grey).logits / self.temperature
         return np.asarray(torch.softmax(logits, dim=1).numpy())
 
-    def weights(self, film: FloatArray, segments: np.ndarray, samples: int) -> np.ndarray:
+    def weights(self, pixels: FloatArray, segments: np.ndarray, samples: int) -> np.ndarray:
         explainer = lime_image.LimeImageExplainer(kernel_width=1.75, random_state=0)
-        found = explainer.explain_instance(
-            np.repeat(film[..., None], 3, axis=2).astype(np.float64),
+        explanation = explainer.explain_instance(
+            np.repeat(pixels[..., None], 3, axis=2).astype(np.float64),
             self.probabilities,
             labels=(1,),
             top_labels=None,
             num_features=100_000,
             num_samples=samples,
-            segmentation_fn=lambda picture: segments,
+            segmentation_fn=lambda image: segments,
         )
-        by_region = dict(found.local_exp[1])
+        by_region = dict(explanation.local_exp[1])
         return np.array([by_region[i] for i in range(len(by_region))])
 
 
 def package_masks(regions: int, samples: int) -> np.ndarray:
-    """Return the package's own draws: a number for the segmentation, then its coins."""
+    """Return the package's own masks: it draws a number for the segmentation before them."""
     random = np.random.RandomState(0)
     random.randint(0, high=1000)
     masks = random.randint(0, 2, samples * regions).reshape(samples, regions).astype(bool)
@@ -110,9 +112,9 @@ def package_masks(regions: int, samples: int) -> np.ndarray:
 
 
 def answers(
-    film: FloatArray, segments: np.ndarray, masks: np.ndarray, model: Runtime, options: Options
+    pixels: FloatArray, segments: np.ndarray, masks: np.ndarray, model: Runtime, options: Options
 ) -> np.ndarray:
-    batches = ours.perturbed(film, segments, masks, options)
+    batches = ours.perturbed(pixels, segments, masks, options)
     return np.concatenate([model.probabilities(batch).copy() for batch in batches])
 
 
@@ -122,11 +124,11 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def speed(film: FloatArray, made: bundle.Bundle, samples: int, pairs: int) -> dict[str, Any]:
+def speed(pixels: FloatArray, opened: bundle.Bundle, samples: int, pairs: int) -> dict[str, Any]:
     """Time the package and ours in turn; compare their answers."""
-    model, package = Runtime(made), Package(made)
+    model, package = Runtime(opened), Package(opened)
     options = replace(ORIGINAL, samples=samples)
-    segments = superpixels(film, options)
+    segments = superpixels(pixels, options)
     forward = [0.0]
 
     def timed(batch: FloatArray) -> FloatArray:
@@ -135,21 +137,21 @@ def speed(film: FloatArray, made: bundle.Bundle, samples: int, pairs: int) -> di
         forward[0] += time.perf_counter() - started
         return answer
 
-    model.probabilities(np.zeros((options.batch_size, 1, *film.shape), np.float32))  # warm
+    model.probabilities(np.zeros((options.batch_size, 1, *pixels.shape), np.float32))  # warm
     times: dict[str, list[float]] = {"package": [], "ours": []}
     shares, theirs = [], np.empty(0)
     for _ in range(pairs):
         started = time.perf_counter()
-        theirs = package.weights(film, segments, samples)
+        theirs = package.weights(pixels, segments, samples)
         times["package"].append(time.perf_counter() - started)
         forward[0] = 0.0
-        times["ours"].append(seconds(lambda: ours.lime(film[None], timed, options)))
+        times["ours"].append(seconds(lambda: ours.lime(pixels[None], timed, options)))
         shares.append(forward[0] / times["ours"][-1])
     masks = package_masks(int(segments.max()) + 1, samples)
-    _, same = ours.fit(masks, answers(film, segments, masks, model, options))
+    _, same = ours.fit(masks, answers(pixels, segments, masks, model, options))
     ratios = np.array(times["package"]) / times["ours"]
     speedup = round(float(np.median(ratios)), 2)
-    cam = seconds(lambda: model.run(np.repeat(film[None, None], 64, axis=0)))
+    cam = seconds(lambda: model.run(np.repeat(pixels[None, None], 64, axis=0)))
     return {
         "regions": int(segments.max()) + 1,
         "samples": samples,
@@ -164,44 +166,44 @@ def speed(film: FloatArray, made: bundle.Bundle, samples: int, pairs: int) -> di
     }
 
 
-def enough(masks: np.ndarray, given: np.ndarray) -> int:
+def samples_needed(masks: np.ndarray, probabilities: np.ndarray) -> int:
     """Return how many samples it takes to rank regions as all of them do."""
-    _, whole = ours.fit(masks, given)
+    _, whole = ours.fit(masks, probabilities)
     for samples in STEPS:
-        _, part = ours.fit(masks[:samples], given[:samples])
-        if spearmanr(part.weights, whole.weights).statistic >= LIKENESS:
+        _, part = ours.fit(masks[:samples], probabilities[:samples])
+        if spearmanr(part.weights, whole.weights).statistic >= REPEATABLE:
             return samples
     return len(masks)
 
 
 def stability(
-    pixels: list[FloatArray], made: bundle.Bundle, rates: dict[str, float]
+    radiographs: list[FloatArray], opened: bundle.Bundle, rates: dict[str, float]
 ) -> dict[str, Any]:
-    """Samples, and from them time, until the answer is stable; ours stops by itself."""
-    model, preparer = Runtime(made), prepare(made)
+    """Samples, and from them time, until the map is repeatable; ours stops by itself."""
+    model, preparer = Runtime(opened), preparer_of(opened)
     rows = []
-    for raw in pixels:
-        prepared = preparer.prepare([raw])[0]
-        film, found = prepared.image[0], preparer.segmenter.segment([raw])[0]
-        lungs = crop_lungs(found, prepared.box) if found else None
+    for radiograph in radiographs:
+        model_input = preparer.prepare([radiograph])[0]
+        pixels, lungs = model_input.image[0], preparer.segmenter.segment([radiograph])[0]
+        lungs = crop_lungs(lungs, model_input.box) if lungs else None
         row: dict[str, float] = {}
         for name, options in (("package", ORIGINAL), ("ours", replace(RECOMMENDED, lungs=lungs))):
-            segments = superpixels(film, options)
+            segments = superpixels(pixels, options)
             regions = int(segments.max()) + 1
             masks = sample_masks(regions, REFERENCE, 1, options.sampling)
-            given = answers(film, segments, masks, model, options)
-            row[f"{name}_regions"], row[name] = regions, enough(masks, given)
+            probabilities = answers(pixels, segments, masks, model, options)
+            row[f"{name}_regions"], row[name] = regions, samples_needed(masks, probabilities)
             if name == "ours":
                 _, (_, early) = ours.lime(
-                    film[None], model.probabilities, replace(options, samples=4000)
+                    pixels[None], model.probabilities, replace(options, samples=4000)
                 )
-                _, whole = ours.fit(masks, given)
+                _, whole = ours.fit(masks, probabilities)
                 row["stopped"] = early.samples
                 row["likeness"] = float(spearmanr(early.weights, whole.weights).statistic)
         theirs = row["package"] / rates["package"]
         row["speedup"] = theirs / (row["stopped"] / rates["ours"])
         rows.append(row)
-        print("film", len(rows), {k: round(v, 3) for k, v in row.items()}, flush=True)
+        print("radiograph", len(rows), {k: round(v, 3) for k, v in row.items()}, flush=True)
     median = {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
     return {
         "stability_films": len(rows),
@@ -213,16 +215,17 @@ def stability(
     }
 
 
-def growth(pixels: FloatArray, folder: Path) -> dict[str, Any]:
+def growth(radiograph: FloatArray, folder: Path) -> dict[str, Any]:
     """How our time grows with samples, superpixels and resolution, as ratios to the first."""
 
     def lime(samples: int, regions: int, size: int = 224) -> float:
-        made = bundle.load(untrained(folder / f"{size}", size))
-        film, model = imaging.preprocess(pixels, made.manifest.preprocess)[0], Runtime(made)
+        opened = bundle.load(untrained(folder / f"{size}", size))
+        model = Runtime(opened)
+        pixels = imaging.preprocess(radiograph, opened.manifest.preprocess)[0]
         options = Options(samples=samples, superpixels="grid", regions=regions)
-        superpixels(film, options)
-        ours.lime(film[None], model.probabilities, replace(options, samples=64))
-        return seconds(lambda: ours.lime(film[None], model.probabilities, options))
+        superpixels(pixels, options)
+        ours.lime(pixels[None], model.probabilities, replace(options, samples=64))
+        return seconds(lambda: ours.lime(pixels[None], model.probabilities, options))
 
     by_samples = [lime(count, 64) for count in (250, 500, 1000)]
     by_regions = [lime(250, count) for count in (16, 64, 256)]
@@ -235,36 +238,33 @@ def growth(pixels: FloatArray, folder: Path) -> dict[str, Any]:
 
 
 def _ratios(times: list[float]) -> list[float]:
-    return [round(each / times[0], 2) for each in times]
+    return [round(value / times[0], 2) for value in times]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="bundle with weights.safetensors")
-    parser.add_argument("--films", type=Path, help="folder of films; default phantoms")
+    parser.add_argument("--radiographs", type=Path, help="folder; default phantoms")
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--stable", type=int, default=1, metavar="N", help="films for stability")
+    parser.add_argument("--stability", type=int, default=1, metavar="N", help="radiographs")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        made = bundle.load(arguments.model or untrained(Path(folder)))
-        pixels = read(arguments.films, max(1, arguments.stable))
-        film = prepare(made).prepare(pixels[:1])[0].image[0]
-        found = speed(film, made, arguments.samples, arguments.pairs)
-        print(found, flush=True)
-        found |= growth(pixels[0], Path(folder))
-        if arguments.stable:
-            rates = {
-                "package": found["package_images_per_second"],
-                "ours": found["ours_images_per_second"],
-            }
-            asked = made if arguments.model else default_bundle()
-            found |= stability(pixels, asked, rates)
-    for name, value in found.items():
+        opened = bundle.load(arguments.model or untrained(Path(folder)))
+        radiographs = read(arguments.radiographs, max(1, arguments.stability))
+        pixels = preparer_of(opened).prepare(radiographs[:1])[0].image[0]
+        results = speed(pixels, opened, arguments.samples, arguments.pairs)
+        print(results, flush=True)
+        results |= growth(radiographs[0], Path(folder))
+        if arguments.stability:
+            rates = {name: results[f"{name}_images_per_second"] for name in ("package", "ours")}
+            trained = opened if arguments.model else default_bundle()
+            results |= stability(radiographs, trained, rates)
+    for name, value in results.items():
         print(f"{name:45} {value}")
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(results))
 
 
 if __name__ == "__main__":

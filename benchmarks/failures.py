@@ -1,10 +1,11 @@
-"""Where the shipped bundle errs, shown on drawn films, on which the truth is known.
+"""Where the shipped bundle errs, on synthetic radiographs, of which the truth is known.
 
     python benchmarks/failures.py --out docs/images
 
 Writes `failures-1.png`, a montage of radiographs with their class maps, and prints the table that
-docs/failures.md holds. The films are phantoms: nobody's, and simpler than anybody's. They show in
-what direction an answer errs, not how often; real films' numbers stand in docs/numbers.md.
+docs/failures.md holds. The radiographs are phantoms, simpler than those of any patient. They show
+in what direction a prediction errs, not how often; numbers on real radiographs stand in
+docs/numbers.md.
 """
 
 from __future__ import annotations
@@ -23,33 +24,33 @@ from covid_cxr.explain.rendering.montage import MontageWriter, Tile
 from covid_cxr.explain.rendering.page import Caption
 from covid_cxr.inference import Predictor
 from covid_cxr.phantoms import draw
-from covid_cxr.types import COVID, FloatArray, Radiograph
+from covid_cxr.types import COVID, FloatArray, Prediction, Radiograph
 
-SEEDS = range(100, 120)  # drawn once, none left out
-DRAWN = "The films are drawn, nobody's."
+SEEDS = range(100, 120)  # chosen once, none left out
+NOTE = "Synthetic radiographs, of no patient."
 Change = Callable[[FloatArray], FloatArray]
 
 
 class Case(NamedTuple):
-    """One kind of film: what is drawn, and what is done to it."""
+    """One kind of radiograph: the phantom, and what is done to its pixels."""
 
     name: str
     finding: str
-    change: Change = lambda film: film
+    change: Change = lambda pixels: pixels
     view: str = "PA"
 
 
 def jpeg(quality: int) -> Change:
-    def change(film: FloatArray) -> FloatArray:
+    def change(pixels: FloatArray) -> FloatArray:
         buffer = io.BytesIO()
-        Image.fromarray(np.uint8(np.rint(film * 255))).save(buffer, "JPEG", quality=quality)
+        Image.fromarray(np.uint8(np.rint(pixels * 255))).save(buffer, "JPEG", quality=quality)
         return np.asarray(Image.open(buffer), np.float32) / np.float32(255)
 
     return change
 
 
-def faint(film: FloatArray, clear: FloatArray) -> FloatArray:
-    return clear + np.float32(0.3) * (film - clear)
+def faint(pixels: FloatArray, clear: FloatArray) -> FloatArray:
+    return clear + np.float32(0.3) * (pixels - clear)
 
 
 CASES = (
@@ -60,20 +61,21 @@ CASES = (
     Case("COVID-19, AP", "covid-19", view="AP"),
     Case("COVID-19 at 0.3 of its density", "covid-19"),
     Case("COVID-19 as JPEG of quality 20", "covid-19", jpeg(20)),
-    Case("COVID-19, exposed darker", "covid-19", lambda film: film**2),
-    Case("COVID-19, mirrored", "covid-19", lambda film: film[:, ::-1].copy()),
-    Case("COVID-19, cut below the hili", "covid-19", lambda film: film[: len(film) * 55 // 100]),
-    Case("COVID-19, upside down", "covid-19", lambda film: film[::-1].copy()),
-    Case("COVID-19, inverted", "covid-19", lambda film: 1 - film),
+    Case("COVID-19, exposed darker", "covid-19", lambda pixels: pixels**2),
+    Case("COVID-19, mirrored", "covid-19", lambda pixels: pixels[:, ::-1].copy()),
+    Case("COVID-19, cut below the hili", "covid-19", lambda p: p[: len(p) * 55 // 100]),
+    Case("COVID-19, upside down", "covid-19", lambda pixels: pixels[::-1].copy()),
+    Case("COVID-19, inverted", "covid-19", lambda pixels: 1 - pixels),
 )
 
 
-def films(case: Case) -> Iterator[FloatArray]:
+def radiographs(case: Case) -> Iterator[Radiograph]:
     for seed in SEEDS:
-        film = draw(case.finding, seed, view=case.view).pixels
+        pixels = draw(case.finding, seed, view=case.view).pixels
         if "0.3" in case.name:
-            film = faint(film, draw("normal", seed, view=case.view).pixels)
-        yield np.ascontiguousarray(case.change(film), np.float32)
+            pixels = faint(pixels, draw("normal", seed, view=case.view).pixels)
+        changed = np.ascontiguousarray(case.change(pixels), np.float32)
+        yield Radiograph(changed, case.name, "synthetic", 8)
 
 
 def main() -> None:
@@ -81,32 +83,29 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     out = parser.parse_args().out
     predictor = Predictor(default_bundle())
-    print("| film | called COVID-19 | median probability (lowest-highest) | refused |")
+    print("| radiograph | called COVID-19 | median probability (lowest-highest) | rejected |")
     print("| --- | --- | --- | --- |")
-    with MontageWriter(out, stem="failures", note=DRAWN) as montage:
+    with MontageWriter(out, stem="failures", note=NOTE) as montage:
         for case in CASES:
-            readings = [
-                predictor.predict(Radiograph(each, case.name, "drawn", 8)) for each in films(case)
-            ]
-            first = readings[0]
-            told = first.prediction
-            probability = told.probabilities.get(told.predicted_class, 0.0)
-            facts = Caption(probability, file=case.name, flags=told.flags)
-            label = told.predicted_class or ""
-            montage.add(Tile(first.radiograph.pixels, first.explanation, facts, label))
-            print(row(case.name, [each.prediction for each in readings]))
+            readings = [predictor.predict(radiograph) for radiograph in radiographs(case)]
+            first, prediction = readings[0], readings[0].prediction
+            label = prediction.predicted_class
+            probability = prediction.probabilities.get(label, 0.0)
+            caption = Caption(probability, file=case.name, flags=prediction.flags)
+            montage.add(Tile(first.radiograph.pixels, first.explanation, caption, label))
+            print(row(case.name, [reading.prediction for reading in readings]))
 
 
-def row(name: str, predictions: list) -> str:
-    answered = [each for each in predictions if each.status == "ok"]
-    refused = len(predictions) - len(answered)
+def row(name: str, predictions: list[Prediction]) -> str:
+    answered = [one for one in predictions if one.status == "ok"]
+    rejected = len(predictions) - len(answered)
     if not answered:
-        flags = sorted({flag for each in predictions for flag in each.flags})
-        return f"| {name} | - | - | {refused} of {len(predictions)}: {', '.join(flags)} |"
-    p = [each.probabilities[COVID] for each in answered]
-    called = sum(each.predicted_class == COVID for each in answered)
+        flags = sorted({flag for one in predictions for flag in one.flags})
+        return f"| {name} | - | - | {rejected} of {len(predictions)}: {', '.join(flags)} |"
+    p = [one.probabilities[COVID] for one in answered]
+    called = sum(one.predicted_class == COVID for one in answered)
     spread = f"{np.median(p):.2f} ({min(p):.2f}-{max(p):.2f})"
-    return f"| {name} | {called} of {len(answered)} | {spread} | {refused} |"
+    return f"| {name} | {called} of {len(answered)} | {spread} | {rejected} |"
 
 
 if __name__ == "__main__":

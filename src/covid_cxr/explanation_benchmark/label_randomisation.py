@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from covid_cxr import explain
 from covid_cxr.config import AugmentConfig, RunConfig, TrainingConfig
 from covid_cxr.errors import InputError
-from covid_cxr.explain.measures.sanity import likeness
+from covid_cxr.explain.measures.sanity import similarity
 from covid_cxr.explanation_benchmark.settings import MethodSpec, Settings
 from covid_cxr.explanation_benchmark.summary import score
 from covid_cxr.inference.runtime import Runtime
@@ -169,7 +169,7 @@ def _measure(
         return explain.get(method.method)(networks.inputs[index], model, COVID, options)
 
     similarities = pd.DataFrame(
-        likeness(
+        similarity(
             explained(index, networks.learned["true"]).attribution,
             explained(index, networks.learned["permuted"]).attribution,
         )

@@ -224,8 +224,8 @@ class CaseMeasurement:
         for stage, model in sanity.cascade(case.model.weights, mirrored, stages=stages, seed=seed):
             for method, before in explanations.items():
                 random = self._explain(replace(case, model=model), method)
-                similarity = sanity.likeness(before.attribution, random.attribution)
-                after[method] |= {f"{name}_{stage}": value for name, value in similarity.items()}
+                scores = sanity.similarity(before.attribution, random.attribution)
+                after[method] |= {f"{name}_{stage}": value for name, value in scores.items()}
         for method, values in after.items():
             self.values[method.name]["sanity"] = values
 

@@ -15,7 +15,7 @@ from covid_cxr.audit.context import Material
 from covid_cxr.audit.verdicts import Finding, held, told
 from covid_cxr.config.audit import Budget
 from covid_cxr.explain import Model
-from covid_cxr.explain.measures.sanity import cascade, likeness
+from covid_cxr.explain.measures.sanity import cascade, similarity
 from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.imaging.crop import crop
 from covid_cxr.metrics import Interval
@@ -84,7 +84,7 @@ def _cascaded(material: Material, method: str) -> Finding:
     before = [_map(film, material.predictor.runtime, method) for film in chosen]
     stages = {
         stage: [
-            abs(likeness(one, _map(film, network, method))["spearman"])
+            abs(similarity(one, _map(film, network, method))["spearman"])
             for one, film in zip(before, chosen, strict=True)
         ]
         for stage, network in _random(material, films)

@@ -1,7 +1,7 @@
 """Does an explanation depend on what the network has learned?
 
 Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018: the layers are set back to random
-values from the head down, in a cascade. A map that stays as it was shows the film, not the model.
+values from the head down, in a cascade. A map that does not change shows the image, not the model.
 Needs torch and the bundle's weights; torch is imported when a cascade begins.
 """
 
@@ -55,8 +55,8 @@ class NetworkModel:
 
         with torch.inference_mode():
             logits = self.network(torch.from_numpy(images)).logits / self.temperature
-            found: FloatArray = torch.softmax(logits, dim=1).numpy()
-        return found
+            probabilities: FloatArray = torch.softmax(logits, dim=1).numpy()
+        return probabilities
 
     def cam(self, image: FloatArray) -> FloatArray | None:
         """Return the class activation maps (C, h, w) of one image (1, S, S); None without."""
@@ -66,22 +66,22 @@ class NetworkModel:
             return None
         with torch.inference_mode():
             features = self.network(torch.from_numpy(image[None])).features
-            found: FloatArray = (self.network.cam(features) / self.temperature)[0].numpy()
-        return found
+            maps: FloatArray = (self.network.cam(features) / self.temperature)[0].numpy()
+        return maps
 
 
 def cascade(
-    folder: Path, films: FloatArray, *, stages: Sequence[str] = tuple(STAGES), seed: int = 0
+    folder: Path, images: FloatArray, *, stages: Sequence[str] = tuple(STAGES), seed: int = 0
 ) -> Iterator[tuple[str, NetworkModel]]:
     """Yield the network of a bundle, random from the head down to each stage.
 
-    Layers are set back as they are before any training. Their batch norms then take mean and
-    variance from `films`: with the old ones the signal would die out on its way, and a dead
-    network has no map at all.
+    Layers are initialised as before any training. Their batch norms then take mean and variance
+    from `images`: with the trained ones the signal would vanish on its way, and a network without a
+    signal has no map at all.
 
     Args:
         folder: bundle with `weights.safetensors`.
-        films: preprocessed, float32 (N, 1, S, S); a few are enough.
+        images: preprocessed, float32 (N, 1, S, S); a few are enough.
         stages: some of `STAGES`.
         seed: of the random layers.
 
@@ -97,7 +97,7 @@ def cascade(
     manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
     for stage in stages:
         network = zoo.load_weights(folder)
-        randomise(network, STAGES[stage], films, seed)
+        randomise(network, STAGES[stage], images, seed)
         with TemporaryDirectory(prefix="covid-cxr-random-") as temporary:
             shutil.copy(folder / MANIFEST, temporary)
             _save(network, Path(temporary) / WEIGHTS)
@@ -113,35 +113,34 @@ def cascade(
             )
 
 
-def randomise(network: Classifier, share: float, films: FloatArray, seed: int) -> None:
+def randomise(network: Classifier, share: float, images: FloatArray, seed: int) -> None:
     """Set the last `share` of a network's layers, the head at least, back to random values."""
     import torch
 
-    layers = [each for each in network.modules() if next(each.parameters(False), None) is not None]
-    count = max(1, round(share * len(layers)))
-    chosen = layers[-count:]
+    layers = [m for m in network.modules() if next(m.parameters(False), None) is not None]
+    chosen = layers[-max(1, round(share * len(layers))) :]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for layer in chosen:
             _reset(layer)
-    norms = [each for each in chosen if isinstance(each, torch.nn.BatchNorm2d)]
+    norms = [layer for layer in chosen if isinstance(layer, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None  # the mean over all batches that are shown
         norm.train()
     if norms:
         with torch.no_grad():
-            network(torch.from_numpy(films))
+            network(torch.from_numpy(images))
     network.eval()
 
 
-def likeness(before: FloatArray, after: FloatArray) -> dict[str, float]:
+def similarity(before: FloatArray, after: FloatArray) -> dict[str, float]:
     """Return how alike two maps (S, S) are: `spearman`, `spearman_strength` and `ssim`.
 
-    The second compares magnitudes: a map whose sign alone has turned still shows the same place.
-    SSIM (Wang et al., IEEE TIP 2004) sees pictures of both, grey for 0 and white for the largest
+    The second compares magnitudes: a map of the opposite sign still points at the same region.
+    SSIM (Wang et al., IEEE TIP 2004) compares both as images, grey for 0 and white for the largest
     magnitude.
     """
-    first, second = (0.5 + each / (2 * np.abs(each).max() or 1.0) for each in (before, after))
+    first, second = (0.5 + one / (2 * np.abs(one).max() or 1.0) for one in (before, after))
     return {
         "spearman": map_correlation(before, after),
         "spearman_strength": map_correlation(np.abs(before), np.abs(after)),

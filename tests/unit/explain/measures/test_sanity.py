@@ -13,7 +13,7 @@ from torch import nn
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain import Options
-from covid_cxr.explain.measures.sanity import STAGES, NetworkModel, cascade, likeness, randomise
+from covid_cxr.explain.measures.sanity import STAGES, NetworkModel, cascade, randomise, similarity
 from covid_cxr.explain.methods import gradients
 from covid_cxr.explain.methods.cam import explain as cam
 from covid_cxr.models import zoo
@@ -155,10 +155,10 @@ def test_maps_fall_apart_with_the_network(folder: Path, films: np.ndarray) -> No
         assert (model.temperature, model.bundle_id) == (2.0, f"abc-{stage}")
         for method, grid in before.items():
             after = method(image, model, "covid-19", options)
-            seen[stage, method] = likeness(grid, after.attribution)["spearman"]
+            seen[stage, method] = similarity(grid, after.attribution)["spearman"]
         folders = model.weights
         # both methods look at the same random network: behind a pooled head they are one map
-        alike = likeness(
+        alike = similarity(
             cam(image, model, "covid-19", options).attribution,
             gradients.gradcam(image, model, "covid-19", options).attribution,
         )
@@ -173,13 +173,13 @@ def test_a_bundle_without_weights_cannot_be_randomised(tmp_path: Path, films: np
         next(cascade(tmp_path, films))
 
 
-def test_likeness_by_hand() -> None:
+def test_similarity_by_hand() -> None:
     grid = np.random.default_rng(0).standard_normal((16, 16)).astype(np.float32)
-    assert likeness(grid, 7 * grid) == pytest.approx(
+    assert similarity(grid, 7 * grid) == pytest.approx(
         {"spearman": 1, "spearman_strength": 1, "ssim": 1}
     )
-    turned = likeness(grid, -grid)
+    turned = similarity(grid, -grid)
     assert turned["spearman"] == pytest.approx(-1)
     assert turned["spearman_strength"] == pytest.approx(1)
     assert turned["ssim"] < 0
-    assert likeness(grid, np.zeros_like(grid))["spearman"] == 0
+    assert similarity(grid, np.zeros_like(grid))["spearman"] == 0

@@ -12,10 +12,10 @@ from covid_cxr.explain.measures.stability import (
     jaccard,
     map_correlation,
     moved,
-    region_means,
     repeatability,
     robustness,
 )
+from covid_cxr.explain.superpixels import region_means
 from covid_cxr.types import Explanation
 
 
