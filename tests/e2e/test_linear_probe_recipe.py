@@ -23,9 +23,7 @@ from covid_cxr.models import bundle
 from covid_cxr.training import hold_out_validation
 from covid_cxr.training.inputs import preprocess_cohort
 
-pytestmark = pytest.mark.usefixtures("graph_templates")
-
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("graph_templates")]
 
 
 @pytest.fixture(scope="module")
