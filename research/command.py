@@ -41,8 +41,8 @@ def run(options: ArgumentParser, work: Work, arguments: Sequence[str] | None = N
     words = [options.prog]
     for name, value in vars(given).items():
         if name not in ("json", "out", "data") and value is not None:
-            shown = value.name if isinstance(value, Path) else str(value)
-            words.append(shlex.join([f"--{name.replace('_', '-')}", shown]))
+            text = value.name if isinstance(value, Path) else str(value)
+            words.append(shlex.join([f"--{name.replace('_', '-')}", text]))
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         if not given.data.is_dir():

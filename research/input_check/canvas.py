@@ -1,4 +1,4 @@
-"""A plate on which simple bodies are drawn as rays would see them: what is dense is bright."""
+"""A canvas on which simple anatomy is drawn as X-rays would show it: what is dense is bright."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EDGE = 256
 Point = tuple[float, float]  # x, y as shares of the edge
 
 
-class Plate:
+class Canvas:
     """Density (EDGE, EDGE) of a body; shapes add to it.
 
     Args:
@@ -38,14 +38,14 @@ class Plate:
 
     def polygon(self, outline: Sequence[Point], density: float, *, soft: float = 2) -> None:
         """Add a filled polygon."""
-        image, draw = _sheet()
+        image, draw = _blank_image()
         draw.polygon([(x * EDGE, y * EDGE) for x, y in outline], fill=255)
         self._add(image, density, soft)
 
     def bone(self, line: Sequence[Point], width: float, density: float, *, soft: float = 1) -> None:
         """Add a tube along `line` with denser walls and round ends."""
         for part, share in ((1.0, 1.0), (0.55, -0.45)):
-            image, draw = _sheet()
+            image, draw = _blank_image()
             points = [(x * EDGE, y * EDGE) for x, y in line]
             thick = max(1, round(width * part * EDGE))
             draw.line(points, fill=255, width=thick, joint="curve")
@@ -54,7 +54,7 @@ class Plate:
                 draw.ellipse((x - r, y - r, x + r, y + r), fill=255)
             self._add(image, density * share, soft)
 
-    def film(self) -> FloatArray:
+    def radiograph(self) -> FloatArray:
         """Return the picture (EDGE, EDGE) in [0, 1], placed and exposed at random, with noise."""
         rng = self.rng
         self.density = self._placed()
@@ -82,6 +82,6 @@ class Plate:
         self.density += np.float32(density) * ndimage.gaussian_filter(mask, soft)
 
 
-def _sheet() -> tuple[Image.Image, ImageDraw.ImageDraw]:
+def _blank_image() -> tuple[Image.Image, ImageDraw.ImageDraw]:
     image = Image.new("L", (EDGE, EDGE))
     return image, ImageDraw.Draw(image)

@@ -77,8 +77,8 @@ class Fitted(NamedTuple):
         """Return for each sample why it is rejected, "" where it is not."""
         logits = self.head.reason_logits(samples.features)
         distances = self.head.distances(samples.features)
-        found = self.check.rejections(logits, distances, samples.lungs_found.tolist())
-        return [reason or UPRIGHT for reason in found]
+        reasons = self.check.rejections(logits, distances, samples.lungs_found.tolist())
+        return [reason or UPRIGHT for reason in reasons]
 
 
 class Scores(NamedTuple):

@@ -54,7 +54,7 @@ def pattern(rng: Generator) -> FloatArray:
     y, x = np.mgrid[-1 : 1 : _EDGE * 1j, -1 : 1 : _EDGE * 1j]
     angle, often = rng.uniform(0, np.pi), rng.uniform(1, 25)
     along = np.cos(angle) * x + np.sin(angle) * y
-    made = {
+    patterns = {
         "ramp": along,
         "stripes": np.sin(often * along),
         "checks": np.sin(often * x) * np.sin(often * y) > 0,
@@ -62,7 +62,7 @@ def pattern(rng: Generator) -> FloatArray:
         "disc": np.hypot(x, y * rng.uniform(0.6, 1.6)) < rng.uniform(0.2, 0.9),
         "vignette": -np.hypot(x, y),
     }
-    return _stretched(made[str(rng.choice(sorted(made)))].astype(float))
+    return _stretched(patterns[str(rng.choice(sorted(patterns)))].astype(float))
 
 
 def text(rng: Generator) -> FloatArray:
@@ -71,7 +71,7 @@ def text(rng: Generator) -> FloatArray:
     draw, size, y = ImageDraw.Draw(page), int(rng.integers(7, 26)), int(rng.integers(4, 30))
     while y < _EDGE - size and rng.random() < 0.97:
         letters = rng.integers(97, 123, rng.integers(4, 60)).tolist()
-        line = "".join(" " if each % 6 == 0 else chr(each) for each in letters)
+        line = "".join(" " if letter % 6 == 0 else chr(letter) for letter in letters)
         write(draw, (int(rng.integers(4, 16)), y), line, size, (int(rng.integers(0, 90)),) * 3)
         y += int(size * rng.uniform(1.2, 2))
     return _maybe_negative(page, rng)
@@ -96,7 +96,7 @@ def drawing(rng: Generator) -> FloatArray:
 
 def _cut_from(names: tuple[str, ...]) -> Drawing:
     """Return a kind whose pictures are random parts of those that scikit-image holds."""
-    return lambda rng: _part(_held(str(rng.choice(names))), rng)
+    return lambda rng: _part(_library_image(str(rng.choice(names))), rng)
 
 
 def scene(rng: Generator) -> FloatArray:
@@ -128,7 +128,7 @@ FAMILIES: Mapping[str, Mapping[str, Drawing]] = {
     },
 }
 KINDS: Mapping[str, Drawing] = {
-    kind: how for family in FAMILIES.values() for kind, how in family.items()
+    kind: drawing for family in FAMILIES.values() for kind, drawing in family.items()
 }
 
 
@@ -139,7 +139,7 @@ def draw(kind: str, count: int, seed: int) -> list[FloatArray]:
 
 
 @cache
-def _held(name: str) -> FloatArray:
+def _library_image(name: str) -> FloatArray:
     return imaging.read(Path(library.__file__).parent / name).pixels
 
 

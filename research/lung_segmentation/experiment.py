@@ -22,13 +22,13 @@ from covid_cxr.cohort.splits.grouped import components
 from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.files import atomic_write
 from covid_cxr.inference.lungs import LungSegmenter
-from covid_cxr.models.lung_unet import LungNetwork
 from covid_cxr.progress import track
 from covid_cxr.training.experiment import without_denormals
 from covid_cxr.types import BoolArray, FloatArray
 from research.lung_segmentation import report
 from research.lung_segmentation.augment import augment
 from research.lung_segmentation.export import SPEC, export
+from research.lung_segmentation.network import LungNetwork
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +47,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Marked:
-    """Films whose lungs a radiologist drew: films and masks at the network's size and as read."""
+    """Images whose lungs a radiologist drew: images and masks at the network's size and as read."""
 
     rows: pd.DataFrame
-    films: Tensor  # (N, 1, S, S)
+    images: Tensor  # (N, 1, S, S)
     masks: Tensor  # (N, 2, S, S)
     read: list[FloatArray]  # (H, W)
     drawn: list[tuple[BoolArray, BoolArray]]  # (H, W): right, left
@@ -64,14 +64,14 @@ def train_lungs(
     *,
     command: str,
 ) -> dict[str, Any]:
-    """Measure the recipe out of fold, train it on all masked films, write network and card.
+    """Measure the recipe out of fold, train it on all masked images, write network and card.
 
-    Writes `dice.csv` (a row a film, from a network that saw neither it, nor its patient, nor a
+    Writes `dice.csv` (a row a image, from a network that saw neither it, nor its patient, nor a
     copy), `lungs.onnx`, `lungs.json` and `LUNGS_CARD.md` to `out`, and returns the figures. Folds
     that are done are not repeated.
 
     Raises:
-        CohortError: the cohort's films have no masks.
+        CohortError: the cohort's images have no masks.
     """
     marked = load(cohort, data_root)
     folds = GroupKFold(settings.folds, shuffle=True, random_state=settings.seed)
@@ -81,7 +81,7 @@ def train_lungs(
         description = f"fold {fold} of {settings.folds}"
         scores.append(_fold(marked, parts, out / f"fold-{fold}.csv", settings, description))
     dice = pd.concat(scores, ignore_index=True)
-    network = fit(marked.films, marked.masks, settings, "all folds")
+    network = fit(marked.images, marked.masks, settings, "all folds")
     metrics = report.metrics(dice) | {"settings": asdict(settings)}
     export(network, out, metrics, command)
     report.write(dice, metrics, out)
@@ -89,7 +89,7 @@ def train_lungs(
 
 
 def load(cohort: pd.DataFrame, data_root: Path) -> Marked:
-    """Read the films of `cohort` on which both lungs are drawn.
+    """Read the images of `cohort` on which both lungs are drawn.
 
     Raises:
         CohortError: there are none.
@@ -97,44 +97,44 @@ def load(cohort: pd.DataFrame, data_root: Path) -> Marked:
     rows = drawings.annotated(cohort.assign(component=components(cohort)), data_root)
     kept, read, drawn = [], [], []
     for row in rows.itertuples():
-        both = [drawings.mask(data_root / str(row.masks), each) for each in drawings.LUNGS]
+        both = [drawings.mask(data_root / str(row.masks), name) for name in drawings.LUNGS]
         if both[0] is None or both[1] is None:
             continue
         kept.append(row.Index)
         read.append(imaging.read(data_root / str(row.path)).pixels)
         drawn.append((both[0], both[1]))
-    films = np.stack([imaging.preprocess(each, SPEC) for each in read])
+    images = np.stack([imaging.preprocess(pixels, SPEC) for pixels in read])
     shape = (SPEC.size, SPEC.size)
     masks = np.stack([[mask_on_grid(mask, shape) for mask in both] for both in drawn])
-    grids = torch.from_numpy(films), torch.from_numpy(masks.astype(np.float32))
+    grids = torch.from_numpy(images), torch.from_numpy(masks.astype(np.float32))
     return Marked(rows.loc[kept].reset_index(drop=True), *grids, read, drawn)
 
 
 @without_denormals()
 def fit(
-    films: Tensor,
+    images: Tensor,
     masks: Tensor,
     settings: Settings,
     description: str = "training",
 ) -> nn.Module:
-    """Return a network trained on films (N, 1, S, S) and masks (N, 2, S, S)."""
+    """Return a network trained on images (N, 1, S, S) and masks (N, 2, S, S)."""
     torch.manual_seed(settings.seed)
     rng = torch.Generator().manual_seed(settings.seed)
     network = LungNetwork()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # Not MONAI's DiceCELoss: of two channels it takes a softmax, and a pixel may be no lung at all.
     dice, cross_entropy = DiceLoss(sigmoid=True, batch=True), nn.BCEWithLogitsLoss()
-    steps = settings.epochs * (len(films) // settings.batch)
+    steps = settings.epochs * (len(images) // settings.batch)
     optimizer, schedule = _optimizer(network, settings, steps)
     bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     network.train()
     for _ in track(range(settings.epochs), description):
-        order = torch.randperm(len(films), generator=rng)
-        for at in range(0, len(films) - settings.batch + 1, settings.batch):
+        order = torch.randperm(len(images), generator=rng)
+        for at in range(0, len(images) - settings.batch + 1, settings.batch):
             rows = order[at : at + settings.batch]
-            seen, wanted = augment(films[rows], masks[rows], rng)
+            batch, wanted = augment(images[rows], masks[rows], rng)
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                answer = network(seen.to(memory_format=torch.channels_last))
+                answer = network(batch.to(memory_format=torch.channels_last))
             optimizer.zero_grad()
             (dice(answer.float(), wanted) + cross_entropy(answer.float(), wanted)).backward()
             optimizer.step()
@@ -160,11 +160,11 @@ def _fold(
     settings: Settings,
     description: str,
 ) -> pd.DataFrame:
-    """Return the Dice of the films left out, as the exported network gives it at full size."""
+    """Return the Dice of the images left out, as the exported network gives it at full size."""
     if done.exists():
         return pd.read_csv(done)
     train, left_out = parts
-    network = fit(marked.films[train], marked.masks[train], settings, description)
+    network = fit(marked.images[train], marked.masks[train], settings, description)
     with TemporaryDirectory() as folder:
         segmenter = LungSegmenter(export(network, Path(folder), {}, ""))
         predicted = segmenter.segment([marked.read[i] for i in left_out])

@@ -16,8 +16,8 @@ from covid_cxr.config import PreprocessSpec
 from covid_cxr.errors import CovidCxrError
 from covid_cxr.files import atomic_write
 from covid_cxr.inference.lungs import GRAPH, MANIFEST, LungManifest, LungSegmenter
-from covid_cxr.models.lung_unet import LungGraph
 from covid_cxr.training.export import PARITY, graph_bytes
+from research.lung_segmentation.network import LungGraph
 
 SPEC = PreprocessSpec(size=160, remove_markers=False)
 
@@ -47,9 +47,9 @@ def export(network: nn.Module, out: Path, metrics: dict[str, Any], command: str)
 
 
 def _check(graph: nn.Module, out: Path) -> None:
-    films = np.random.default_rng(0).random((2, 1, SPEC.size, SPEC.size), dtype=np.float32)
+    images = np.random.default_rng(0).random((2, 1, SPEC.size, SPEC.size), dtype=np.float32)
     with torch.inference_mode():
-        expected = graph(torch.from_numpy(films)).numpy()
-    difference = float(np.abs(LungSegmenter(out).probabilities(films) - expected).max())
+        expected = graph(torch.from_numpy(images)).numpy()
+    difference = float(np.abs(LungSegmenter(out).probabilities(images) - expected).max())
     if not difference <= PARITY:
         raise CovidCxrError(f"'{out / GRAPH}' differs from torch by {difference:.2g}; not usable")

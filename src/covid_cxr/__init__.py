@@ -3,7 +3,7 @@
     import covid_cxr
 
     model = covid_cxr.load()
-    reading = model.predict("film.dcm")
+    reading = model.predict("chest.dcm")
 
 Research software, not a medical device.
 """

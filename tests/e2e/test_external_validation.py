@@ -201,7 +201,7 @@ def test_a_bundle_is_recalibrated_again(accepted: Path, tmp_path: Path) -> None:
         slope=0.5,
         shift=-1.0,
         threshold=0.3,
-        films=(),
+        fitted_to=(),
         command="c",
     )
     films = np.random.default_rng(0).random((3, 1, 64, 64), dtype=np.float32)
@@ -215,14 +215,14 @@ def test_a_bundle_is_recalibrated_again(accepted: Path, tmp_path: Path) -> None:
     assert [each.name for each in outputs] == ["logits", "probabilities", "embedding", "cam"]
     with pytest.raises(BundleError, match="exists"):
         recalibrate(
-            once, tmp_path / "again", slope=1, shift=0, threshold=0.5, films=(), command="c"
+            once, tmp_path / "again", slope=1, shift=0, threshold=0.5, fitted_to=(), command="c"
         )
 
 
 def test_nothing_changed_is_the_same_answer(accepted: Path, tmp_path: Path) -> None:
     made = bundle.load(accepted / "bundle")
     same = recalibrate(
-        made, tmp_path / "same", slope=1, shift=0, threshold=0.5, films=(), command="c"
+        made, tmp_path / "same", slope=1, shift=0, threshold=0.5, fitted_to=(), command="c"
     )
     films = np.random.default_rng(0).random((2, 1, 64, 64), dtype=np.float32)
     assert (Runtime(made).probabilities(films) == Runtime(same).probabilities(films)).all()

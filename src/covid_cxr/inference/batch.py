@@ -33,6 +33,7 @@ from covid_cxr.inference.predictor import Predictor
 from covid_cxr.progress import track
 from covid_cxr.types import FloatArray, Prediction, Radiograph
 
+Answer = Prediction | Inference  # a file that cannot be read has a prediction alone
 PREDICTIONS, EXPLANATIONS = "predictions.csv", "explanations"
 # Images that go through a network together: as fast an image as 16 on one core, and every answer
 # is the same bit for bit whatever the number.
@@ -46,12 +47,6 @@ class Entry(NamedTuple):
 
     file: str
     path: Path
-
-
-class _ReadImage(NamedTuple):
-    entry: Entry
-    radiograph: Radiograph
-    seconds: float  # spent reading
 
 
 def expand(paths: Iterable[Path | str]) -> list[Entry]:
@@ -146,13 +141,11 @@ def embed_cohort(
     """
     entries = [Entry(path, data_root / path) for path in paths]
     none = np.full(predictor.bundle.manifest.embedding_size, np.nan, dtype=np.float32)
-    predictions: list[Prediction] = []
-    embeddings: list[FloatArray] = []
-    answers = (one for batch in _answers(predictor, entries) for one in batch)
-    for answer in track(answers, "predicting", len(entries)):
-        predictions.append(answer.prediction if isinstance(answer, Inference) else answer)
-        embeddings.append(answer.embedding if isinstance(answer, Inference) else none)
-    return predictions, np.stack(embeddings) if embeddings else none[None][:0]
+    answers = (answer for batch in _answers(predictor, entries) for answer in batch)
+    read = list(track(answers, "predicting", len(entries)))
+    predictions = [one.prediction if isinstance(one, Inference) else one for one in read]
+    embeddings = [one.embedding if isinstance(one, Inference) else none for one in read]
+    return predictions, np.stack([none, *embeddings])[1:]
 
 
 def table(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
@@ -181,15 +174,13 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
 
 
-def _answers(
-    predictor: Predictor, entries: Sequence[Entry]
-) -> Iterator[list[Prediction | Inference]]:
+def _answers(predictor: Predictor, entries: Sequence[Entry]) -> Iterator[list[Answer]]:
     """Yield what `_answer` returns for one batch after the other.
 
     Batches are begun ahead, two at a time where there are threads for it: one is read and
     prepared while a network works on another.
     """
-    begun: deque[Future[list[Prediction | Inference]]] = deque()
+    begun: deque[Future[list[Answer]]] = deque()
     with ThreadPoolExecutor(min(_WORKERS, predictor.threads or _WORKERS)) as pool:
         for start in range(0, len(entries), BATCH):
             if len(begun) == _AHEAD:
@@ -199,43 +190,39 @@ def _answers(
             yield begun.popleft().result()
 
 
-def _answer(predictor: Predictor, entries: Sequence[Entry]) -> list[Prediction | Inference]:
-    """Return each radiograph's inference, or the error row of what is none, in order."""
+def _answer(predictor: Predictor, entries: Sequence[Entry]) -> list[Answer]:
+    """Return each radiograph's inference, or the error row of a file that is none, in order."""
     read = [_read(predictor, entry) for entry in entries]
-    images = [one for one in read if isinstance(one, _ReadImage)]
-    if not images:
-        return [one for one in read if isinstance(one, Prediction)]
+    radiographs = [one for one, _ in read if isinstance(one, Radiograph)]
     started = time.perf_counter()
-    inferences = iter(predictor.infer([image.radiograph for image in images]))
-    seconds = (time.perf_counter() - started) / len(images)
-    return [
-        _of_entry(one, next(inferences), seconds) if isinstance(one, _ReadImage) else one
-        for one in read
-    ]
+    inferences = iter(predictor.infer(radiographs) if radiographs else ())
+    share = (time.perf_counter() - started) / max(1, len(radiographs))
+    answers: list[Answer] = []
+    for (one, seconds), entry in zip(read, entries, strict=True):
+        if isinstance(one, Prediction):
+            answers.append(one)
+            continue
+        inference = next(inferences)
+        own = replace(inference.prediction, file=entry.file, seconds=seconds + share)
+        answers.append(replace(inference, prediction=own))
+    return answers
 
 
-def _of_entry(image: _ReadImage, inference: Inference, seconds: float) -> Inference:
-    seconds += image.seconds
-    own = replace(inference.prediction, file=image.entry.file, seconds=seconds)
-    return replace(inference, prediction=own)
-
-
-def _read(predictor: Predictor, entry: Entry) -> _ReadImage | Prediction:
+def _read(predictor: Predictor, entry: Entry) -> tuple[Radiograph | Prediction, float]:
+    """Return the radiograph, or an error row where there is none, and the seconds it took."""
     started = time.perf_counter()
     try:
-        radiograph = predictor.read(entry.path)
+        return predictor.read(entry.path), time.perf_counter() - started
     except UnreadableImage as error:
-        seconds = time.perf_counter() - started
-        model = predictor.bundle.id
-        return Prediction(entry.file, "error", str(error), model=model, seconds=seconds)
-    return _ReadImage(entry, radiograph, time.perf_counter() - started)
+        seconds, model = time.perf_counter() - started, predictor.bundle.id
+        return Prediction(entry.file, "error", str(error), model=model, seconds=seconds), seconds
 
 
 def _explained(
     predictor: Predictor,
     settings: ExplainSettings | None,
     pictures: Path,
-    answer: Prediction | Inference,
+    answer: Answer,
 ) -> tuple[Prediction, Tile]:
     """Return the row and the tile of one entry, explained where there is something to explain."""
     if isinstance(answer, Prediction):

@@ -90,7 +90,7 @@ class Explained(NamedTuple):
 
 def explain_input(
     model: Runtime,
-    shown: ModelInput,
+    model_input: ModelInput,
     label: str,
     method: str,
     options: Options = RECOMMENDED,
@@ -101,7 +101,7 @@ def explain_input(
 
     Args:
         model: what is explained.
-        shown: what it was shown.
+        model_input: what it was shown.
         label: the class.
         method: a name in `covid_cxr.explain.EXPLAINERS`.
         options: samples, seed and regions.
@@ -111,15 +111,15 @@ def explain_input(
         InputError: the method cannot explain this model.
         UnknownName: no such explainer.
     """
-    within = crop_lungs(lungs, shown.box) if lungs else None
-    return explain.get(method)(shown.image, model, label, replace(options, lungs=within))
+    within = crop_lungs(lungs, model_input.box) if lungs else None
+    return explain.get(method)(model_input.image, model, label, replace(options, lungs=within))
 
 
 def on_radiograph(
-    explanation: Explanation, shown: ModelInput, lungs: Lungs | None = None
+    explanation: Explanation, model_input: ModelInput, lungs: Lungs | None = None
 ) -> Explanation:
     """Return an explanation on a grid that spans the radiograph, with its shares by lung zone."""
-    return with_lungs(grid.on_radiograph(explanation, shown.box), lungs)
+    return with_lungs(grid.on_radiograph(explanation, model_input.box), lungs)
 
 
 def explain_inference(model: Runtime, inference: Inference, settings: ExplainSettings) -> Explained:
@@ -128,12 +128,12 @@ def explain_inference(model: Runtime, inference: Inference, settings: ExplainSet
     Raises:
         UnknownName: no such explainer.
     """
-    shown, lungs = inference.input, inference.input.lungs
+    model_input, lungs = inference.input, inference.input.lungs
     prediction = inference.prediction if lungs else flagged(inference.prediction, NO_LUNGS)
     label, options, method = prediction.predicted_class, settings.options, settings.method
     explain.get(method)
     try:
-        on_input = explain_input(model, shown, label, method, options, lungs=lungs)
+        on_input = explain_input(model, model_input, label, method, options, lungs=lungs)
     except InputError as error:
         return Explained(flagged(prediction, f"{NO_EXPLANATION}: {error}"))
     if on_input.fidelity is not None and on_input.fidelity < settings.least_fidelity:
@@ -142,12 +142,12 @@ def explain_inference(model: Runtime, inference: Inference, settings: ExplainSet
             return Explained(flagged(prediction, f"{NO_EXPLANATION}: {low}"))
         # Exact and free, so that nobody is left without a picture of why.
         prediction = flagged(prediction, f"{low}: class activation map drawn instead")
-        on_input = explain_input(model, shown, label, "cam", options, lungs=lungs)
+        on_input = explain_input(model, model_input, label, "cam", options, lungs=lungs)
     prediction = replace(prediction, explanation_fidelity=on_input.fidelity)
     counterfactual = None
     if settings.counterfactual:
-        counterfactual = _counterfactual(model, shown, on_input, options)
-    return Explained(prediction, on_radiograph(on_input, shown, lungs), counterfactual)
+        counterfactual = _counterfactual(model, model_input, on_input, options)
+    return Explained(prediction, on_radiograph(on_input, model_input, lungs), counterfactual)
 
 
 def write_explanation(
@@ -202,11 +202,11 @@ def flagged(prediction: Prediction, flag: str) -> Prediction:
 
 
 def _counterfactual(
-    model: Runtime, shown: ModelInput, on_input: Explanation, options: Options
+    model: Runtime, model_input: ModelInput, on_input: Explanation, options: Options
 ) -> Counterfactual:
-    within = crop_lungs(shown.lungs, shown.box) if shown.lungs else None
+    within = crop_lungs(model_input.lungs, model_input.box) if model_input.lungs else None
     return counterfactual_regions(
-        shown.image,
+        model_input.image,
         model,
         on_input,
         on_input.label,

@@ -70,7 +70,7 @@ class InputCheck(Strict):
             lungs_found: (N,).
         """
         images = zip(reason_logits, distances, lungs_found, strict=True)
-        return [self._rejection(logits, float(far), seen) for logits, far, seen in images]
+        return [self._rejection(logits, float(far), has_lungs) for logits, far, has_lungs in images]
 
     def log_odds(self, reason_logits: FloatArray) -> FloatArray:
         """Return the log-odds (...) of an upright radiograph from logits (..., M)."""

@@ -151,12 +151,12 @@ class Predictor:
         return explain_inference(self.runtime, inference, settings)
 
     def explain_class(
-        self, shown: ModelInput, label: str, method: str, options: Options = RECOMMENDED
+        self, model_input: ModelInput, label: str, method: str, options: Options = RECOMMENDED
     ) -> Explanation:
         """Explain the score of any class, whatever was predicted and however low the fidelity.
 
         Args:
-            shown: as `prepare` returns it.
+            model_input: as `prepare` returns it.
             label: the class.
             method: a name in `covid_cxr.explain.EXPLAINERS`.
             options: samples and seed of the explainer.
@@ -165,7 +165,9 @@ class Predictor:
             InputError: the method cannot explain this model.
             UnknownName: no such explainer.
         """
-        return on_radiograph(explain_input(self.runtime, shown, label, method, options), shown)
+        return on_radiograph(
+            explain_input(self.runtime, model_input, label, method, options), model_input
+        )
 
     def similar_cases(self, embedding: FloatArray) -> tuple[SimilarCase, ...]:
         """Return the three radiographs of the training nearest to an embedding (E,)."""

@@ -73,7 +73,7 @@ def open_session(graph: Path, threads: int | None = None) -> onnxruntime.Inferen
     """Open a graph for ONNX Runtime on the CPU.
 
     Its threads sleep while they have nothing to do. By default they keep a core busy waiting for
-    work, which what reads and prepares the next films, and other programs, could use.
+    work, which the reading and preparing of the next images, and other programs, could use.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0

@@ -121,8 +121,8 @@ def draw_similar_cases(
     width = len(panels) * (_PANEL + _GAP) + _GAP
     page = Image.new("RGB", (width, _GAP + _PANEL + _CAPTION + _FOOT), GROUND)
     draw = ImageDraw.Draw(page)
-    for place, (picture, caption) in enumerate(panels):
-        _draw_panel(page, draw, _GAP + place * (_PANEL + _GAP), picture, caption)
+    for column, (picture, caption) in enumerate(panels):
+        _draw_panel(page, draw, _GAP + column * (_PANEL + _GAP), picture, caption)
     write(draw, (_GAP, _GAP + _PANEL + _CAPTION), DISCLAIMER, _LETTER, MUTED)
     return page
 

@@ -162,15 +162,10 @@ def _path(folder: Path, name: str) -> Path:
 
 def _verify(folder: Path, name: str, expected: str) -> None:
     path = _path(folder, name)
-    is_own = path.parent == folder
-    if not path.is_file():
+    is_intact = path.is_file() and sha256_of(path) == expected
+    if not path.is_file() or (path.parent != folder and not is_intact):
         raise BundleError(f"bundle '{folder}' lacks {name}; copy it again, whole")
-    if sha256_of(path) != expected:
-        if not is_own:
-            raise BundleError(
-                f"bundle '{folder}' lacks {name}, and the package's own is another (sha256 "
-                "differs); copy it again, whole"
-            )
+    if not is_intact:
         raise BundleError(
             f"'{path}' is not the file the manifest describes (sha256 differs); "
             "copy the bundle again"

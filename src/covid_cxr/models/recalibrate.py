@@ -23,27 +23,27 @@ _LOGITS, _CAM = "logits", "cam"
 
 
 def recalibrate(
-    made: Bundle,
+    original: Bundle,
     out: Path,
     *,
     slope: float,
     shift: float,
     threshold: float,
-    films: tuple[TrainingSource, ...],
+    fitted_to: tuple[TrainingSource, ...],
     command: str,
 ) -> Bundle:
     """Write the bundle whose logits are slope * logits, and `shift` more for COVID-19.
 
     Class maps are multiplied by the slope, so that they still sum to the logits but for a
-    constant. Embeddings, weights and reference films stay; the card is left to the caller.
+    constant. Embeddings and weights stay; the card is left to the caller.
 
     Args:
-        made: the bundle it is derived from; its id goes into the manifest.
+        original: the bundle it is derived from; its id goes into the manifest.
         out: folder, must not exist.
         slope: over 0; the temperature is divided by it.
-        shift: added to what `made` adds.
+        shift: added to what `original` adds.
         threshold: on the new probability of COVID-19.
-        films: what slope, shift and threshold were fitted to.
+        fitted_to: what slope, shift and threshold were fitted to.
         command: how to make it again.
 
     Raises:
@@ -52,14 +52,14 @@ def recalibrate(
     """
     if out.exists():
         raise BundleError(f"'{out}' exists; delete it or choose another name")
-    before = made.manifest
+    before = original.manifest
     changes: dict[str, Any] = {
         "temperature": before.temperature / slope,
         "shift": slope * before.shift + shift,
         "threshold": round(threshold, 6),
-        "prevalence": None,  # that of `films`, which are not weighed; see `fitted_share`
-        "derived_from": made.id,
-        "recalibrated_on": films,
+        "prevalence": None,  # that of `fitted_to`, which are not weighted; see `fitted_share`
+        "derived_from": original.id,
+        "recalibrated_on": fitted_to,
         "created": datetime.now(UTC).strftime("%Y-%m-%d"),
         "command": command,
         "metrics": {},
@@ -67,8 +67,8 @@ def recalibrate(
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=".bundle-") as temporary:
         folder = Path(temporary) / "bundle"
-        bundle.copy_files(made, folder, without=(CARD,))
-        atomic_write(folder / GRAPH, _graph(made.graph, before, slope, shift))
+        bundle.copy_files(original, folder, without=(CARD,))
+        atomic_write(folder / GRAPH, _graph(original.graph, before, slope, shift))
         manifest = before.model_copy(update=changes)
         bundle.seal(folder, manifest)
         folder.replace(out)
@@ -111,8 +111,8 @@ def _behind(onnx: Any, graph: Any, output: str, slope: float, shifts: Any) -> No
 
     Whatever reads the output, the softmax among them, reads it after.
     """
-    place = next((i for i, node in enumerate(graph.node) if output in node.output), None)
-    if place is None:
+    position = next((i for i, node in enumerate(graph.node) if output in node.output), None)
+    if position is None:
         raise BundleError(f"the bundle's graph makes no '{output}'; export the bundle again")
     taken = {name for node in graph.node for name in node.output}
     # A bundle may be recalibrated again; every name in a graph is used once.
@@ -121,10 +121,10 @@ def _behind(onnx: Any, graph: Any, output: str, slope: float, shifts: Any) -> No
     steps = [("Mul", before, np.float32(slope), output if shifts is None else scaled)]
     if shifts is not None:
         steps.append(("Add", scaled, shifts, output))
-    node = graph.node[place]
+    node = graph.node[position]
     node.output[list(node.output).index(output)] = before
     for offset, (kind, source, constant, target) in enumerate(steps, start=1):
         name = f"{output}_{kind.lower()}_{number}"
         graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(constant), name))
-        made = onnx.helper.make_node(kind, [source, name], [target], name=f"{name}_node")
-        graph.node.insert(place + offset, made)
+        new = onnx.helper.make_node(kind, [source, name], [target], name=f"{name}_node")
+        graph.node.insert(position + offset, new)

@@ -102,7 +102,7 @@ def write(made: Bundle, out: Path, found: Fit, rows: pd.DataFrame, command: str)
         slope=found.line.slope,
         shift=found.line.shift,
         threshold=found.threshold,
-        films=training_sources(rows),
+        fitted_to=training_sources(rows),
         command=command,
     )
 

@@ -219,7 +219,7 @@ def test_a_lung_network_that_the_package_has_not_is_missing(own_lungs: Path) -> 
     bundle.seal(own_lungs, read_manifest(own_lungs))
     assert bundle.load(own_lungs).lungs == own_lungs
     (own_lungs / "lungs.json").unlink()
-    with pytest.raises(BundleError, match=r"lacks lungs\.json, and the package's own is another"):
+    with pytest.raises(BundleError, match=r"lacks lungs\.json; copy it again"):
         bundle.load(own_lungs)
 
 

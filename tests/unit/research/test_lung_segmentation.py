@@ -12,11 +12,11 @@ import torch
 from covid_cxr.cohort import masks, schema
 from covid_cxr.errors import CohortError
 from covid_cxr.inference.lungs import LungSegmenter
-from covid_cxr.models.lung_unet import LungNetwork
 from covid_cxr.phantoms import draw
 from research.lung_segmentation import Settings, report
 from research.lung_segmentation.augment import augment
 from research.lung_segmentation.experiment import fit, train_lungs
+from research.lung_segmentation.network import LungNetwork
 
 pytestmark = pytest.mark.usefixtures("graph_templates")
 

