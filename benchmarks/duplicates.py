@@ -1,11 +1,11 @@
-"""Near duplicates: recall, precision, time and memory, as the number of films grows.
+"""Near duplicates: recall, precision, time and memory, as the number of images grows.
 
-    python benchmarks/duplicates.py --films 300 --generated 1000 10000 100000
+    python benchmarks/duplicates.py --radiographs 300 --generated 1000 10000 100000
 
-Films are phantoms, disguised in every way that `covid_cxr.phantoms.near_duplicates` knows.
-Generated are fingerprints alone: the mean and the variation of phantoms' fingerprints with a
-texture of their own; one in twenty has a copy, cropped and noisy. Each size runs in a process of
-its own, so that its peak of memory is its own. Prints a line of JSON each.
+Phantoms are copied with every transform of `covid_cxr.phantoms.near_duplicates`. Generated are
+fingerprints alone: the mean and the variation of phantoms' fingerprints with a random texture; one
+in twenty has a copy, cropped and noisy. Each size runs in a process of its own, for its peak of
+memory. Prints one line of JSON a size.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from covid_cxr.types import FINDINGS, FloatArray
 CHUNK = 2000
 
 
-def film(number: int, visit: int = 0) -> FloatArray:
+def pixels_of(number: int, visit: int = 0) -> FloatArray:
     hospital = HOSPITALS[number % len(HOSPITALS)].name
     return draw(FINDINGS[number % 3], number, visit=visit, hospital=hospital).pixels
 
 
 def pairs_of(prints: Fingerprint) -> set[tuple[int, int]]:
-    """Return the pairs (first below second) that are called copies."""
+    """Return the pairs (first below second) that are called near-duplicates."""
     names = [f"{number:064x}" for number in range(len(prints))]
-    _, found = group(pd.Series(names), prints)
-    return {(int(a, 16), int(b, 16)) for a, b in zip(found["first"], found["second"], strict=True)}
+    _, pairs = group(pd.Series(names), prints)
+    return {(int(a, 16), int(b, 16)) for a, b in zip(pairs["first"], pairs["second"], strict=True)}
 
 
-def films(count: int, seed: int) -> None:
-    """Every film with one copy in one to three disguises, and one in four with another visit."""
+def radiographs(count: int, seed: int) -> None:
+    """Every phantom with one copy by one to three transforms, one in four with another visit."""
     rng = np.random.default_rng(seed)
     start = 10_000 * seed  # other phantoms too
-    originals = [film(start + number) for number in range(count)]
-    prints, kinds = [fingerprint(each) for each in originals], []
+    originals = [pixels_of(start + number) for number in range(count)]
+    prints, kinds = [fingerprint(pixels) for pixels in originals], []
     for pixels in originals:
         chosen = rng.choice(list(COPY_TRANSFORMS), rng.integers(1, 4), replace=False)
         for kind in chosen:
@@ -54,20 +54,20 @@ def films(count: int, seed: int) -> None:
         prints.append(fingerprint(pixels))
         kinds.append(set(map(str, chosen)))
     visits = range(0, count, 4)
-    prints += [fingerprint(film(start + number, visit=1)) for number in visits]
+    prints += [fingerprint(pixels_of(start + number, visit=1)) for number in visits]
     patient = [*range(count), *range(count), *visits]
-    found = pairs_of(np.array(prints))
+    detected = pairs_of(np.array(prints))
     planted = {(number, number + count) for number in range(count)}
-    strangers = [pair for pair in found if patient[pair[0]] != patient[pair[1]]]
-    missed = [kinds[first] for first, _ in planted - found]
+    strangers = [pair for pair in detected if patient[pair[0]] != patient[pair[1]]]
+    missed = [kinds[first] for first, _ in planted - detected]
     say(
-        films=len(prints),
+        images=len(prints),
         planted=count,
-        recall=round(len(planted & found) / count, 4),
-        precision_patients=round(1 - len(strangers) / max(len(found), 1), 4),
-        other_visits_called_copies=len(found) - len(planted & found) - len(strangers),
+        recall=round(len(planted & detected) / count, 4),
+        precision_patients=round(1 - len(strangers) / max(len(detected), 1), 4),
+        other_visits_called_copies=len(detected) - len(planted & detected) - len(strangers),
         missed_by_transform={
-            kind: sum(kind in each for each in missed) for kind in COPY_TRANSFORMS
+            kind: sum(kind in applied for applied in missed) for kind in COPY_TRANSFORMS
         },
     )
 
@@ -76,7 +76,7 @@ def generated(count: int, seed: int) -> None:
     """Time the search over `count` fingerprints and their copies."""
     rng = np.random.default_rng(seed)
     prints = np.empty((count + count // 20, EDGE, EDGE), np.uint8)
-    basis = np.array([fingerprint(film(number)) for number in range(150)], np.float32)
+    basis = np.array([fingerprint(pixels_of(number)) for number in range(150)], np.float32)
     basis = basis.reshape(150, -1)
     mean, (_, spread, axes) = basis.mean(0), np.linalg.svd(basis - basis.mean(0), False)
     for start in range(0, count, CHUNK):
@@ -88,7 +88,7 @@ def generated(count: int, seed: int) -> None:
     for copy in range(count // 20):
         prints[count + copy] = cropped(prints[copy], rng)
     started, worked = time.perf_counter(), time.process_time()
-    found = pairs_of(prints)
+    detected = pairs_of(prints)
     seconds, worked = time.perf_counter() - started, time.process_time() - worked
     planted = {(copy, count + copy) for copy in range(count // 20)}
     say(
@@ -96,14 +96,14 @@ def generated(count: int, seed: int) -> None:
         seconds=round(seconds, 1),
         cpu_seconds=round(worked, 1),
         peak_gb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-        recall=round(len(planted & found) / len(planted), 4),
-        precision=round(len(planted & found) / max(len(found), 1), 4),
+        recall=round(len(planted & detected) / len(planted), 4),
+        precision=round(len(planted & detected) / max(len(detected), 1), 4),
     )
 
 
-def ranked(films: np.ndarray) -> Fingerprint:
-    order = films.reshape(len(films), -1).argsort(axis=1).argsort(axis=1)
-    return np.asarray((order * 256 // EDGE**2).reshape(films.shape), np.uint8)
+def ranked(grids: np.ndarray) -> Fingerprint:
+    order = grids.reshape(len(grids), -1).argsort(axis=1).argsort(axis=1)
+    return np.asarray((order * 256 // EDGE**2).reshape(grids.shape), np.uint8)
 
 
 def cropped(print_: np.ndarray, rng: np.random.Generator) -> Fingerprint:
@@ -122,12 +122,15 @@ def say(**figures: object) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--films", type=int, default=300)
+    parser.add_argument("--radiographs", type=int, default=300)
     parser.add_argument("--generated", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
-    for work, size in [(films, arguments.films), *((generated, n) for n in arguments.generated)]:
+    for work, size in [
+        (radiographs, arguments.radiographs),
+        *((generated, n) for n in arguments.generated),
+    ]:
         if size:
             process = context.Process(target=work, args=(size, arguments.seed))
             process.start()

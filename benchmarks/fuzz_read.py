@@ -104,13 +104,13 @@ def run(numbers: range, seed: int) -> int:
     started = time.perf_counter()
     kinds: Counter[str] = Counter()
     slowest, largest = Answer(-1, ""), 0.0
-    for answered in answers(numbers, seed):
-        kinds[answered.kind] += 1
-        slowest = max(slowest, answered, key=lambda a: a.ms)
-        largest = max(largest, answered.grown_mb)
-        if answered.kind in (ESCAPE, CRASH):
+    for result in answers(numbers, seed):
+        kinds[result.kind] += 1
+        slowest = max(slowest, result, key=lambda a: a.ms)
+        largest = max(largest, result.grown_mb)
+        if result.kind in (ESCAPE, CRASH):
             fields = ("number", "kind", "why")
-            print(json.dumps({field: getattr(answered, field) for field in fields}))
+            print(json.dumps({field: getattr(result, field) for field in fields}))
     totals = {
         "mutants": len(numbers),
         "images": kinds[IMAGE],

@@ -195,10 +195,10 @@ def _fill(pixels: FloatArray, mask: BoolArray, wanted: BoolArray) -> FloatArray:
         reach = float(ndimage.distance_transform_edt(np.pad(part, 1)).max())
         sigma = max(1.0, reach / 2)
         around = grown(box, round(4 * sigma) + 1)
-        known = (~mask[around]).astype(np.float32)
+        unmasked = (~mask[around]).astype(np.float32)
         own = moved(box, -around[0].start, -around[1].start)
-        weight = ndimage.gaussian_filter(known, sigma)[own]
-        total = ndimage.gaussian_filter(pixels[around] * known, sigma)[own]
+        weight = ndimage.gaussian_filter(unmasked, sigma)[own]
+        total = ndimage.gaussian_filter(pixels[around] * unmasked, sigma)[own]
         mean = total / np.maximum(weight, 1e-6)
         result[box][part] = mean[part]
     return result

@@ -224,12 +224,12 @@ def _from_deep(image: Image.Image, depth: int) -> tuple[FloatArray, tuple[str, .
     ends = np.array([_ends(band) for _, band in _bands(image)])
     low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
     top = 2.0**depth - 1
-    known = depth <= 16 and low >= 0 and high <= top
-    low, high = (0.0, top) if known else (low, high)
+    has_depth = depth <= 16 and low >= 0 and high <= top
+    low, high = (0.0, top) if has_depth else (low, high)
     pixels = np.zeros((image.height, image.width), np.float32)
     for rows, band in _bands(image) if high > low else ():
         pixels[rows] = (np.asarray(band).astype(np.float64) - low) / (high - low)
-    return pixels, () if known else ("no defined range: scaled by the values found",)
+    return pixels, () if has_depth else ("no defined range: scaled by the values found",)
 
 
 def _ends(band: Image.Image) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from covid_cxr.phantoms.anatomy import View
 from covid_cxr.phantoms.canvas import smooth, to_image, to_pixels
 from covid_cxr.types import FloatArray
 
-_LEVELS = np.linspace(0.0, 2.0, 512)
+_DENSITIES = np.linspace(0.0, 2.0, 512)
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,13 @@ def expose(
     density = -np.log(np.maximum(detected, 1e-4)) - 0.6 * np.log(exposure)
     low, high = hospital.window
     level = (density - low) / (high - low)
-    return np.asarray(np.interp(level, _LEVELS, _characteristic_curve(hospital)), np.float32)
+    return np.asarray(np.interp(level, _DENSITIES, _characteristic_curve(hospital)), np.float32)
 
 
 def _characteristic_curve(hospital: Hospital) -> NDArray[np.float64]:
-    """Return brightness at each of `_LEVELS`."""
+    """Return the brightness at each of `_DENSITIES`, relative to the window."""
     # A soft shoulder: white never clips flat.
-    level = 1.04 * _LEVELS / (1 + _LEVELS**6) ** (1 / 6)
+    level = 1.04 * _DENSITIES / (1 + _DENSITIES**6) ** (1 / 6)
     level = np.minimum(level, 1) ** hospital.gamma
     steep = level * level * (3 - 2 * level)
     return np.asarray(level + hospital.steepness * (steep - level))
