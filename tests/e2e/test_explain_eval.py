@@ -283,16 +283,16 @@ def test_a_finished_run_is_measured_on_its_test_images_and_that_is_recorded(
 ) -> None:
     run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
     folder = pipeline.RunFolder.open(run)
-    before = len(folder.metrics()["openings_of_test"])
+    before = len(folder.metrics().test_evaluations)
     none = few("[cam]", faithfulness=0, robustness=0, repeatability=0, sanity=0)
     found = explain_eval(folder, phantoms, tmp_path / "out", none, command="x")
     assert found.held_out == "test split"
     cohort = schema.load(run / "cohort.csv").set_index("path")
     rows = pd.read_csv(tmp_path / "out" / "explain-eval.csv")
     assert set(rows["file"].map(cohort["split"])) == {"test"}
-    openings = folder.metrics()["openings_of_test"]
-    assert len(openings) == before + 1
-    assert openings[-1]["for"] == "explain-eval"
+    evaluations = folder.metrics().test_evaluations
+    assert len(evaluations) == before + 1
+    assert evaluations[-1].purpose == "explain-eval"
 
 
 def test_a_bundle_that_may_have_seen_the_images_is_rejected(folds: Path, tmp_path: Path) -> None:

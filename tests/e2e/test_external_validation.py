@@ -22,6 +22,7 @@ from covid_cxr.models import bundle
 from covid_cxr.models.recalibrate import recalibrate
 from covid_cxr.pipeline import RunFolder, accept
 from covid_cxr.report import verdict
+from covid_cxr.results import METRICS, RunMetrics
 
 FEW_DRAWS = ["evaluation.bootstrap=100"]
 
@@ -82,7 +83,7 @@ def test_every_usable_film_is_measured_whatever_its_split(
     assert external["n"] + external["errors"] == len(usable) and external["errors"] == 1
     assert set(cohort["split"]) >= {"train", "val", "test"}
     assert numbers["bundle"] == made.id and numbers["threshold"] == made.manifest.threshold
-    assert numbers["acceptance"] == {"known": 0}
+    assert numbers["external_validation"]["training_overlap"] == 0
     kept = RunFolder.open(tmp_path / "out").cohort()
     assert set(kept["split"]) == {"external"} | (
         {"excluded"} if (cohort["split"] == "excluded").any() else set()
@@ -112,7 +113,7 @@ def test_films_of_the_training_are_left_out(
     assert (kept.loc[trained, "exclusion"] == "in the bundle's training").all()
     listed = pd.read_csv(tmp_path / "o" / "known.csv").set_index("image_id")
     assert (listed.loc[trained, "film"] == trained.to_numpy()).all()
-    assert metrics_of(tmp_path / "o")["acceptance"]["known"] >= len(trained)
+    assert metrics_of(tmp_path / "o")["external_validation"]["training_overlap"] >= len(trained)
     assert "films are left out: the bundle was trained on them" in caplog.text
     only = cohort[cohort["split"].isin(("train", "val"))]
     schema.save(only.reset_index(drop=True), tmp_path / "trained.csv")
@@ -128,7 +129,7 @@ def test_the_new_bundle_is_its_own_and_says_whose_child_it_is(
 ) -> None:
     old, new = bundle.load(tiny_run / "bundle"), bundle.load(accepted / "bundle")
     assert new.id != old.id and new.manifest.derived_from == old.id
-    found = metrics_of(accepted)["acceptance"]["recalibration"]
+    found = metrics_of(accepted)["external_validation"]["recalibration"]
     assert new.manifest.temperature == pytest.approx(old.manifest.temperature / found["slope"])
     assert new.manifest.shift == pytest.approx(found["shift"], abs=1e-6)
     assert found["derived_from"] == old.id and found["threshold"]["after"] == new.manifest.threshold
@@ -149,7 +150,7 @@ def test_it_is_measured_on_patients_that_it_was_not_fitted_to(
     halves = [cohort[cohort["split"] == name] for name in ("val", "external")]
     assert not set(halves[0]["patient_id"]) & set(halves[1]["patient_id"])
     numbers = metrics_of(accepted)
-    found = numbers["acceptance"]["recalibration"]
+    found = numbers["external_validation"]["recalibration"]
     assert numbers["splits"]["external"]["n"] == len(halves[1]) == found["after"]["n"]
     assert found["before"]["n"] == found["after"]["n"]
     assert found["before"]["auroc"]["value"] == pytest.approx(
@@ -174,7 +175,7 @@ def test_logits_and_class_maps_stay_consistent(
     accepted: Path, tiny_run: Path, hospital: tuple[Path, Path]
 ) -> None:
     old, new = (bundle.load(path / "bundle") for path in (tiny_run, accepted))
-    line = metrics_of(accepted)["acceptance"]["recalibration"]
+    line = metrics_of(accepted)["external_validation"]["recalibration"]
     paths = schema.load(hospital[1])["path"][:6]
     films = np.stack(
         [
@@ -248,7 +249,8 @@ def test_too_few_patients_are_measured_but_not_fitted_to(
     assert shown.err.count("\n") == 1
     assert "not recalibrated: the films to fit to come from" in shown.err
     assert "AUROC" in shown.out and (out / "report.html").exists()
-    assert "refused" in metrics_of(out)["acceptance"]["recalibration"]
+    external = metrics_of(out)["external_validation"]
+    assert external["recalibration"] is None and external["recalibration_rejected"]
     assert bundle.load(out / "bundle").id == bundle.load(tiny_run / "bundle").id
 
 
@@ -296,7 +298,7 @@ def test_another_prevalence_changes_the_report_alone(
     answers = [pd.read_csv(tmp_path / run / "predictions-external.csv") for run in "ab"]
     assert answers[0].drop(columns="seconds").equals(answers[1].drop(columns="seconds"))
     numbers = [metrics_of(tmp_path / run)["splits"]["external"] for run in "ab"]
-    assert "at_prevalence" not in numbers[0] and numbers[0]["pooled"] == numbers[1]["pooled"]
+    assert numbers[0]["at_prevalence"] is None and numbers[0]["pooled"] == numbers[1]["pooled"]
     found = numbers[1]["at_prevalence"]
     val = schema.load(tiny_run / "cohort.csv").query("split == 'val'")["finding"]
     assert found["fitted"] == pytest.approx((val == "covid-19").mean(), abs=1e-6)
@@ -356,7 +358,7 @@ def test_the_run_folder_can_be_exported(accepted: Path, tmp_path: Path) -> None:
 
 
 def test_own_films_say_nothing_of_other_hospitals(accepted: Path) -> None:
-    said = verdict(metrics_of(accepted))
+    said = verdict(RunMetrics.read(accepted / METRICS))
     elsewhere = next(claim for claim in said.claims if "hospitals" in claim.text)
     assert not elsewhere.supported and "These films alone were measured" in elsewhere.why
     assert "the pooled AUROC is" in said.sentences[0]

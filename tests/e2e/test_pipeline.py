@@ -77,9 +77,9 @@ def test_training_never_reads_the_test_split(
 
 def test_every_opening_of_test_is_recorded(tiny_run: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
-    before = metrics_of(run)["openings_of_test"]
+    before = metrics_of(run)["test_evaluations"]
     pipeline.evaluate(pipeline.RunFolder.open(run))
-    after = metrics_of(run)["openings_of_test"]
+    after = metrics_of(run)["test_evaluations"]
     assert len(after) == len(before) + 1
     assert metrics_of(run)["splits"] == metrics_of(tiny_run)["splits"]
 
@@ -178,15 +178,15 @@ def test_another_prevalence_is_an_opening_on_record_and_nothing_else(
         for name in ("bundle/model.onnx", "predictions-val.csv", "cohort.csv", "config.json")
     }
     folder = pipeline.RunFolder.open(run)
-    opened = metrics_of(run)["openings_of_test"]
+    opened = metrics_of(run)["test_evaluations"]
     with pytest.raises(ConfigError, match="--prevalence is 0, expected"):
         pipeline.evaluate(folder, prevalence=0.0)
-    assert metrics_of(run)["openings_of_test"] == opened
+    assert metrics_of(run)["test_evaluations"] == opened
     identity = folder.bundle().id
     pipeline.evaluate(folder, prevalence=0.02)
     metrics = metrics_of(run)
-    assert metrics["openings_of_test"][:-1] == opened
-    assert metrics["openings_of_test"][-1]["prevalence"] == 0.02
+    assert metrics["test_evaluations"][:-1] == opened
+    assert metrics["test_evaluations"][-1]["prevalence"] == 0.02
     assert folder.bundle().id == identity
     scores = "probability_covid-19"
     test = pd.read_csv(run / "predictions-test.csv")[scores]
@@ -199,7 +199,7 @@ def test_another_prevalence_is_an_opening_on_record_and_nothing_else(
     columns = [at["prevalence"] for at in metrics["splits"]["test"]["thresholds"][0]["at"]]
     assert columns == [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
     pipeline.evaluate(folder)
-    assert "at_prevalence" not in metrics_of(run)["splits"]["test"]
+    assert metrics_of(run)["splits"]["test"]["at_prevalence"] is None
 
 
 def test_a_bundle_is_never_measured_on_another_split(tiny_run: Path, tmp_path: Path) -> None:
@@ -248,8 +248,8 @@ def test_multiclass_goes_the_same_way(
 ) -> None:
     config = tiny_config.model_copy(update={"task": "multiclass"})
     folder = pipeline.run(config, phantoms, tmp_path / "run", command="multiclass")
-    pooled = folder.metrics()["splits"]["test"]["pooled"]
-    assert {"auroc", "auroc_normal", "auroc_pneumonia", "auroc_macro"} <= set(pooled)
+    pooled = folder.metrics().splits["test"].pooled
+    assert {"auroc", "auroc_normal", "auroc_pneumonia", "auroc_macro"} <= set(pooled.named())
     assert folder.bundle().manifest.classes == ("normal", "pneumonia", "covid-19")
 
 

@@ -12,10 +12,12 @@ from PIL import Image
 
 from covid_cxr.cohort.schema import COLUMNS
 from covid_cxr.config import EvaluationConfig, RunConfig
-from covid_cxr.evaluation import Place, conformal_coverage, evaluate, join
+from covid_cxr.evaluation import TargetPrevalence, conformal_coverage, evaluate, join
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.report.html import write_report
+from covid_cxr.results import OutOfFoldMetrics
 from covid_cxr.types import CLASSES, class_of
+from support.results import audit, check, finding, run_metrics
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -72,39 +74,20 @@ SENTENCE = (
     "With the lungs painted over, a classifier still tells COVID-19 from the rest with an AUROC of "
     "0.93 (0.91-0.95): what it reads is not in the lungs."
 )
-FINDING = {
-    "name": "lungs removed",
-    "value": 0.93,
-    "low": 0.91,
-    "high": 0.95,
-    "bound": 0.65,
-    "better": "lower",
-    "verdict": "fail",
-    "sentence": SENTENCE,
-}
-AUDIT = {
-    "verdict": "fail",
-    "summary": "1 of 2 checks fails: lungs removed.",
-    "films": 180,
-    "patients": 23,
-    "checks": [
-        {
-            "name": "lungs-removed",
-            "title": "Lungs removed",
-            "question": "Can COVID-19 be told when the lungs are painted over?",
-            "verdict": "fail",
-            "sentence": SENTENCE,
-            "findings": [FINDING, FINDING | {"name": "frame only"}],
-        },
-        {
-            "name": "size",
-            "title": "Size",
-            "verdict": "info",
-            "sentence": "Few patients.",
-            "findings": [FINDING | {"value": None, "low": None, "high": None, "bound": None}],
-        },
-    ],
-}
+FINDING = finding(sentence=SENTENCE)
+AUDIT = audit(
+    check(sentence=SENTENCE, findings=(FINDING, FINDING.model_copy(update={"name": "frame only"}))),
+    check(
+        name="size",
+        number=12,
+        title="Size",
+        verdict="info",
+        sentence="Few patients.",
+        findings=(finding(sentence=SENTENCE, value=None, low=None, high=None, bound=None),),
+    ),
+    images=180,
+    patients=23,
+)
 
 
 def explain(folder, file):
@@ -131,27 +114,25 @@ def make_run(run: Path, task):
         "prevalence": prevalence.to_dict(),
         "bootstrap": Bootstrap(settings.evaluation.bootstrap, 1),
     }
-    measured = evaluate(join(answers, test), place=Place(0.003, 0.4), **options)
+    measured = evaluate(join(answers, test), target=TargetPrevalence(0.003, 0.4), **options)
     train = people[people["split"] == "train"]
     folds = join(predictions(rng, train, task), train)
-    fold = evaluate(folds, **options) | {"folds": 5}
-    fold["conformal"] = conformal_coverage(
-        folds, people, task, parts=5, bootstrap=Bootstrap(200, 1)
-    )
-    metrics = {"task": task, "classes": CLASSES[task], "model": "resnet18", "bundle": "ab" * 32}
-    metrics |= {
-        "threshold": 0.5,
-        "temperature": 1.0,
-        "splits": {"test": measured},
-        "out_of_fold": fold,
-    }
-    metrics |= {"command": "covid-cxr run configs/default.yaml --data DATA --out runs/" + 60 * "x"}
-    (run / "metrics.json").write_text(json.dumps(metrics))
+    sets = conformal_coverage(folds, people, task, parts=5, bootstrap=Bootstrap(200, 1))
+    fold = OutOfFoldMetrics(**dict(evaluate(folds, **options)), folds=5, conformal=sets)
+    run_metrics(
+        task=task,
+        classes=CLASSES[task],
+        bundle="ab" * 32,
+        temperature=1.0,
+        splits={"test": measured},
+        out_of_fold=fold,
+        command="covid-cxr run configs/default.yaml --data DATA --out runs/" + 60 * "x",
+    ).write(run / "metrics.json")
     (run / "config.json").write_text(settings.model_dump_json())
     (run / "environment.json").write_text(json.dumps({"python": "3.12", "cohort": "ab" * 32}))
     attrition = "source,rule,removed,remaining\nmila,rows in the source,0,470\nmila,view,230,240\n"
     (run / "attrition.csv").write_text(attrition)
-    (run / "audit.json").write_text(json.dumps(AUDIT))
+    AUDIT.write(run / "audit.json")
     explain(run / "explanations", test["path"].iloc[0])
     (run / "montages").mkdir()
     Image.new("RGB", (1388, 700), "gray").save(run / "montages" / "mila-covid-19.png")

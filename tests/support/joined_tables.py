@@ -8,7 +8,9 @@ import pandas as pd
 from covid_cxr.cohort.schema import COLUMNS
 from covid_cxr.evaluation import evaluate, join
 from covid_cxr.metrics import Bootstrap
+from covid_cxr.results.metrics import SplitUse
 from covid_cxr.types import CLASSES, class_of
+from support.results import audit, check, finding, run_metrics
 
 SITES = ("north", "south")
 
@@ -74,54 +76,30 @@ def awkward():
 def metrics():
     """`metrics.json` of a run on `awkward`, its test split measured."""
     test = awkward().query("split == 'test'")
-    bootstrap = Bootstrap(100, 1)
-    prevalence = {"non-covid-19": 0.5, "covid-19": 0.5}
-    options = {"task": "binary", "threshold": 0.5, "prevalence": prevalence}
-    return {
-        "task": "binary",
-        "classes": ["non-covid-19", "covid-19"],
-        "model": "resnet18",
-        "bundle": "abc123",
-        "threshold": 0.5,
-        "temperature": 1.2,
-        "command": "covid-cxr run c.yaml --data DATA && echo '<script>'",
-        "splits": {"test": evaluate(join(predictions(test), test), bootstrap=bootstrap, **options)},
-        "openings_of_test": ["2025-01-01T00:00:00Z"],
-    }
+    measured = evaluate(
+        join(predictions(test), test),
+        task="binary",
+        threshold=0.5,
+        prevalence={"non-covid-19": 0.5, "covid-19": 0.5},
+        bootstrap=Bootstrap(100, 1),
+    )
+    return run_metrics(
+        command="covid-cxr run c.yaml --data DATA && echo '<script>'",
+        splits={"test": measured},
+        test_evaluations=(SplitUse(time="2025-01-01 00:00 UTC", bundle="abc123"),),
+    )
 
 
-AUDIT = {
-    "verdict": "fail",
-    "summary": "1 of 2 checks fails: lungs removed.",
-    "films": 60,
-    "patients": 30,
-    "checks": [
-        {
-            "name": "lungs-removed",
-            "title": "Lungs removed",
-            "question": "Can COVID-19 be told when the lungs are painted over?",
-            "verdict": "fail",
-            "sentence": "It can: 0.93 <b>.",
-            "findings": [
-                {
-                    "name": "lungs removed",
-                    "value": 0.93,
-                    "low": 0.91,
-                    "high": 0.95,
-                    "bound": 0.65,
-                    "verdict": "fail",
-                    "sentence": "It can: 0.93 <b>.",
-                }
-            ],
-        },
-        {  # the least that a check may hold
-            "name": "size",
-            "verdict": "info",
-            "sentence": "Few patients.",
-            "value": None,
-            "low": None,
-            "high": None,
-            "bound": None,
-        },
-    ],
-}
+AUDIT = audit(
+    check(sentence="It can: 0.93 <b>.", findings=(finding(sentence="It can: 0.93 <b>."),)),
+    check(
+        name="size",
+        number=12,
+        title="Size",
+        verdict="info",
+        sentence="Few patients.",
+        findings=(
+            finding(verdict="info", sentence="Few.", value=None, low=None, high=None, bound=None),
+        ),
+    ),
+)

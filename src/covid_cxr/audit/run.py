@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from covid_cxr import progress
 from covid_cxr.audit.context import Material
-from covid_cxr.audit.verdicts import CHECKS, AuditReport, Check, Finding
+from covid_cxr.audit.verdicts import CHECKS, Finding, check_result, summarise, worst
 from covid_cxr.cohort import schema
 from covid_cxr.config import RunConfig
 from covid_cxr.config.audit import Budget
 from covid_cxr.errors import UnknownName
-from covid_cxr.files import atomic_write
 from covid_cxr.models.bundle import Bundle
+from covid_cxr.results import AUDIT, AuditResult, CheckResult
 
 if TYPE_CHECKING:
     from covid_cxr.training.feature_extractor import FeatureExtractor
 
 log = logging.getLogger(__name__)
 
-AUDIT = "audit.json"
 FORMAT = 1
 
 
@@ -38,7 +36,7 @@ def run_audit(
     budget: Budget = "quick",
     only: Sequence[str] = (),
     network: FeatureExtractor | None = None,
-) -> AuditReport:
+) -> AuditResult:
     """Put the checks to a run and write `audit.json` into its folder.
 
     Args:
@@ -62,10 +60,20 @@ def run_audit(
         progress.report("audit", done, len(names))
         checks.append(_put(name, material, budget))
     progress.report("audit", len(names), len(names))
-    report = AuditReport(_heading(material, budget), tuple(checks))
-    text = json.dumps(report.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
-    atomic_write(run / AUDIT, text + "\n")
-    return report
+    result = AuditResult(
+        format=FORMAT,
+        budget=budget,
+        bundle=bundle.id,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        images=len(material.rows),
+        patients=int(material.clusters.max(initial=-1)) + 1,
+        events=int(material.events.sum()),
+        verdict=worst(check.verdict for check in checks),
+        summary=summarise(checks),
+        checks=tuple(checks),
+    )
+    result.write(run / AUDIT)
+    return result
 
 
 def chosen(config: RunConfig, only: Sequence[str] = ()) -> list[str]:
@@ -81,22 +89,10 @@ def chosen(config: RunConfig, only: Sequence[str] = ()) -> list[str]:
     return [name for name in CHECKS if name in wanted]
 
 
-def _put(name: str, material: Material, budget: Budget) -> Check:
+def _put(name: str, material: Material, budget: Budget) -> CheckResult:
     started = time.perf_counter()
     module, _, function = CHECKS[name].function.partition(":")
     findings: list[Finding] = getattr(import_module(module), function)(material, budget)
-    check = Check(name, tuple(findings), time.perf_counter() - started)
+    check = check_result(name, findings, time.perf_counter() - started)
     log.debug("%s: %s in %.1f s", name, check.verdict, check.seconds)
     return check
-
-
-def _heading(material: Material, budget: Budget) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "budget": budget,
-        "bundle": material.bundle.id,
-        "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "films": len(material.rows),
-        "patients": int(material.clusters.max(initial=-1)) + 1,
-        "events": int(material.events.sum()),
-    }

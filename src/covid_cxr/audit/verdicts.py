@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple, cast
+
+import numpy as np
 
 from covid_cxr.metrics import Interval
-
-Verdict = Literal["pass", "warn", "fail", "info"]
-Better = Literal["lower", "higher"]
+from covid_cxr.results import AuditFinding, CheckResult, Estimate, rounded
+from covid_cxr.results.audit import Better, Detail, Scalar, Verdict
 
 # From harmless to serious.
 SEVERITY: tuple[Verdict, ...] = ("info", "pass", "warn", "fail")
@@ -137,85 +138,49 @@ class Finding:
     high: float = math.nan
     bound: float | None = None
     better: Better = "lower"
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
+    def result(self) -> AuditFinding:
         """Return it with NaN as None and numbers rounded."""
-        numbers = {name: _number(getattr(self, name)) for name in ("value", "low", "high", "bound")}
-        return {
-            "name": self.name,
-            **numbers,
-            "better": self.better,
-            "verdict": self.verdict,
-            "sentence": self.sentence,
-            "details": _plain(self.details),
-        }
+        return AuditFinding(
+            **dict(Estimate.of(self.value, self.low, self.high)),
+            name=self.name,
+            bound=None if self.bound is None else rounded(self.bound),
+            better=self.better,
+            verdict=self.verdict,
+            sentence=self.sentence,
+            details={name: _detail(value) for name, value in self.details.items()},
+        )
 
 
-@dataclass(frozen=True)
-class Check:
-    """One check with all that it found."""
-
-    name: str
-    findings: tuple[Finding, ...]
-    seconds: float
-
-    @property
-    def verdict(self) -> Verdict:
-        return worst(each.verdict for each in self.findings)
-
-    @property
-    def lead(self) -> Finding:
-        """The finding that decides: the first of the worst."""
-        return next(each for each in self.findings if each.verdict == self.verdict)
-
-    def as_json(self) -> dict[str, Any]:
-        entry = CHECKS[self.name]
-        return {
-            "name": self.name,
-            "number": entry.number,
-            "title": entry.title,
-            "question": entry.question,
-            "reference": entry.reference,
-            "verdict": self.verdict,
-            "sentence": self.lead.sentence,
-            "seconds": round(self.seconds, 2),
-            "findings": [each.as_json() for each in self.findings],
-        }
+def check_result(name: str, findings: Sequence[Finding], seconds: float) -> CheckResult:
+    """Return a check, whose verdict and sentence are those of the first of its worst findings."""
+    entry, verdict = CHECKS[name], worst(finding.verdict for finding in findings)
+    return CheckResult(
+        name=name,
+        number=entry.number,
+        title=entry.title,
+        question=entry.question,
+        reference=entry.reference,
+        verdict=verdict,
+        sentence=next(finding.sentence for finding in findings if finding.verdict == verdict),
+        seconds=round(seconds, 2),
+        findings=tuple(finding.result() for finding in findings),
+    )
 
 
-@dataclass(frozen=True)
-class AuditReport:
-    """All checks of one audit, as `audit.json` holds them; see `covid_cxr.audit`."""
-
-    heading: Mapping[str, Any]
-    checks: tuple[Check, ...]
-
-    @property
-    def verdict(self) -> Verdict:
-        return worst(each.verdict for each in self.checks)
-
-    @property
-    def summary(self) -> str:
-        """One sentence that names what fails."""
-        failed = [CHECKS[each.name].title.lower() for each in self.checks if each.verdict == "fail"]
-        doubts = sum(each.verdict == "warn" for each in self.checks)
-        warned = f" {doubts} warn{'s' if doubts == 1 else ''}." if doubts else ""
-        if not failed:
-            many = f"{len(self.checks)} checks" if len(self.checks) > 1 else "1 check"
-            return f"None of {many} fails.{warned}"
-        fails = "checks fail" if len(failed) > 1 else "checks fails"
-        if len(self.checks) == 1:
-            fails = "check fails"
-        return f"{len(failed)} of {len(self.checks)} {fails}: {', '.join(failed)}.{warned}"
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            **self.heading,
-            "verdict": self.verdict,
-            "summary": self.summary,
-            "checks": [each.as_json() for each in self.checks],
-        }
+def summarise(checks: Sequence[CheckResult]) -> str:
+    """Return one sentence that names the checks that fail."""
+    failed = [check.title.lower() for check in checks if check.verdict == "fail"]
+    warnings = sum(check.verdict == "warn" for check in checks)
+    warned = f" {warnings} warn{'s' if warnings == 1 else ''}." if warnings else ""
+    if not failed:
+        many = f"{len(checks)} checks" if len(checks) > 1 else "1 check"
+        return f"None of {many} fails.{warned}"
+    fails = "checks fail" if len(failed) > 1 else "checks fails"
+    if len(checks) == 1:
+        fails = "check fails"
+    return f"{len(failed)} of {len(checks)} {fails}: {', '.join(failed)}.{warned}"
 
 
 def judge(found: Interval, bound: float, better: Better = "lower") -> Verdict:
@@ -251,7 +216,7 @@ def held(
     sentence: str,
     *,
     better: Better = "lower",
-    details: Mapping[str, Any] | None = None,
+    details: Mapping[str, object] | None = None,
     most: Verdict = "fail",
 ) -> Finding:
     """Return a finding judged by the rule.
@@ -280,18 +245,18 @@ def told(found: Interval, digits: int = 2) -> str:
     return f"{found.value:.{digits}f} ({found.low:.{digits}f}-{found.high:.{digits}f})"
 
 
-def _number(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(float(value), 6)
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold: NaN as None, NumPy numbers as numbers."""
+def _detail(value: object) -> Detail:
+    """Return what a finding's details may hold: NaN as None, NumPy numbers as numbers."""
     if isinstance(value, Interval):
-        return {name: _number(number) for name, number in value._asdict().items()}
+        return Estimate.of(*value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): _scalar(number) for key, number in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(each) for each in value]
-    if hasattr(value, "item"):
+        return tuple(_scalar(item) for item in value)
+    return _scalar(value)
+
+
+def _scalar(value: object) -> Scalar:
+    if isinstance(value, np.generic):
         value = value.item()
-    return _number(value) if isinstance(value, float) else value
+    return rounded(value) if isinstance(value, float) else cast(Scalar, value)

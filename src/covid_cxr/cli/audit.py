@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -14,6 +14,7 @@ from covid_cxr.types import DISCLAIMER
 
 if TYPE_CHECKING:
     from covid_cxr.config.audit import Budget
+    from covid_cxr.results import AuditResult
 else:
     from typing import Literal
 
@@ -56,26 +57,25 @@ def audit(
     with output.progress(context):
         found = pipeline.audit(pipeline.RunFolder.open(run), budget=budget, only=only or ())
     if json:
-        output.as_json(found)
+        output.as_json(found.model_dump(mode="json"))
     else:
         summarise(found)
         output.out.print(f"Audit: {run / 'audit.json'}", soft_wrap=True)
         output.out.print(DISCLAIMER, style="dim")
-    if found["verdict"] == "fail":
+    if found.verdict == "fail":
         raise typer.Exit(_FAILED)
 
 
-def summarise(found: dict[str, Any]) -> None:
+def summarise(audit: AuditResult) -> None:
     """Print one line a check: its verdict and its sentence."""
     title = (
-        f"Shortcut audit ({found['budget']}): {found['films']} films of {found['patients']} "
+        f"Shortcut audit ({audit.budget}): {audit.images} images of {audit.patients} "
         "patients, test left out"
     )
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
-    for column in ("", "check", "what was found"):
-        table.add_column(column, no_wrap=column != "what was found")
-    for check in found["checks"]:
-        verdict = check["verdict"]
-        table.add_row(f"[{STYLES[verdict]}]{verdict}", check["title"], check["sentence"])
+    for column in ("", "check", "finding"):
+        table.add_column(column, no_wrap=column != "finding")
+    for check in audit.checks:
+        table.add_row(f"[{STYLES[check.verdict]}]{check.verdict}", check.title, check.sentence)
     output.out.print(table)
-    output.out.print(found["summary"], style=STYLES[found["verdict"]])
+    output.out.print(audit.summary, style=STYLES[audit.verdict])

@@ -92,17 +92,14 @@ def run(
 
 def _finish(folder: RunFolder, json: bool) -> None:
     """Print scores and what the audit says of them."""
-    from covid_cxr.pipeline.audit import read
-
-    found = read(folder)
-    verdict = {key: found[key] for key in ("verdict", "summary")} if found else None
+    metrics, result = folder.metrics(), folder.audit()
     if json:
-        output.as_json(folder.metrics() | {"audit": verdict})
+        verdict = result.model_dump(include={"verdict", "summary"}) if result else None
+        output.as_json(metrics.model_dump(mode="json") | {"audit": verdict})
         return
-    output.summarise(folder.metrics(), folder.path, json)
-    if verdict:
-        style = audit.STYLES[verdict["verdict"]]
-        output.out.print(f"Shortcut audit: {verdict['summary']}", style=style)
+    output.summarise(metrics, folder.path, json)
+    if result:
+        output.out.print(f"Shortcut audit: {result.summary}", style=audit.STYLES[result.verdict])
         output.out.print(f"Each check: covid-cxr audit {folder.path}", soft_wrap=True)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from covid_cxr.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from covid_cxr.pipeline import Accepted
+    from covid_cxr.results.external_validation import RecalibrationMetrics
 
 
 def add_to(app: typer.Typer) -> None:
@@ -76,7 +77,7 @@ def evaluate(
         context, model, cohort, data, out, settings or [], recalibrate, share, prevalence
     )
     if json:
-        output.as_json(accepted.folder.metrics())
+        output.as_json(accepted.folder.metrics().model_dump(mode="json"))
     else:
         _tell(accepted, out)
     if accepted.refusal:
@@ -134,28 +135,34 @@ def _refuse_both(given: Sequence[str]) -> None:
 def _tell(accepted: Accepted, out: Path) -> None:
     metrics = accepted.folder.metrics()
     output.summarise(metrics, out, machine=False)
-    acceptance = metrics["acceptance"]
-    if acceptance["known"]:
+    external = metrics.external_validation
+    if external is None:
+        return
+    if external.training_overlap:
         output.out.print(
-            f"Left out: {acceptance['known']} films that the bundle was trained on, or whose "
-            "patients it was trained on."
+            f"Left out: {external.training_overlap} images that the bundle was trained on, or "
+            "whose patients it was trained on."
         )
-    found = acceptance.get("recalibration", {})
-    if "after" in found:
-        _tell_recalibration(found, metrics["bundle"], out)
+    if external.recalibration:
+        _print_recalibration(external.recalibration)
+        line = f"New bundle {metrics.bundle}: {out / 'bundle'}"
+        output.out.print(line, soft_wrap=True, highlight=False)
 
 
-def _tell_recalibration(found: Mapping[str, Any], identity: str, out: Path) -> None:
-    from covid_cxr.report.formatting import interval
-
-    fit, after = found["fit"], found["after"]
+def _print_recalibration(change: RecalibrationMetrics) -> None:
+    fit, before, after = change.fit, change.before, change.after
     output.out.print(
-        f"Recalibrated on {fit['n']} films of {fit['patients']} patients, measured on the other "
-        f"{after['n']} of {after['patients']}; before -> after:"
+        f"Recalibrated on {fit.n} images of {fit.patients} patients, measured on the other "
+        f"{after.n} of {after.patients}; before -> after:"
     )
-    for name in ("slope", "intercept", "ece", "brier", "sensitivity", "specificity"):
-        if name in after:
-            label = {"ece": "calibration error", "brier": "Brier score"}.get(name, name)
-            was, is_now = interval(found["before"][name]), interval(after[name])
+    scores = {
+        "slope": (before.slope, after.slope),
+        "intercept": (before.intercept, after.intercept),
+        "calibration error": (before.ece, after.ece),
+        "Brier score": (before.brier, after.brier),
+        "sensitivity": (before.sensitivity, after.sensitivity),
+        "specificity": (before.specificity, after.specificity),
+    }
+    for label, (was, is_now) in scores.items():
+        if was and is_now:
             output.out.print(f"  {label}: {was} -> {is_now}", highlight=False)
-    output.out.print(f"New bundle {identity}: {out / 'bundle'}", soft_wrap=True, highlight=False)

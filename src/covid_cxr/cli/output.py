@@ -16,11 +16,13 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from covid_cxr.progress import reporting
+from covid_cxr.results import RunMetrics
+from covid_cxr.results.metrics import PointingMetrics
+from covid_cxr.results.scores import Scores
 from covid_cxr.types import DISCLAIMER
 
 out = Console()
-# The first that a run has measured is shown.
-_SPLITS = {"test": "test split", "val": "validation split", "external": "external films"}
+_SPLITS = {"test": "test split", "val": "validation split", "external": "external images"}
 
 
 @contextmanager
@@ -47,27 +49,28 @@ def as_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def summarise(metrics: Mapping[str, Any], run: Path, machine: bool) -> None:
+def summarise(metrics: RunMetrics, run: Path, machine: bool) -> None:
     """Print a run's scores with intervals on one screen, and where its report lies."""
     if machine:
-        as_json(metrics)
+        as_json(metrics.model_dump(mode="json"))
         return
-    split = next((name for name in _SPLITS if name in metrics["splits"]), None)
-    measured = metrics["splits"][split] if split else metrics["out_of_fold"]
-    name = _SPLITS[split] if split else "out of fold"
-    title = f"{metrics['model']}, {metrics['task']}: {name} (95 % intervals)"
+    split = metrics.headline or metrics.out_of_fold
+    if split is None:
+        return
+    name = _SPLITS[metrics.primary] if metrics.primary else "out of fold"
+    title = f"{metrics.model}, {metrics.task}: {name} (95 % intervals)"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
     for column in ("", "COVID/n", "AUROC", "sensitivity", "specificity"):
         table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
-    table.add_row(*_row("pooled", measured["pooled"]))
-    for source, block in measured["per_source"].items():
-        if len(measured["per_source"]) > 1:
-            table.add_row(*_row(f"  {source}", block))
-    table.add_row(*_row("constant prior", measured["constant_prior"]), style="dim")
+    table.add_row(*_row("pooled", split.pooled))
+    for source, group in split.per_source.items():
+        if len(split.per_source) > 1:
+            table.add_row(*_row(f"  {source}", group))
+    table.add_row(*_row("constant prior", split.constant_prior), style="dim")
     out.print(table)
-    for method, found in metrics.get("explanations", {}).items():
-        out.print(_pointing(method, found))
-    if len(measured["per_source"]) > 1:
+    for method, pointing in metrics.explanations.items():
+        out.print(_pointing(method, pointing))
+    if len(split.per_source) > 1:
         out.print("A pooled score may only mean that the model tells the sources apart.")
     page = run / "report.html"
     out.print(f"Report: {page if page.exists() else run / 'metrics.json'}", soft_wrap=True)
@@ -89,18 +92,18 @@ def hold_out_scores(result: Mapping[str, Any], machine: bool) -> None:
     out.print(table)
 
 
-def _row(name: str, block: Mapping[str, Any]) -> list[str]:
-    scores = [interval(block[score]) for score in ("auroc", "sensitivity", "specificity")]
-    return [name, f"{block['events']}/{block['n']}", *scores]
+def _row(name: str, scores: Scores) -> list[str]:
+    estimates = (scores.auroc, scores.sensitivity, scores.specificity)
+    return [name, f"{scores.events}/{scores.n}", *(score.format(2) for score in estimates)]
 
 
-def _pointing(method: str, found: Mapping[str, Any]) -> str:
-    if not found["images"]:
+def _pointing(method: str, pointing: PointingMetrics) -> str:
+    if pointing.hit_rate is None or pointing.inside_lungs is None:
         return f"{method}: no COVID-19 phantom was called right"
     return (
-        f"{method}: the highest region falls on a true opacity in {found['hits']} of "
-        f"{found['images']} COVID-19 phantoms called right ({interval(found['hit_rate'])}); "
-        f"{found['inside_lungs']:.0%} of the attribution lies inside the lungs"
+        f"{method}: the highest region falls on a true opacity in {pointing.hits} of "
+        f"{pointing.images} COVID-19 phantoms called right ({pointing.hit_rate.format(2)}); "
+        f"{pointing.inside_lungs:.0%} of the attribution lies inside the lungs"
     )
 
 

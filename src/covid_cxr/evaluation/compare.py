@@ -19,7 +19,7 @@ from covid_cxr.metrics import (
     clustered_difference,
 )
 from covid_cxr.metrics.scores import Array, Scores
-from covid_cxr.results import Estimate, RunComparison
+from covid_cxr.results import Estimate, RunComparison, rounded
 from covid_cxr.results.comparison import (
     SCORES,
     ComparedGroup,
@@ -100,7 +100,7 @@ def _compare_group(
         pairs = bootstrap.paired_intervals(model.statistic, first.statistic, patients)
         *ends, p = clustered_difference(events, model.scores, first.scores, patients)
         differences[model.name] = ScoreDifferences(
-            auroc_delong=DelongDifference.of(*ends, p=p),
+            auroc_delong=DelongDifference(**dict(Estimate.of(*ends)), p=rounded(p)),
             **_estimates({name: pair.difference for name, pair in pairs.items()}),
         )
     return ComparedGroup(

@@ -1,4 +1,4 @@
-"""The errors a model is surest of, which say more of how it works than its successes."""
+"""The most confident errors, which say more of how a model works than its successes."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ import pandas as pd
 from covid_cxr.evaluation.predictions import cases
 from covid_cxr.types import Task
 
-MISSED, ALARM = "missed", "false alarm"
+MISSED, FALSE_ALARM = "missed", "false alarm"
 
 
 def most_confident(table: pd.DataFrame, task: Task, threshold: float, most: int) -> pd.DataFrame:
-    """Return the answered images about which the model is surest and wrong.
+    """Return the answered images about which the model is most confident and wrong.
 
-    An error is COVID-19 below the threshold (missed), or another finding from it on (a false
-    alarm). The surest misses have the lowest probability of COVID-19, the surest false alarms the
-    highest. Both kinds have as many as there are, up to half of `most`, rounded up.
+    An error is COVID-19 below the threshold (missed), or another finding at or above it (a false
+    alarm). The most confident misses have the lowest probability of COVID-19, the most confident
+    false alarms the highest. There are up to half of `most`, rounded up, of either kind.
 
     Args:
-        table: what `tables.join` returned.
+        table: what `predictions.join` returned.
         task: binary or multiclass; the event is COVID-19 in both.
         threshold: on the probability of COVID-19.
-        most: rows at most.
+        most: maximum number of rows.
 
     Returns:
-        `file, source, finding, kind, probability` (of COVID-19), the surest first of each kind,
-        misses before false alarms.
+        `file, source, finding, kind, probability` (of COVID-19), the most confident first of each
+        kind, misses before false alarms.
     """
-    found = cases(table, task)
+    answered = cases(table, task)
     ok = table[table["status"] == "ok"]
     errors = pd.DataFrame(
         {
             "file": ok["file"].to_numpy(),
-            "source": found.sources,
+            "source": answered.sources,
             "finding": ok["finding"].to_numpy(),
-            "kind": np.where(found.events, MISSED, ALARM),
-            "probability": found.scores,
+            "kind": np.where(answered.events, MISSED, FALSE_ALARM),
+            "probability": answered.scores,
         }
-    )[found.events != (found.scores >= threshold)]
+    )[answered.events != (answered.scores >= threshold)]
     half = (most + 1) // 2
     missed = errors[errors["kind"] == MISSED].sort_values(["probability", "file"]).head(half)
-    alarms = errors[errors["kind"] == ALARM].sort_values(
+    alarms = errors[errors["kind"] == FALSE_ALARM].sort_values(
         ["probability", "file"], ascending=[False, True]
     )
     return pd.concat([missed, alarms.head(half)]).head(most).reset_index(drop=True)

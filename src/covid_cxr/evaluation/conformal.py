@@ -1,20 +1,27 @@
-"""How often sets of classes that cannot be ruled out hold the truth, out of fold."""
+"""Coverage of conformal prediction sets, out of fold and in sources left out."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from covid_cxr.cohort.splits.grouped import components, grouped_folds
-from covid_cxr.evaluation.operating_points import as_json, rounded
 from covid_cxr.evaluation.predictions import Cases, cases
-from covid_cxr.evaluation.subgroups import FEW
 from covid_cxr.metrics import Bootstrap, class_quantiles, prediction_sets, set_scores
 from covid_cxr.metrics.scores import Array, Scores
+from covid_cxr.results import FEW, Estimate, rounded
+from covid_cxr.results.conformal import (
+    ClassCoverage,
+    ConformalLevel,
+    ConformalMetrics,
+    Coverage,
+    HeldOutCoverage,
+    LowestCoverage,
+)
 from covid_cxr.types import Task
 
 LEVELS = (0.9, 0.8)
@@ -23,90 +30,87 @@ _SHARES = ("none", "one", "several")
 
 def conformal_coverage(
     table: pd.DataFrame, cohort: pd.DataFrame, task: Task, *, parts: int, bootstrap: Bootstrap
-) -> dict[str, Any] | None:
-    """Return the coverage of class-conditional conformal sets; None without answered films.
+) -> ConformalMetrics | None:
+    """Return the coverage of class-conditional conformal sets; None without answered images.
 
-    For each part of the patients, drawn anew, the quantiles come from the other parts and coverage
-    is counted on it: no patient, and no copy of a film, is on both sides. The scores come from
-    several models, one a fold, that each saw most of the other films, so that the theorem holds
-    for them in good approximation only (Barber et al., "Predictive inference with the
-    jackknife+", 2021).
+    For each part of the patients, divided anew, the quantiles come from the other parts and
+    coverage is counted on it: no patient, and no copy of an image, is on both sides. The scores
+    come from several models, one a fold, that were each trained on most of the other images, so
+    that the theorem holds for them in good approximation only (Barber et al., "Predictive
+    inference with the jackknife+", 2021). Intervals take the cuts as given.
 
     Args:
         table: what `join` returned for out-of-fold predictions.
-        cohort: all of it: rows left out connect patients too.
+        cohort: all of it: excluded rows connect patients too.
         task: binary or multiclass.
         parts: of patients, 2 or more.
-        bootstrap: over patients; its seed also draws the parts.
-
-    Returns:
-        `parts` and `levels`: for each of `LEVELS` the `level`, `cuts` (class -> the probability
-        from which a set names it, all films calibrating; 0 where it always does), `pooled`,
-        `per_source` and `left_out`: what the other sources' films alone cover in a source. Each is
-        n, patients, `classes` (those present: n, `coverage`), `mean_size` and the shares of sets
-        that name `none`, `one` or `several`; in `left_out` also `calibrated_on` (films) and `cuts`.
-        Intervals take the cuts as given. `least` is the lowest coverage of `left_out` among those
-        of `groups.FEW` films or more: source, class and value.
+        bootstrap: over patients; its seed also divides the patients.
     """
     ok = table[table["status"] == "ok"]
     if ok.empty:
         return None
-    # Not the folds of the training: each part then holds films of every fold's model.
+    # Not the folds of the training: each part then holds images of every fold's model.
     part = grouped_folds(cohort, parts, bootstrap.seed + 1)
     origin = cohort.loc[part.index, ["path"]].assign(part=part, component=components(cohort))
-    drawn = origin.set_index("path").loc[ok["path"]]
-    bench = _Bench(
-        cases(table, task), drawn["part"].to_numpy(), drawn["component"].to_numpy(), bootstrap
+    rows = origin.set_index("path").loc[ok["path"]]
+    images = _Images(
+        cases(table, task), rows["part"].to_numpy(), rows["component"].to_numpy(), bootstrap
     )
-    return {"parts": parts, "levels": [bench.at(level) for level in LEVELS]}
+    return ConformalMetrics(parts=parts, levels=tuple(images.at(level) for level in LEVELS))
 
 
 @dataclass(frozen=True)
-class _Bench:
-    """Answered films (N), the part and the component of each."""
+class _Images:
+    """Answered images (N), the part and the component of each."""
 
     cases: Cases
     part: NDArray[np.int64]
     component: NDArray[np.int64]
     bootstrap: Bootstrap
 
-    def at(self, level: float) -> dict[str, Any]:
-        """Return the account of one level."""
+    def at(self, level: float) -> ConformalLevel:
+        """Return the coverage at one nominal level."""
         sources = sorted(set(self.cases.sources))
-        sets = self._cross(level)
+        sets = self._sets_across_parts(level)
         everyone = np.ones(self.part.size, dtype=np.bool_)
-        left_out = {str(name): self._left_out(name, level) for name in sources}
-        left_out = {name: found for name, found in left_out.items() if found["calibrated_on"]}
-        return {
-            "level": level,
-            "cuts": self._cuts(self._quantiles(everyone, level)),
-            "pooled": self._block(everyone, sets),
-            "per_source": {
-                str(name): self._block(self.cases.sources == name, sets) for name in sources
+        by_source = {name: self._held_out(name, level) for name in sources}
+        left_out = {str(name): coverage for name, coverage in by_source.items() if coverage}
+        return ConformalLevel(
+            level=level,
+            cuts=self._cuts(self._quantiles(everyone, level)),
+            pooled=self._coverage(everyone, sets),
+            per_source={
+                str(name): self._coverage(self.cases.sources == name, sets) for name in sources
             },
-            "left_out": left_out,
-            "least": _least(left_out),
-        }
+            left_out=left_out,
+            least=_lowest(left_out),
+        )
 
-    def _cross(self, level: float) -> NDArray[np.bool_]:
-        """Return the sets (N, C), each film's by the quantiles of the other parts."""
+    def _sets_across_parts(self, level: float) -> NDArray[np.bool_]:
+        """Return the sets (N, C), each image's by the quantiles of the other parts."""
         quantiles = np.empty(self.cases.probabilities.shape)
         for part in np.unique(self.part):
             own = self.part == part
             quantiles[own] = self._quantiles(~own, level)
         return prediction_sets(self.cases.probabilities, quantiles)
 
-    def _left_out(self, source: str, level: float) -> dict[str, Any]:
+    def _held_out(self, source: str, level: float) -> HeldOutCoverage | None:
+        """Return the coverage in a source by the others' quantiles; None without others."""
         own = self.cases.sources == source
         others = ~np.isin(self.component, self.component[own])
         quantiles = self._quantiles(others, level)
+        if not others.any():
+            return None
         sets = prediction_sets(self.cases.probabilities, quantiles)
-        found = self._block(own, sets)
-        return found | {"calibrated_on": int(others.sum()), "cuts": self._cuts(quantiles)}
+        return HeldOutCoverage(
+            **dict(self._coverage(own, sets)),
+            calibrated_on=int(others.sum()),
+            cuts=self._cuts(quantiles),
+        )
 
     def _quantiles(self, chosen: NDArray[np.bool_], level: float) -> Array:
-        found = self.cases.where(chosen)
-        return class_quantiles(found.labels, found.probabilities, level)
+        calibrating = self.cases.where(chosen)
+        return class_quantiles(calibrating.labels, calibrating.probabilities, level)
 
     def _cuts(self, quantiles: Array) -> dict[str, float | None]:
         return {
@@ -114,35 +118,37 @@ class _Bench:
             for name, quantile in zip(self.cases.classes, quantiles, strict=True)
         }
 
-    def _block(self, chosen: NDArray[np.bool_], sets: NDArray[np.bool_]) -> dict[str, Any]:
-        found, named = self.cases.where(chosen), sets[chosen]
+    def _coverage(self, chosen: NDArray[np.bool_], sets: NDArray[np.bool_]) -> Coverage:
+        images, own_sets = self.cases.where(chosen), sets[chosen]
         classes = self.cases.classes
 
         def statistic(weights: Array | None) -> Scores:
-            coverage, shapes = set_scores(found.labels, named, weights)
+            coverage, shapes = set_scores(images.labels, own_sets, weights)
             return shapes | dict(zip(classes, coverage.T, strict=True))
 
-        films = {name: found.labels == number for number, name in enumerate(classes)}
-        support = {name: len(set(found.patients[rows])) for name, rows in films.items()}
-        support |= dict.fromkeys(_SHARES, len(set(found.patients)))
-        ends = self.bootstrap.intervals(statistic, found.patients, support=support)
-        return {
-            "n": int(found.labels.size),
-            "patients": len(set(found.patients)),
-            "classes": {
-                name: {"n": int(rows.sum()), "coverage": as_json(ends[name])}
-                for name, rows in films.items()
+        of_class = {name: images.labels == number for number, name in enumerate(classes)}
+        support = {name: len(set(images.patients[rows])) for name, rows in of_class.items()}
+        support |= dict.fromkeys(_SHARES, len(set(images.patients)))
+        intervals = self.bootstrap.intervals(statistic, images.patients, support=support)
+        estimates = {name: Estimate.of(*interval) for name, interval in intervals.items()}
+        return Coverage(
+            n=int(images.labels.size),
+            patients=len(set(images.patients)),
+            classes={
+                name: ClassCoverage(n=int(rows.sum()), coverage=estimates[name])
+                for name, rows in of_class.items()
                 if rows.any()
             },
-            **{name: as_json(ends[name]) for name in ("mean_size", *_SHARES)},
-        }
+            **{name: estimates[name] for name in ("mean_size", *_SHARES)},
+        )
 
 
-def _least(left_out: dict[str, Any]) -> dict[str, Any] | None:
-    found = [
-        {"source": source, "class": name, "value": each["coverage"]["value"]}
-        for source, block in left_out.items()
-        for name, each in block["classes"].items()
-        if each["n"] >= FEW
+def _lowest(left_out: Mapping[str, HeldOutCoverage]) -> LowestCoverage | None:
+    """Return the lowest coverage among classes of `FEW` images or more."""
+    coverages = [
+        LowestCoverage(source=source, label=label, value=measured.coverage.value)
+        for source, coverage in left_out.items()
+        for label, measured in coverage.classes.items()
+        if measured.n >= FEW and measured.coverage.value is not None
     ]
-    return min(found, key=lambda each: each["value"], default=None)
+    return min(coverages, key=lambda lowest: lowest.value, default=None)

@@ -1,17 +1,20 @@
-"""From a joined predictions table to numbers: pooled, and in every group that can be told."""
+"""From a joined predictions table to metrics: pooled, and in every group that is stated."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from covid_cxr.evaluation import operating_points, subgroups
+from covid_cxr.evaluation import subgroups
+from covid_cxr.evaluation.calibration import calibration, calibration_by_source
+from covid_cxr.evaluation.operating_points import PREVALENCES, decision_curve, operating_points
 from covid_cxr.evaluation.predictions import Cases, cases
-from covid_cxr.evaluation.target_prevalence import Place, at_place
+from covid_cxr.evaluation.subgroups import auroc_within_groups
+from covid_cxr.evaluation.target_prevalence import TargetPrevalence, at_target_prevalence
 from covid_cxr.evaluation.views import by_view
 from covid_cxr.metrics import (
     Bootstrap,
@@ -20,10 +23,18 @@ from covid_cxr.metrics import (
     confusion_matrix,
     multiclass_scores,
 )
-from covid_cxr.metrics.scores import Array, Scores
+from covid_cxr.metrics.scores import Array
+from covid_cxr.results import Estimate, SplitMetrics, SubgroupMetrics
+from covid_cxr.results.metrics import Grouping
+from covid_cxr.results.scores import (
+    SCORES,
+    MulticlassScores,
+    PairedWithinGroups,
+    PooledMetrics,
+    Scores,
+    Unanswered,
+)
 from covid_cxr.types import CLASSES, COVID, Task
-
-Block = dict[str, Any]
 
 
 def evaluate(
@@ -33,13 +44,11 @@ def evaluate(
     threshold: float,
     prevalence: Mapping[str, float],
     bootstrap: Bootstrap,
-    place: Place | None = None,
-) -> dict[str, Any]:
+    target: TargetPrevalence | None = None,
+) -> SplitMetrics:
     """Measure predictions, with a constant forecast measured beside them.
 
-    The event is COVID-19 in both tasks; scores at the threshold are COVID-19 against the rest. The
-    multiclass task adds auroc_<class>, auprc_<class>, their macro means and multiclass_accuracy,
-    multiclass_brier and multiclass_log_loss of the most probable class.
+    The event is COVID-19 in both tasks; scores at the threshold are COVID-19 against the rest.
 
     Args:
         table: what `join` returned for one split.
@@ -47,59 +56,55 @@ def evaluate(
         threshold: on the probability of COVID-19, fixed on validation.
         prevalence: class -> share among the training images; the constant forecast.
         bootstrap: over patients.
-        place: where the answers are to be used, if COVID-19 is more or less common there.
-
-    Returns:
-        JSON-ready: n, patients, events, abstained, errors, threshold; `pooled`, `constant_prior`
-        and, by name, `per_source`, `per_site`, `per_view`, `per_sex` and `per_age_band` (empty
-        where no image states it, see `groups.levels`), each a block: n, events, patients, every
-        score as {value, low, high} (None where undefined), `confusion` (rows: truth) and, if only
-        one class is present, a `note`. A block by name also holds abstained, errors, `small` and
-        its own `constant_prior`; `pooled` and each source hold `views` (`views.by_view`). `within`
-        is the AUROC over pairs of one source, of one site and of one view, where there are
-        several; for it, `calibration`, `calibration_by_source`, `thresholds` and `decision` see
-        `covid_cxr.evaluation.operating_points`, for `at_prevalence` (given a place)
-        `target_prevalence.at_place`.
+        target: the prevalence where the answers are to be used, if it is another.
     """
     share = np.array([prevalence[name] for name in CLASSES[task]])
-    measure = _Measure(task, threshold, share, bootstrap)
-    whole = pooled, prior = measure.both(table)
-    answered, told = cases(table, task), subgroups.levels(table)
-    ok = (table["status"] == "ok").to_numpy()
-    views = measure.views(table)
-    within: dict[str, Any] = {
-        key: operating_points.within(answered, told[key][ok].astype(str).to_numpy(), bootstrap)
-        for key in ("per_source", "per_site")
-        if key in told
-    }
-    within["per_view"] = views and views["within"]
-    return {
-        **{key: pooled[key] for key in ("n", "patients", "events")},
-        **_unanswered(table),
-        "threshold": threshold,
-        "pooled": pooled | {"views": views},
-        "constant_prior": prior,
-        **{
-            key: measure.by(key, table, told[key], whole) if key in told else {}
-            for key in subgroups.GROUPS
-        },
-        "within": {key: found for key, found in within.items() if found},
-        "calibration": operating_points.calibration(answered, bootstrap),
-        "calibration_by_source": operating_points.calibration_by_source(answered, bootstrap),
-        "thresholds": operating_points.thresholds(
-            answered, threshold, bootstrap, prevalences=_prevalences(place)
+    scorer = _Scorer(task, threshold, share, bootstrap)
+    pooled, prior = scorer.pooled(table)
+    groups = scorer.groups(table, pooled, prior)
+    answered = cases(table, task)
+    prevalences = {*PREVALENCES, *([target.prevalence] if target else [])}
+    return SplitMetrics(
+        **dict(answered.counts),
+        **dict(_unanswered(table)),
+        threshold=threshold,
+        pooled=pooled,
+        constant_prior=prior,
+        per_source=groups["per_source"],
+        per_site=groups["per_site"],
+        per_view=groups["per_view"],
+        per_sex=groups["per_sex"],
+        per_age_band=groups["per_age_band"],
+        within=_within(table, answered, pooled, bootstrap),
+        calibration=calibration(answered, bootstrap),
+        calibration_by_source=calibration_by_source(answered, bootstrap),
+        thresholds=operating_points(
+            answered, threshold, bootstrap, prevalences=sorted(prevalences)
         ),
-        "decision": operating_points.decision(answered, bootstrap),
-        **({"at_prevalence": at_place(answered, threshold, place, bootstrap)} if place else {}),
+        decision=decision_curve(answered, bootstrap),
+        at_prevalence=(
+            at_target_prevalence(answered, threshold, target, bootstrap) if target else None
+        ),
+    )
+
+
+def _within(
+    table: pd.DataFrame, answered: Cases, pooled: PooledMetrics, bootstrap: Bootstrap
+) -> dict[Grouping, PairedWithinGroups]:
+    """Return the AUROC over pairs of one source, of one site and of one view, where defined."""
+    columns, ok = subgroups.levels(table), (table["status"] == "ok").to_numpy()
+    keys: tuple[Grouping, ...] = ("per_source", "per_site")
+    within = {
+        key: auroc_within_groups(answered, columns[key][ok].astype(str).to_numpy(str), bootstrap)
+        for key in keys
+        if key in columns
     }
-
-
-def _prevalences(place: Place | None) -> list[float]:
-    return sorted({*operating_points.PREVALENCES, *([place.prevalence] if place else [])})
+    within["per_view"] = pooled.views.within if pooled.views else None
+    return {key: auroc for key, auroc in within.items() if auroc is not None}
 
 
 @dataclass(frozen=True)
-class _Measure:
+class _Scorer:
     """How rows are scored: `share` (C,) is the constant forecast."""
 
     task: Task
@@ -107,69 +112,85 @@ class _Measure:
     share: Array
     bootstrap: Bootstrap
 
-    def both(self, rows: pd.DataFrame) -> tuple[Block, Block]:
-        """Return the block of the model and that of the constant forecast."""
+    def pooled(self, rows: pd.DataFrame) -> tuple[PooledMetrics, Scores]:
+        """Return the metrics of the model and the scores of the constant forecast."""
         model = cases(rows, self.task)
         prior = replace(model, probabilities=np.tile(self.share, (model.labels.size, 1)))
         return (
-            _block(model, self.threshold, self.bootstrap, constant=False),
-            _block(prior, self.threshold, self.bootstrap, constant=True),
+            PooledMetrics(
+                **dict(_scores(model, self.threshold, self.bootstrap, constant=False)),
+                views=by_view(rows, self.task, self.bootstrap),
+            ),
+            _scores(prior, self.threshold, self.bootstrap, constant=True),
         )
 
-    def views(self, rows: pd.DataFrame) -> Block | None:
-        """Return the model's scores within views, beside that of the view alone."""
-        return by_view(rows, self.task, self.bootstrap)
-
-    def by(
-        self, key: str, table: pd.DataFrame, names: pd.Series, whole: tuple[Block, Block]
-    ) -> dict[str, Block]:
-        """Return the block of each group; a group that is the whole table has been scored."""
-        blocks = {}
-        for name, rows in table.groupby(names, observed=True):
-            block, constant = whole if len(rows) == len(table) else self.both(rows)
-            more: Block = {"small": subgroups.small(block), "constant_prior": constant}
-            if key == "per_source":
-                more["views"] = self.views(rows)
-            blocks[str(name)] = block | _unanswered(rows) | more
-        return blocks
+    def groups(
+        self, table: pd.DataFrame, pooled: PooledMetrics, prior: Scores
+    ) -> dict[Grouping, dict[str, SubgroupMetrics]]:
+        """Return the metrics of each group by grouping; a group of all rows is scored already."""
+        groups: dict[Grouping, dict[str, SubgroupMetrics]] = {key: {} for key in subgroups.GROUPS}
+        for key, names in subgroups.levels(table).items():
+            for name, rows in table.groupby(names, observed=True):
+                own, constant = (pooled, prior) if len(rows) == len(table) else self.pooled(rows)
+                fields = dict(own) if key == "per_source" else dict(own) | {"views": None}
+                groups[key][str(name)] = SubgroupMetrics(
+                    **fields, **dict(_unanswered(rows)), constant_prior=constant
+                )
+        return groups
 
 
-def _unanswered(rows: pd.DataFrame) -> dict[str, int]:
-    return {
-        "abstained": int((rows["status"] == "abstained").sum()),
-        "errors": int((rows["status"] == "error").sum()),
-    }
+def _unanswered(rows: pd.DataFrame) -> Unanswered:
+    return Unanswered(
+        abstained=int((rows["status"] == "abstained").sum()),
+        errors=int((rows["status"] == "error").sum()),
+    )
 
 
-def _block(chosen: Cases, threshold: float, bootstrap: Bootstrap, *, constant: bool) -> Block:
+def _scores(chosen: Cases, threshold: float, bootstrap: Bootstrap, *, constant: bool) -> Scores:
     events = chosen.events
-    scored, member = _alike(chosen) if constant else (chosen, None)
+    scored, member = _distinct(chosen) if constant else (chosen, None)
 
-    def statistic(weights: Array | None) -> Scores:
+    def statistic(weights: Array | None) -> dict[str, Array]:
         if member is not None:
             weights = (np.ones((1, events.size)) if weights is None else weights) @ member
-        result = binary_scores(scored.events, scored.scores, threshold, weights)
+        scores = binary_scores(scored.events, scored.scores, threshold, weights)
         if len(scored.classes) > 2:
             p = scored.probabilities
-            result |= multiclass_scores(scored.labels, p, scored.classes, weights)
-        return result
+            scores |= multiclass_scores(scored.labels, p, scored.classes, weights)
+        return scores
 
-    # A constant forecast has no luck in its ranking: where all resamples agree, they are right.
+    # The ranking of a constant forecast has no sampling error: where all resamples agree, they
+    # are right.
     support = None if constant else _support(chosen, threshold)
     intervals = bootstrap.intervals(statistic, chosen.patients, support=support)
-    block: Block = {
-        "n": int(events.size),
-        "events": int(events.sum()),
-        "patients": int(np.unique(chosen.patients).size),
-        **{name: operating_points.as_json(interval) for name, interval in intervals.items()},
-        "confusion": _confusion(chosen, threshold).tolist(),
-    }
-    if not chosen.both_classes:
-        block["note"] = "one class only" if events.size else "no image answered"
-    return block
+    estimates = {name: Estimate.of(*interval) for name, interval in intervals.items()}
+    return Scores.model_validate(
+        dict(chosen.counts)
+        | {name: estimates[name] for name in SCORES}
+        | {
+            "multiclass": _multiclass(estimates, chosen.classes),
+            "confusion": tuple(map(tuple, _confusion(chosen, threshold).tolist())),
+        }
+    )
 
 
-def _alike(prior: Cases) -> tuple[Cases, Array]:
+def _multiclass(
+    estimates: Mapping[str, Estimate], classes: tuple[str, ...]
+) -> MulticlassScores | None:
+    if len(classes) == 2:
+        return None
+    return MulticlassScores(
+        auroc={name: estimates[f"auroc_{name}"] for name in classes},
+        auprc={name: estimates[f"auprc_{name}"] for name in classes},
+        auroc_macro=estimates["auroc_macro"],
+        auprc_macro=estimates["auprc_macro"],
+        accuracy=estimates["multiclass_accuracy"],
+        brier=estimates["multiclass_brier"],
+        log_loss=estimates["multiclass_log_loss"],
+    )
+
+
+def _distinct(prior: Cases) -> tuple[Cases, Array]:
     """Return one case a class, and which case (N, C) each image of a constant forecast is."""
     classes = np.arange(len(prior.classes))
     one = np.zeros(classes.size, dtype=np.intp)
@@ -192,7 +213,7 @@ def _support(chosen: Cases, threshold: float) -> dict[str, int]:
     return support | {"multiclass_accuracy": support["accuracy"]}
 
 
-def _confusion(chosen: Cases, threshold: float) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _confusion(chosen: Cases, threshold: float) -> NDArray[np.int64]:
     if len(chosen.classes) == 2:
         return confusion_matrix(chosen.labels, chosen.scores >= threshold, 2)
     covid = chosen.classes.index(COVID)

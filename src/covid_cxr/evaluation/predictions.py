@@ -1,4 +1,4 @@
-"""Predictions tables, and the truth they are held against."""
+"""Predictions tables, joined with the truth of the cohort."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from covid_cxr.errors import CohortError, InputError
+from covid_cxr.results.scores import Counts
 from covid_cxr.types import CLASSES, COVID, FINDINGS, Task, class_of
 
 _COHORT_COLUMNS = ("path", "source", "patient_id", "finding", "view")
@@ -52,6 +53,15 @@ class Cases:
     def rarer(self) -> int:
         """How many images there are of the rarer of COVID-19 and the rest."""
         return int(min(self.events.sum(), (~self.events).sum()))
+
+    @property
+    def counts(self) -> Counts:
+        """How many images, patients and images with COVID-19 there are."""
+        return Counts(
+            n=int(self.labels.size),
+            patients=len(set(self.patients)),
+            events=int(self.events.sum()),
+        )
 
     def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Cases:
         """Return the cases at which `chosen` (N,) is true, or of these numbers."""

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from covid_cxr.cohort.summary.strata import NOT_STATED, age_bands
+from covid_cxr.evaluation.predictions import Cases
+from covid_cxr.metrics import Bootstrap, binary_support
+from covid_cxr.metrics.scores import Array, Scores
+from covid_cxr.metrics.within_source import within_source_auroc
+from covid_cxr.results import Estimate
+from covid_cxr.results.metrics import Grouping
+from covid_cxr.results.scores import PairedWithinGroups
 
 # key in `metrics.json` -> what a reader calls it
-GROUPS = {
+GROUPS: dict[Grouping, str] = {
     "per_source": "Source",
     "per_site": "Site",
     "per_view": "View position",
     "per_sex": "Sex",
     "per_age_band": "Age band",
 }
-# With fewer with or without COVID-19 a score says next to nothing, whatever its interval.
-FEW = 10
 _MOST_SITES = 25
 
 
-def levels(table: pd.DataFrame) -> dict[str, pd.Series]:
+def levels(table: pd.DataFrame) -> dict[Grouping, pd.Series]:
     """Return the group of each row, as ordered categories, under the keys of `GROUPS`.
 
     A column that the cohort lacks, or that no row states, gives no groups, except the source. A
@@ -31,31 +34,59 @@ def levels(table: pd.DataFrame) -> dict[str, pd.Series]:
     are one group.
 
     Args:
-        table: what `tables.join` returned.
+        table: what `predictions.join` returned.
     """
-    found = {"per_source": _named(table["source"])}
+    columns: dict[Grouping, pd.Series] = {"per_source": _categories(table["source"])}
     if "site" in table:
         site = table["site"].mask(table["site"] == table["source"], "")
-        found["per_site"] = _named(_largest(site))
-    for column in ("view", "sex"):
-        if column in table:
-            found[f"per_{column}"] = _named(table[column])
+        columns["per_site"] = _categories(_largest(site))
+    if "view" in table:
+        columns["per_view"] = _categories(table["view"])
+    if "sex" in table:
+        columns["per_sex"] = _categories(table["sex"])
     if "age" in table:
-        found["per_age_band"] = pd.Series(age_bands(table["age"]), table.index)
-    return {key: column for key, column in found.items() if key == "per_source" or _stated(column)}
+        columns["per_age_band"] = pd.Series(age_bands(table["age"]), table.index)
+    return {
+        key: column for key, column in columns.items() if key == "per_source" or _is_stated(column)
+    }
 
 
-def small(block: Mapping[str, Any]) -> bool:
-    """Tell whether a group holds fewer than `FEW` images with, or without, COVID-19."""
-    return rarer(block) < FEW
+def auroc_within_groups(
+    cases: Cases, groups: NDArray[np.str_], bootstrap: Bootstrap
+) -> PairedWithinGroups | None:
+    """Return the AUROC over pairs of images of the same group.
+
+    A model that only tells the groups apart scores 0.5: the covariate-adjusted AUROC of Janes and
+    Pepe (`covid_cxr.metrics.within_source.within_source_auroc`).
+
+    Args:
+        cases: of one split.
+        groups: (N,) group of each case.
+        bootstrap: over patients.
+
+    Returns:
+        None where there is one group, or no group has both classes.
+    """
+    names, codes = np.unique(groups, return_inverse=True)
+    n_pairs = np.bincount(codes, cases.events) * np.bincount(codes, ~cases.events)
+    if len(names) < 2 or not n_pairs.any():
+        return None
+
+    def statistic(weights: Array | None) -> Scores:
+        return {"auroc": within_source_auroc(cases.events, cases.scores, codes, weights)}
+
+    compared = cases.where(n_pairs[codes] > 0)
+    support = binary_support(compared.events, compared.scores, 0.5, compared.patients)
+    trials = {"auroc": support["auroc"]}
+    interval = bootstrap.intervals(statistic, cases.patients, support=trials)["auroc"]
+    return PairedWithinGroups(
+        **dict(Estimate.of(*interval)),
+        groups=int(np.count_nonzero(n_pairs)),
+        pairs=int(n_pairs.sum()),
+    )
 
 
-def rarer(block: Mapping[str, Any]) -> int:
-    """Return how many images a group has of its rarer class."""
-    return min(int(block["events"]), int(block["n"]) - int(block["events"]))
-
-
-def _named(column: pd.Series) -> pd.Series:
+def _categories(column: pd.Series) -> pd.Series:
     names = column.fillna("").astype(str).replace("", NOT_STATED)
     order = [*sorted(set(names) - {NOT_STATED}), NOT_STATED]
     return pd.Series(pd.Categorical(names, order, ordered=True), column.index)
@@ -70,5 +101,5 @@ def _largest(site: pd.Series) -> pd.Series:
     return site.mask(site.isin(rest), f"({len(rest)} other sites)")
 
 
-def _stated(column: pd.Series) -> bool:
+def _is_stated(column: pd.Series) -> bool:
     return bool(np.any(column.astype(str) != NOT_STATED))

@@ -1,57 +1,71 @@
-"""What a model's answers mean in a place where COVID-19 is more or less common than here."""
+"""What a model's answers mean where COVID-19 is more or less common than in these images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import logit
 
 from covid_cxr.errors import ConfigError
-from covid_cxr.evaluation import operating_points
+from covid_cxr.evaluation.operating_points import operating_point
 from covid_cxr.evaluation.predictions import Cases
 from covid_cxr.metrics import Bootstrap, calibration_scores, shift_prevalence
 from covid_cxr.metrics.scores import Array, Scores
+from covid_cxr.results import Estimate, rounded
+from covid_cxr.results.clinical_use import (
+    MovedProbability,
+    OutcomesPer1000,
+    TargetPrevalenceMetrics,
+)
 
-# Probabilities whose meaning there is written out, beside the frozen threshold.
-SHOWN = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-_FILMS = 1000
-
-Score = Mapping[str, float | None]
+# Probabilities whose meaning at the target prevalence is listed, beside the frozen threshold.
+PROBABILITIES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 
 @dataclass(frozen=True)
-class Place:
-    """A place with another share of COVID-19.
+class TargetPrevalence:
+    """A prevalence of COVID-19 to interpret answers at.
 
     Attributes:
-        prevalence: share of its films with COVID-19, in (0, 1).
-        fitted: share in the films that the bundle was calibrated to, in [0, 1].
+        prevalence: share of the images with COVID-19, in (0, 1).
+        fitted: share that the bundle's probabilities were calibrated to, in [0, 1].
     """
 
     prevalence: float
     fitted: float
 
+    @property
+    def odds_factor(self) -> float | None:
+        """By which odds are multiplied; None where the bundle was calibrated on one class."""
+        if not 0 < self.fitted < 1:
+            return None
+        odds = self.prevalence / (1 - self.prevalence)
+        return rounded(odds * (1 - self.fitted) / self.fitted)
+
+    def move(self, probabilities: list[float]) -> list[float | None]:
+        """Return what probabilities are at the target prevalence; None where undefined."""
+        moved = shift_prevalence(probabilities, self.fitted, self.prevalence)
+        return [rounded(probability) for probability in moved]
+
 
 def check_prevalence(prevalence: float | None) -> None:
-    """Refuse a share that no place can have.
+    """Check that a prevalence is within 0 and 1.
 
     Raises:
-        ConfigError: it is not within 0 and 1, or is one of them.
+        ConfigError: it is not, or is one of them.
     """
     if prevalence is not None and not 0 < prevalence < 1:
         raise ConfigError(
             f"--prevalence is {prevalence:g}, expected a share over 0 and under 1: "
-            "write 0.05 where 5 % of the films show COVID-19"
+            "write 0.05 where 5 % of the images show COVID-19"
         )
 
 
-def at_place(
-    cases: Cases, frozen: float, place: Place, bootstrap: Bootstrap
-) -> dict[str, Any] | None:
-    """Return what the frozen threshold and the probabilities mean in a place; None without cases.
+def at_target_prevalence(
+    cases: Cases, threshold: float, target: TargetPrevalence, bootstrap: Bootstrap
+) -> TargetPrevalenceMetrics | None:
+    """Return what threshold and probabilities mean at the target; None without cases.
 
     Sensitivity and specificity are taken to be those of these cases. Predictive values follow by
     Bayes' rule in every resample; probabilities by multiplying their odds (Elkan, "The foundations
@@ -59,87 +73,67 @@ def at_place(
 
     Args:
         cases: of one split.
-        frozen: the threshold that was fixed on validation.
-        place: where it is used.
+        threshold: the frozen one.
+        target: the prevalence to interpret answers at.
         bootstrap: over patients.
-
-    Returns:
-        `prevalence`, `fitted`, `odds_times`, `threshold` and `threshold_there` (the probability
-        that it stands for there), `sensitivity`, `specificity`, `ppv` and `npv` as intervals,
-        `per_1000` (true and false positives and negatives, as intervals) and `shown`: each
-        `probability` and what it is `there`. `in_the_large` tries the move on these cases: the
-        calibration in the large, 0 being right, of probabilities moved to their own share of
-        COVID-19. None where undefined, such as with one class only.
     """
     if not cases.labels.size:
         return None
-    share = place.prevalence
-    found = operating_points.row(cases, frozen, (share,), bootstrap)
-    se, sp = found["sensitivity"], found["specificity"]
-    diseased, others = _FILMS * share, _FILMS * (1 - share)
-    shown = sorted({*SHOWN, round(frozen, 6)})
-    return {
-        "prevalence": share,
-        "fitted": operating_points.rounded(place.fitted),
-        "odds_times": _odds_times(place),
-        "in_the_large": _in_the_large(cases, place.fitted, bootstrap),
-        "threshold": found["threshold"],
-        "threshold_there": _there([frozen], place)[0],
-        "sensitivity": se,
-        "specificity": sp,
-        **{key: found["at"][0][key] for key in ("ppv", "npv")},
-        "per_1000": {
-            "true_positives": _times(se, diseased),
-            "false_negatives": _times(_rest(se), diseased),
-            "false_positives": _times(_rest(sp), others),
-            "true_negatives": _times(sp, others),
-        },
-        "shown": [
-            {"probability": at, "there": there}
-            for at, there in zip(shown, _there(shown, place), strict=True)
-        ],
-    }
+    point = operating_point(cases, threshold, (target.prevalence,), bootstrap, frozen=True)
+    listed = sorted({*PROBABILITIES, point.threshold})
+    return TargetPrevalenceMetrics(
+        **dict(point.at[0]),
+        fitted=round(target.fitted, 6),
+        odds_factor=target.odds_factor,
+        in_the_large=_calibration_in_the_large(cases, target.fitted, bootstrap),
+        threshold=point.threshold,
+        threshold_at_target=target.move([threshold])[0],
+        sensitivity=point.sensitivity,
+        specificity=point.specificity,
+        per_1000=_outcomes(point.sensitivity, point.specificity, target.prevalence),
+        probabilities=tuple(
+            MovedProbability(probability=probability, at_target=moved)
+            for probability, moved in zip(listed, target.move(listed), strict=True)
+        ),
+    )
 
 
-def _there(probabilities: list[float], place: Place) -> list[float | None]:
-    moved = shift_prevalence(probabilities, place.fitted, place.prevalence)
-    return [operating_points.rounded(each) for each in moved]
+def _outcomes(se: Estimate, sp: Estimate, prevalence: float) -> OutcomesPer1000:
+    positives, negatives = 1000 * prevalence, 1000 * (1 - prevalence)
+    return OutcomesPer1000(
+        true_positives=_scale(se, positives),
+        false_negatives=_scale(_complement(se), positives),
+        false_positives=_scale(_complement(sp), negatives),
+        true_negatives=_scale(sp, negatives),
+    )
 
 
-def _odds_times(place: Place) -> float | None:
-    """Return by how much odds are multiplied; None where the bundle saw one class only."""
-    if not 0 < place.fitted < 1:
-        return None
-    odds = place.prevalence / (1 - place.prevalence)
-    return operating_points.rounded(odds * (1 - place.fitted) / place.fitted)
+def _calibration_in_the_large(cases: Cases, fitted: float, bootstrap: Bootstrap) -> Estimate | None:
+    """Return the calibration in the large after a move to each resample's own prevalence.
 
-
-def _in_the_large(
-    cases: Cases, fitted: float, bootstrap: Bootstrap
-) -> dict[str, float | None] | None:
-    """Return the calibration in the large after a move to each resample's own share, or None.
-
-    A move adds the difference of prior log-odds to every log-odds, and so takes it off the shift
-    that is still wanted.
+    A move adds the difference of prior log-odds to every log-odds, and so reduces the remaining
+    intercept by it. None without both classes.
     """
     if not cases.both_classes or not 0 < fitted < 1:
         return None
 
     def statistic(weights: Array | None) -> Scores:
         w = np.ones((1, cases.labels.size)) if weights is None else weights
-        wanted = calibration_scores(cases.events, cases.scores, weights)["calibration_intercept"]
+        intercept = calibration_scores(cases.events, cases.scores, weights)["calibration_intercept"]
         share = w @ cases.events / w.sum(axis=1)
-        return {"shift": wanted - logit(share) + logit(fitted)}
+        return {"intercept": intercept - logit(share) + logit(fitted)}
 
-    found = bootstrap.intervals(statistic, cases.patients)
-    return operating_points.as_json(found["shift"])
-
-
-def _rest(score: Score) -> Score:
-    """Return the interval of 1 - score, whose ends change places."""
-    turned = {"value": score["value"], "low": score["high"], "high": score["low"]}
-    return {name: None if end is None else 1 - end for name, end in turned.items()}
+    return Estimate.of(*bootstrap.intervals(statistic, cases.patients)["intercept"])
 
 
-def _times(score: Score, films: float) -> dict[str, float | None]:
-    return {name: None if end is None else round(films * end, 3) for name, end in score.items()}
+def _complement(score: Estimate) -> Estimate:
+    """Return 1 - score, whose interval's ends change places."""
+    ends = (None if end is None else 1 - end for end in (score.value, score.high, score.low))
+    return Estimate(**dict(zip(("value", "low", "high"), ends, strict=True)))
+
+
+def _scale(score: Estimate, images: float) -> Estimate:
+    ends = dict(score)
+    return Estimate(
+        **{name: None if end is None else round(images * end, 3) for name, end in ends.items()}
+    )

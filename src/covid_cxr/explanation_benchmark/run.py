@@ -34,6 +34,7 @@ from covid_cxr.results.explanation_benchmark import (
     Group,
     OpacityShare,
 )
+from covid_cxr.results.metrics import SplitUse
 from covid_cxr.types import COVID, DISCLAIMER
 
 NAME = Path(EXPLAIN_EVAL).stem
@@ -167,10 +168,6 @@ def _opacity_share(chosen: Sequence[Case]) -> OpacityShare:
 def _record_test_evaluation(folder: RunFolder, bundle: str) -> None:
     """Record that the test split is read, before it is."""
     metrics = folder.metrics()
-    opening = {
-        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "bundle": bundle,
-        "for": NAME,
-    }
-    openings = [*metrics.get("openings_of_test", []), opening]
-    folder.write_metrics(metrics | {"openings_of_test": openings})
+    time = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    uses = (*metrics.test_evaluations, SplitUse(time=time, bundle=bundle, purpose=NAME))
+    folder.write_metrics(metrics.model_copy(update={"test_evaluations": uses}))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
-from typing import Any
 
-from covid_cxr.audit import AUDIT, run_audit
+from covid_cxr.audit import run_audit
 from covid_cxr.config.audit import Budget
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.report import write_report
+from covid_cxr.results import AuditResult
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +19,7 @@ def audit(
     *,
     budget: Budget | None = None,
     only: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> AuditResult:
     """Audit a trained run, and write its report anew if it is evaluated.
 
     Args:
@@ -28,16 +27,13 @@ def audit(
         budget: None for what the run's configuration says ("quick" if it says none).
         only: names of checks; empty for all.
 
-    Returns:
-        What stands in `audit.json`; see `covid_cxr.audit`.
-
     Raises:
         InputError: the run holds no finished bundle.
         UnknownName: no such check.
     """
     own = folder.config.audit.budget
     chosen: Budget = budget or (own if own != "none" else "quick")
-    report = run_audit(
+    result = run_audit(
         folder.path,
         folder.config,
         folder.bundle(),
@@ -46,7 +42,7 @@ def audit(
     )
     if (folder.path / "report.html").exists():
         write_report(folder.path)
-    return report.as_json()
+    return result
 
 
 def audit_unless_done(folder: RunFolder) -> None:
@@ -54,16 +50,8 @@ def audit_unless_done(folder: RunFolder) -> None:
     budget = folder.config.audit.budget
     if budget == "none":
         return
-    made = read(folder)
-    if made and (made["bundle"], made["budget"]) == (folder.bundle().id, budget):
+    before = folder.audit()
+    if before and (before.bundle, before.budget) == (folder.bundle().id, budget):
         log.info("'%s' is audited already", folder.path)
         return
-    found = audit(folder, budget=budget)
-    log.info("audit: %s", found["summary"])
-
-
-def read(folder: RunFolder) -> dict[str, Any] | None:
-    """Return `audit.json` of a run; None if it was not audited."""
-    path = folder.path / AUDIT
-    found: dict[str, Any] | None = json.loads(path.read_text("utf-8")) if path.exists() else None
-    return found
+    log.info("audit: %s", audit(folder, budget=budget).summary)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +26,8 @@ from covid_cxr.pipeline.run import run
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.progress import track
 from covid_cxr.report import write_report
+from covid_cxr.results import Estimate
+from covid_cxr.results.metrics import PointingMetrics
 from covid_cxr.types import COVID, BoolArray
 
 PATIENTS = 170
@@ -80,9 +81,8 @@ def demo(
             shortcut="hospital" if rigged else "none",
         )
     folder = run(config, data, out, command=command)
-    metrics = folder.metrics()
-    metrics["explanations"] = localise(folder, data / "masks")
-    folder.write_metrics(metrics)
+    pointing = localise(folder, data / "masks")
+    folder.write_metrics(folder.metrics().model_copy(update={"explanations": pointing}))
     write_report(folder.path)
     return folder
 
@@ -92,7 +92,7 @@ def localise(
     masks: Path,
     *,
     methods: Sequence[str] = ("cam", "lime"),
-) -> dict[str, Any]:
+) -> dict[str, PointingMetrics]:
     """Count how often each method's peak falls on a true opacity.
 
     Over the COVID-19 test images that the model calls right; the pointing game of Zhang et al.
@@ -104,13 +104,12 @@ def localise(
         methods: explainers.
 
     Returns:
-        method -> images, hits, hit_rate {value, low, high} (patients drawn) and inside_lungs,
-        the median share of absolute attribution inside the lungs.
+        By method; the hit rate's interval is over patients.
     """
     predictor = Predictor(folder.bundle())
     rows = _called_right(folder)
     options = explain_options(folder.config)
-    found: dict[str, Any] = {}
+    pointing: dict[str, PointingMetrics] = {}
     for method in methods:
         hit, inside = [], []
         for row in track(rows.itertuples(), f"checking where {method} points", len(rows)):
@@ -119,8 +118,8 @@ def localise(
             name = str(row.image_id).split(":", 1)[1] + ".png"
             hit.append(hits(explanation, _mask(masks / "opacities" / name)))
             inside.append(inside_lungs(explanation, _mask(masks / "lungs" / name)))
-        found[method] = _summary(hit, inside, rows["patient_id"])
-    return found
+        pointing[method] = _summary(hit, inside, rows["patient_id"])
+    return pointing
 
 
 def _called_right(folder: RunFolder) -> pd.DataFrame:
@@ -135,16 +134,16 @@ def _mask(path: Path) -> BoolArray:
     return np.asarray(Image.open(path)).astype(bool)
 
 
-def _summary(hit: list[bool], inside: list[float | None], patients: pd.Series) -> dict[str, Any]:
+def _summary(hit: list[bool], inside: list[float | None], patients: pd.Series) -> PointingMetrics:
     if not hit:
-        return {"images": 0}
+        return PointingMetrics(images=0)
 
     values, clusters = np.array(hit, np.float64)[:, None], patients.to_numpy(dtype=object)
     (interval,) = Bootstrap().means(values, clusters, proportions=[0])
     shares = [share for share in inside if share is not None]
-    return {
-        "images": len(hit),
-        "hits": sum(hit),
-        "hit_rate": interval._asdict(),
-        "inside_lungs": float(np.median(shares)) if shares else None,
-    }
+    return PointingMetrics(
+        images=len(hit),
+        hits=sum(hit),
+        hit_rate=Estimate.of(*interval),
+        inside_lungs=float(np.median(shares)) if shares else None,
+    )

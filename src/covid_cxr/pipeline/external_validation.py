@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pandas as pd
 
@@ -16,7 +17,6 @@ from covid_cxr.cohort import schema
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import CohortError, InputError
 from covid_cxr.evaluation.compare import compare
-from covid_cxr.evaluation.paired_runs import PredictedSplit
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import embed_cohort, predict_cohort, table
@@ -31,6 +31,8 @@ from covid_cxr.pipeline.attach_card import sign
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.report import write_report
 from covid_cxr.report.comparison_page import write_comparison
+from covid_cxr.results import RunMetrics, SplitMetrics
+from covid_cxr.results.external_validation import ExternalValidationMetrics, RecalibrationMetrics
 from covid_cxr.types import Prediction, class_of
 
 log = logging.getLogger(__name__)
@@ -38,8 +40,8 @@ log = logging.getLogger(__name__)
 BEFORE = "before"  # the bundle as it came, beside the recalibrated one
 COMPARED = "compare"
 KNOWN = "known.csv"  # films that the bundle was trained on
-_EXTERNAL: PredictedSplit = "external"
-_FITTED: PredictedSplit = "val"
+_EXTERNAL: Literal["external"] = "external"
+_FITTED: Literal["val"] = "val"
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def _recalibrated(
     fitted = recalibrate_on_site.deal_patients(films.rows, share, config.seed)
     fit = recalibrate_on_site.fit(films.rows, answers, fitted, made.manifest, config.evaluation)
     if isinstance(fit, str):
-        folder = _as_it_came(films, answers, made, out, {"refused": fit})
+        folder = _as_it_came(films, answers, made, out, rejected=fit)
         return Accepted(folder, folder, f"not recalibrated: {fit}. '{out}' holds the evaluation")
     log.info("slope %.3f, shift %.3f, threshold %.3f", *fit.line, fit.threshold)
     before = _as_it_came(films, answers, made, out / BEFORE)
@@ -191,10 +193,12 @@ def _recalibrated(
     new = recalibrate_on_site.write(made, out / "bundle", fit, rows, films.command)
     recalibrate_on_site.check_parity(predictor, new, films.rows["path"], films.data_root, fit)
     halves = films.moved(_FITTED, pd.Series("", index=rows.index))
-    record = recalibrate_on_site.record(made, new, fit, halves.split(_FITTED)) | {
-        "share": share,
-        "before": recalibrate_on_site.brief(_numbers(halves, before.path, made)),
-    }
+    record = partial(
+        recalibrate_on_site.record,
+        *(made, new, fit, halves.split(_FITTED)),
+        share=share,
+        before=recalibrate_on_site.brief(_measure(halves, before.path, made)),
+    )
     folder = _new_bundle(halves, new, out, record)
     write_comparison(compare([before.path, folder.path], _EXTERNAL), out / COMPARED)
     return Accepted(folder, before)
@@ -205,18 +209,23 @@ def _as_it_came(
     answers: Sequence[Prediction],
     made: Bundle,
     out: Path,
-    recalibration: Mapping[str, Any] | None = None,
+    rejected: str | None = None,
 ) -> RunFolder:
     """Measure the bundle as it came, keep a copy of it in the folder, and report."""
     folder = _begin(films, out)
     _put(folder, _EXTERNAL, answers, made)
-    _finish(films, folder, made, recalibration)
+    external = ExternalValidationMetrics(
+        training_overlap=_training_overlap(films), recalibration_rejected=rejected
+    )
+    _write_metrics(films, folder, made, _measure(films, out, made), external)
     bundle.copy(made, out / "bundle", weights=False)
     write_report(out)
     return folder
 
 
-def _new_bundle(films: _Films, new: Bundle, out: Path, record: dict[str, Any]) -> RunFolder:
+def _new_bundle(
+    films: _Films, new: Bundle, out: Path, record: Callable[..., RecalibrationMetrics]
+) -> RunFolder:
     """Predict both halves by the new bundle, measure it on the one it was not fitted to, report."""
     folder, predictor = _begin(films, out), Predictor(new)
     for split in (_FITTED, _EXTERNAL):
@@ -227,7 +236,12 @@ def _new_bundle(films: _Films, new: Bundle, out: Path, record: dict[str, Any]) -
             predict_cohort(predictor, paths, films.data_root, f"predicting {split}"),
             new,
         )
-    metrics = _finish(films, folder, new, record)
+    numbers = _measure(films, out, new)
+    external = ExternalValidationMetrics(
+        training_overlap=_training_overlap(films),
+        recalibration=record(after=recalibrate_on_site.brief(numbers)),
+    )
+    metrics = _write_metrics(films, folder, new, numbers, external)
     sign(folder, new, metrics)
     write_report(out)
     return folder
@@ -243,36 +257,35 @@ def _put(folder: RunFolder, split: str, answers: Sequence[Prediction], made: Bun
     atomic_write(folder.path / f"predictions-{split}.csv", table(answers, made.manifest.classes))
 
 
-def _finish(
-    films: _Films, folder: RunFolder, made: Bundle, recalibration: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Write and return `metrics.json`."""
+def _training_overlap(films: _Films) -> int:
+    reasons = (training_overlap.TRAINED, training_overlap.KIN)
+    return int(films.cohort["exclusion"].isin(reasons).sum())
+
+
+def _write_metrics(
+    films: _Films,
+    folder: RunFolder,
+    made: Bundle,
+    numbers: SplitMetrics,
+    external: ExternalValidationMetrics,
+) -> RunMetrics:
     manifest = made.manifest
-    numbers = _numbers(films, folder.path, made)
-    acceptance: dict[str, Any] = {
-        "known": int(
-            films.cohort["exclusion"].isin((training_overlap.TRAINED, training_overlap.KIN)).sum()
-        )
-    }
-    if recalibration is not None:
-        after = {} if "refused" in recalibration else {"after": recalibrate_on_site.brief(numbers)}
-        acceptance["recalibration"] = {**recalibration, **after}
-    metrics = {
-        "task": manifest.task,
-        "classes": list(manifest.classes),
-        "model": manifest.architecture,
-        "bundle": made.id,
-        "threshold": manifest.threshold,
-        "temperature": manifest.temperature,
-        "command": films.command,
-        "splits": {_EXTERNAL: numbers},
-        "acceptance": acceptance,
-    }
+    metrics = RunMetrics(
+        task=manifest.task,
+        classes=manifest.classes,
+        model=manifest.architecture,
+        bundle=made.id,
+        threshold=manifest.threshold,
+        temperature=manifest.temperature,
+        command=films.command,
+        splits={_EXTERNAL: numbers},
+        external_validation=external,
+    )
     folder.write_metrics(metrics)
     return metrics
 
 
-def _numbers(films: _Films, folder: Path, made: Bundle) -> dict[str, Any]:
+def _measure(films: _Films, folder: Path, made: Bundle) -> SplitMetrics:
     """Measure what a folder's predictions say of the films that are external."""
     predictions = evaluation.read_predictions(folder / f"predictions-{_EXTERNAL}.csv")
     wanted = predictions["file"].isin(set(films.rows["path"]))
@@ -282,14 +295,14 @@ def _numbers(films: _Films, folder: Path, made: Bundle) -> dict[str, Any]:
         threshold=made.manifest.threshold,
         prevalence=_shares(made.manifest.training_data, made.manifest),
         bootstrap=Bootstrap(films.config.evaluation.bootstrap, films.config.seed),
-        place=_place(films, made.manifest),
+        target=_target(films, made.manifest),
     )
 
 
-def _place(films: _Films, manifest: Manifest) -> evaluation.Place | None:
+def _target(films: _Films, manifest: Manifest) -> evaluation.TargetPrevalence | None:
     if films.prevalence is None:
         return None
-    return evaluation.Place(films.prevalence, manifest.fitted_share)
+    return evaluation.TargetPrevalence(films.prevalence, manifest.fitted_share)
 
 
 def _shares(films: Sequence[TrainingSource], manifest: Manifest) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,13 @@ from covid_cxr.metrics.recalibration import Recalibration
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.models.manifest import Manifest, training_sources
 from covid_cxr.models.recalibrate import recalibrate
+from covid_cxr.results import SplitMetrics
+from covid_cxr.results.external_validation import (
+    RecalibrationMetrics,
+    RecalibrationScores,
+    ThresholdChange,
+)
+from covid_cxr.results.scores import Counts
 from covid_cxr.types import COVID, FloatArray, Prediction, class_of
 
 PARITY = 1e-4
@@ -28,8 +35,6 @@ PARITY = 1e-4
 FEWEST = 10
 _TINY = 1e-12
 _PARITY_FILMS = 8
-_POOLED = ("auroc", "sensitivity", "specificity", "brier")
-_CALIBRATION = ("slope", "intercept", "ece")
 
 
 @dataclass(frozen=True)
@@ -107,29 +112,48 @@ def write(made: Bundle, out: Path, found: Fit, rows: pd.DataFrame, command: str)
     )
 
 
-def record(made: Bundle, new: Bundle, found: Fit, rows: pd.DataFrame) -> dict[str, Any]:
-    """Return what was changed, and to how many films of the cohort (`rows`) it was fitted."""
-    return {
-        "derived_from": made.id,
-        "slope": round(found.line.slope, 6),
-        "shift": round(found.line.shift, 6),
-        "threshold": {"before": made.manifest.threshold, "after": new.manifest.threshold},
-        "fit": {
-            "n": len(rows),
-            "patients": int(rows["patient_id"].nunique()),
-            "events": int((rows["finding"] == COVID).sum()),
-        },
-    }
+def record(
+    made: Bundle,
+    new: Bundle,
+    fitted: Fit,
+    rows: pd.DataFrame,
+    *,
+    share: float,
+    before: RecalibrationScores,
+    after: RecalibrationScores,
+) -> RecalibrationMetrics:
+    """Return what was changed, the images (`rows`) it was fitted to, and the scores of others."""
+    return RecalibrationMetrics(
+        derived_from=made.id,
+        slope=round(fitted.line.slope, 6),
+        shift=round(fitted.line.shift, 6),
+        threshold=ThresholdChange(before=made.manifest.threshold, after=new.manifest.threshold),
+        fit=Counts(
+            n=len(rows),
+            patients=int(rows["patient_id"].nunique()),
+            events=int((rows["finding"] == COVID).sum()),
+        ),
+        share=share,
+        before=before,
+        after=after,
+    )
 
 
-def brief(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return, of what `evaluation.evaluate` found, the scores that recalibration is about."""
-    calibration = numbers["calibration"] or {}
-    return {
-        **{name: numbers[name] for name in ("n", "patients", "events")},
-        **{name: numbers["pooled"][name] for name in _POOLED},
-        **{name: calibration[name] for name in _CALIBRATION if name in calibration},
-    }
+def brief(split: SplitMetrics) -> RecalibrationScores:
+    """Return the scores that recalibration may change."""
+    calibration = split.calibration
+    return RecalibrationScores(
+        n=split.n,
+        patients=split.patients,
+        events=split.events,
+        auroc=split.pooled.auroc,
+        sensitivity=split.pooled.sensitivity,
+        specificity=split.pooled.specificity,
+        brier=split.pooled.brier,
+        slope=calibration.slope if calibration else None,
+        intercept=calibration.intercept if calibration else None,
+        ece=calibration.ece if calibration else None,
+    )
 
 
 def check_parity(

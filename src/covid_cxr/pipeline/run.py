@@ -26,6 +26,8 @@ from covid_cxr.pipeline.audit import audit_unless_done
 from covid_cxr.pipeline.examples import explain_examples
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.report import write_report
+from covid_cxr.results import OutOfFoldMetrics, RunMetrics, SplitMetrics
+from covid_cxr.results.metrics import SplitUse
 from covid_cxr.types import CLASSES, class_of
 
 log = logging.getLogger(__name__)
@@ -70,7 +72,8 @@ def run(
     made = train_only(folder)
     # before the test split is opened: an audit has no use for it
     audit_unless_done(folder)
-    if folder.metrics().get("bundle") == made.id and (out / "report.html").exists():
+    evaluated = folder.has_metrics and folder.metrics().bundle == made.id
+    if evaluated and (out / "report.html").exists():
         log.info("'%s' is evaluated already", out)
         return folder
     return evaluate(folder)
@@ -106,25 +109,30 @@ def train_only(folder: RunFolder) -> Bundle:
 def evaluate(folder: RunFolder, *, prevalence: float | None = None) -> RunFolder:
     """Measure the run's bundle on val, test and external rows; explain examples; report.
 
-    Each call opens the test split once, and `metrics.json` keeps account of it.
+    Each call evaluates the test split once, which `metrics.json` records.
 
     Args:
         folder: the run.
-        prevalence: share of films with COVID-19 in a place that the report also speaks of, in
-            (0, 1). The bundle and its predictions do not depend on it.
+        prevalence: share of images with COVID-19 that the report also interprets answers at,
+            in (0, 1). The bundle and its predictions do not depend on it.
 
     Raises:
-        ConfigError: the prevalence is none.
+        ConfigError: the prevalence is not within 0 and 1.
         InputError: the run holds no finished bundle.
         LeakError: the cohort is not the one that the bundle was trained on.
     """
     evaluation.check_prevalence(prevalence)
     cohort, made = folder.cohort(), folder.bundle()
     _same_cohort(cohort, made)
-    place = None if prevalence is None else evaluation.Place(prevalence, made.manifest.fitted_share)
-    metrics = folder.metrics() | _heading(folder, made, prevalence)
-    folder.write_metrics(metrics)  # the opening is on record before the split is read
+    target = (
+        None
+        if prevalence is None
+        else evaluation.TargetPrevalence(prevalence, made.manifest.fitted_share)
+    )
+    metrics = _begin_metrics(folder, made, prevalence)
+    folder.write_metrics(metrics)  # the evaluation is recorded before the test split is read
     predictor = Predictor(made)
+    splits = {}
     for split in ("val", "test", "external"):
         rows = cohort[cohort["split"] == split]
         if len(rows):
@@ -133,7 +141,8 @@ def evaluate(folder: RunFolder, *, prevalence: float | None = None) -> RunFolder
             path = folder.path / f"predictions-{split}.csv"
             atomic_write(path, table(answers, made.manifest.classes))
             threshold = made.manifest.threshold
-            metrics["splits"][split] = _measure(folder, cohort, rows, path, threshold, place=place)
+            splits[split] = _measure(folder, cohort, rows, path, threshold, target=target)
+    metrics = metrics.model_copy(update={"splits": splits})
     folder.write_metrics(metrics)
     sign(folder, made, metrics)
     explain_examples(folder, predictor, cohort)
@@ -146,32 +155,35 @@ def train_folds(folder: RunFolder, folds: int) -> RunFolder:
 
     Scores at the threshold use the mean of the folds' own thresholds and are indicative only.
     """
-    from covid_cxr.training.run import out_of_fold
+    from covid_cxr.training.run import out_of_fold as predict_out_of_fold
 
     cohort = folder.cohort()
     root, command = folder.data_root, folder.command
-    path = out_of_fold(folder.config, cohort, root, folder.path, folds=folds, command=command)
+    path = predict_out_of_fold(
+        folder.config, cohort, root, folder.path, folds=folds, command=command
+    )
     rows = cohort[cohort["split"].isin(("train", "val"))]
     threshold = float(evaluation.read_predictions(path)["threshold"].mean())
-    measured = _measure(folder, cohort, rows, path, threshold) | {"folds": folds}
-    task, model = folder.config.task, folder.config.model
-    measured["conformal"] = evaluation.conformal_coverage(
+    measured = _measure(folder, cohort, rows, path, threshold)
+    conformal = evaluation.conformal_coverage(
         evaluation.join(evaluation.read_predictions(path), rows),
         cohort,
-        task,
+        folder.config.task,
         parts=folds,
         bootstrap=Bootstrap(folder.config.evaluation.bootstrap, folder.config.seed),
     )
-    fresh: dict[str, Any] = {
-        "task": task,
-        "classes": list(CLASSES[task]),
-        "model": model,
-        "splits": {},
-    }
-    fresh["command"] = folder.command
-    metrics = fresh | folder.metrics() | {"out_of_fold": measured}
-    folder.write_metrics(metrics)
-    if metrics["splits"]:  # without a bundle there is nothing to report on but these numbers
+    out_of_fold = OutOfFoldMetrics(**dict(measured), folds=folds, conformal=conformal)
+    if folder.has_metrics:
+        metrics = folder.metrics()
+    else:
+        metrics = RunMetrics(
+            task=folder.config.task,
+            classes=CLASSES[folder.config.task],
+            model=folder.config.model,
+            command=folder.command,
+        )
+    folder.write_metrics(metrics.model_copy(update={"out_of_fold": out_of_fold}))
+    if metrics.splits:  # without a bundle there is nothing to report on but these numbers
         write_report(folder.path)
     return folder
 
@@ -198,25 +210,26 @@ def _same_cohort(cohort: pd.DataFrame, made: Bundle) -> None:
         )
 
 
-def _heading(folder: RunFolder, made: Bundle, prevalence: float | None) -> dict[str, Any]:
-    before = folder.metrics()
-    opening: dict[str, Any] = {
-        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "bundle": made.id,
-    }
-    if prevalence is not None:
-        opening["prevalence"] = prevalence
-    return {
-        "task": made.manifest.task,
-        "classes": list(made.manifest.classes),
-        "model": made.manifest.architecture,
-        "bundle": made.id,
-        "threshold": made.manifest.threshold,
-        "temperature": made.manifest.temperature,
-        "command": folder.command,
-        "openings_of_test": [*before.get("openings_of_test", []), opening],
-        "splits": {},
-    }
+def _begin_metrics(folder: RunFolder, made: Bundle, prevalence: float | None) -> RunMetrics:
+    """Return the metrics of a bundle before any split is measured; out-of-fold ones are kept."""
+    before = folder.metrics() if folder.has_metrics else None
+    use = SplitUse(
+        time=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        bundle=made.id,
+        prevalence=prevalence,
+    )
+    return RunMetrics(
+        task=made.manifest.task,
+        classes=made.manifest.classes,
+        model=made.manifest.architecture,
+        bundle=made.id,
+        threshold=made.manifest.threshold,
+        temperature=made.manifest.temperature,
+        command=folder.command,
+        out_of_fold=before.out_of_fold if before else None,
+        explanations=before.explanations if before else {},
+        test_evaluations=(*(before.test_evaluations if before else ()), use),
+    )
 
 
 def _measure(
@@ -226,15 +239,15 @@ def _measure(
     path: Path,
     threshold: float,
     *,
-    place: evaluation.Place | None = None,
-) -> dict[str, Any]:
+    target: evaluation.TargetPrevalence | None = None,
+) -> SplitMetrics:
     return evaluation.evaluate(
         evaluation.join(evaluation.read_predictions(path), rows),
         task=folder.config.task,
         threshold=threshold,
         prevalence=_prevalence(folder.config, cohort),
         bootstrap=Bootstrap(folder.config.evaluation.bootstrap, folder.config.seed),
-        place=place,
+        target=target,
     )
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -20,6 +19,7 @@ from covid_cxr.errors import ConfigError, InputError
 from covid_cxr.files import atomic_write, sha256_of
 from covid_cxr.models import bundle
 from covid_cxr.models.bundle import Bundle
+from covid_cxr.results import AUDIT, METRICS, AuditResult, RunMetrics
 
 _PACKAGES = ("covid-cxr", "numpy", "onnxruntime", "pydicom", "scikit-image", "torch", "lightning")
 
@@ -120,14 +120,27 @@ class RunFolder:
             )
         return bundle.load(self.path / "bundle")
 
-    def metrics(self) -> dict[str, Any]:
-        """Return `metrics.json`; empty before the first evaluation."""
-        path = self.path / "metrics.json"
-        found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        return found
+    @property
+    def has_metrics(self) -> bool:
+        """Whether anything was measured yet."""
+        return (self.path / METRICS).exists()
 
-    def write_metrics(self, metrics: dict[str, Any]) -> None:
-        atomic_write(self.path / "metrics.json", _json(metrics))
+    def metrics(self) -> RunMetrics:
+        """Return `metrics.json`.
+
+        Raises:
+            InputError: there is none yet, or it is of another version.
+        """
+        return RunMetrics.read(self.path / METRICS)
+
+    def write_metrics(self, metrics: RunMetrics) -> None:
+        """Write `metrics.json`."""
+        metrics.write(self.path / METRICS)
+
+    def audit(self) -> AuditResult | None:
+        """Return `audit.json`; None without an audit."""
+        path = self.path / AUDIT
+        return AuditResult.read(path) if path.exists() else None
 
     def _write_environment(self) -> None:
         cohort = self.path / "cohort.csv"
@@ -141,7 +154,8 @@ class RunFolder:
             "packages": {name: _version(name) for name in _PACKAGES},
             "cohort_sha256": sha256_of(cohort) if cohort.exists() else None,
         }
-        atomic_write(self.path / "environment.json", _json(environment))
+        text = json.dumps(environment, indent=2, allow_nan=False)
+        atomic_write(self.path / "environment.json", text + "\n")
 
 
 def _refuse_other(file: Path, config: RunConfig) -> None:
@@ -159,7 +173,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=2, allow_nan=False) + "\n"

@@ -7,6 +7,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from covid_cxr.results import Estimate
+from covid_cxr.results.estimates import UNDEFINED
+from covid_cxr.results.scores import Scores
+
 # In reading order; scores not listed (one class of a multiclass task) follow under their own name.
 SCORES = {
     "auroc": "AUROC",
@@ -30,32 +34,28 @@ SPLITS = {
     "val": "validation split (threshold or model may have been chosen on it)",
     "external": "external sources (never trained on)",
 }
-NONE = "–"
+NONE = UNDEFINED
 
 
 def number(value: float | None) -> str:
     """Return three decimals, or a dash for None."""
-    return NONE if value is None else f"{value:.3f}".replace("-", "−")
+    return NONE if value is None else f"{value:.3f}"
 
 
-def interval(score: Mapping[str, Any] | None) -> str:
-    """Return "0.913 (0.880 to 0.941)" for {value, low, high}; a dash where undefined."""
-    if score is None or score["value"] is None:
-        return NONE
-    if score["low"] is None:
-        return number(score["value"])
-    return f"{number(score['value'])} ({number(score['low'])} to {number(score['high'])})"
+def interval(score: Estimate | None) -> str:
+    """Return "0.913 (0.880-0.941)"; a dash where undefined."""
+    return NONE if score is None else score.format()
 
 
-def why(key: str, block: Mapping[str, Any]) -> str:
-    """Return why a score of a block is undefined, in two or three words; "" where it is not."""
-    if block[key]["value"] is not None:
+def why(key: str, scores: Scores) -> str:
+    """Return why a score is undefined, in two or three words; "" where it is defined."""
+    if scores.named()[key].value is not None:
         return ""
-    if not block["n"]:
+    if not scores.n:
         return "no image answered"
-    if key in ("sensitivity", "auprc") or (key.startswith("auroc") and not block["events"]):
+    if key in ("sensitivity", "auprc") or (key.startswith("auroc") and not scores.events):
         return "no COVID-19 here"
-    if key == "specificity" or (key.startswith("auroc") and block["events"] == block["n"]):
+    if key == "specificity" or (key.startswith("auroc") and scores.events == scores.n):
         return "COVID-19 only"
     return {"ppv": "none called", "npv": "all called"}.get(key, "undefined")
 
@@ -79,11 +79,11 @@ def listed(names: Sequence[str], most: int = 6) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
-def score_names(block: Mapping[str, Any]) -> dict[str, str]:
-    """Return key -> label of the scores a block holds, in reading order."""
-    held = [key for key, value in block.items() if isinstance(value, Mapping) and "value" in value]
-    known = {key: label for key, label in SCORES.items() if key in held}
-    return known | {key: _label(key) for key in held if key not in SCORES}
+def score_names(scores: Scores) -> dict[str, str]:
+    """Return key -> label of the scores, in reading order."""
+    keys = scores.named()
+    known = {key: label for key, label in SCORES.items() if key in keys}
+    return known | {key: _label(key) for key in keys if key not in SCORES}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -17,21 +17,28 @@ from covid_cxr.cohort.summary.tables import TextTable, text_tables
 from covid_cxr.errors import InputError
 from covid_cxr.evaluation import confident_errors
 from covid_cxr.evaluation.predictions import cases, join, read_predictions
-from covid_cxr.evaluation.subgroups import FEW, GROUPS
+from covid_cxr.evaluation.subgroups import GROUPS
 from covid_cxr.files import atomic_write
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import checklists, explanations, formatting
 from covid_cxr.report.figures import cohort
 from covid_cxr.report.figures.performance import draw
-from covid_cxr.report.verdict import primary, verdict
-from covid_cxr.results import EXPLAIN_EVAL, ExplanationBenchmark
+from covid_cxr.report.verdict import verdict
+from covid_cxr.results import (
+    AUDIT,
+    EXPLAIN_EVAL,
+    FEW,
+    METRICS,
+    AuditResult,
+    ExplanationBenchmark,
+    RunMetrics,
+)
 from covid_cxr.types import DISCLAIMER
 
 # A table longer than this says how many rows it leaves to its file.
 _MOST_ROWS = 20
 _MOST_ERRORS = 12
 _BAND_RESAMPLES = 1000
-AUDIT = "audit.json"
 MONTAGES = "montages"
 _ATTRITION = ("source", "rule", "removed", "remaining")
 _RULES = "Rows of each source, rule by rule; rules that took none out are not shown."
@@ -43,11 +50,11 @@ class _Run:
     """What stands in a run folder; what it lacks is None."""
 
     folder: Path
-    metrics: dict[str, Any]
+    metrics: RunMetrics
     config: dict[str, Any] | None
     environment: dict[str, Any] | None
     manifest: dict[str, Any] | None
-    audit: dict[str, Any] | None
+    audit: AuditResult | None
     benchmark: ExplanationBenchmark | None
     cohort: pd.DataFrame | None
     account: CohortSummary | None
@@ -94,9 +101,8 @@ def write_report(run: Path) -> Path:
 
 
 def _read(folder: Path) -> _Run:
-    metrics = read_json(folder / "metrics.json")
-    if metrics is None:
-        raise InputError(f"run folder '{folder}' has no metrics.json: finish the run, then report")
+    if not (folder / METRICS).exists():
+        raise InputError(f"run folder '{folder}' has no {METRICS}: finish the run, then report")
     config = read_json(folder / "config.json")
     path = folder / "cohort.csv"
     cohort = schema.load(path) if path.exists() else None
@@ -104,11 +110,11 @@ def _read(folder: Path) -> _Run:
     benchmark = folder / "explain-eval" / EXPLAIN_EVAL
     return _Run(
         folder=folder,
-        metrics=metrics,
+        metrics=RunMetrics.read(folder / METRICS),
         config=config,
         environment=read_json(folder / "environment.json"),
         manifest=read_json(folder / "bundle" / "manifest.json"),
-        audit=read_json(folder / AUDIT),
+        audit=AuditResult.read(folder / AUDIT) if (folder / AUDIT).exists() else None,
         benchmark=ExplanationBenchmark.read(benchmark) if benchmark.exists() else None,
         cohort=cohort,
         account=None if cohort is None else summarise(cohort, seed=seed),
@@ -126,7 +132,7 @@ def _page(
     body = templates.get_template("report.html.j2").render(
         disclaimer=DISCLAIMER,
         metrics=run.metrics,
-        primary=primary(run.metrics),
+        primary=run.metrics.primary,
         split_names=formatting.SPLITS,
         group_names=GROUPS,
         few=FEW,
@@ -138,7 +144,7 @@ def _page(
         errors=_errors(run, table),
         benchmark=run.benchmark,
         measures=explanations.MEASURES,
-        explanations=run.metrics.get("explanations") or {},
+        explanations=run.metrics.explanations,
         account=run.account,
         cohort_tables=[] if run.account is None else text_tables(run.account),
         attrition=_attrition(run.folder / "attrition.csv"),
@@ -161,7 +167,7 @@ def _page(
 
 def _predicted(run: _Run) -> pd.DataFrame | None:
     """Return the headline split's predictions beside their truth; None where they are not there."""
-    split = primary(run.metrics)
+    split = run.metrics.primary
     path = run.folder / f"predictions-{split}.csv"
     if split is None or run.cohort is None or not path.exists():
         return None
@@ -169,21 +175,21 @@ def _predicted(run: _Run) -> pd.DataFrame | None:
 
 
 def _figures(run: _Run, table: pd.DataFrame) -> dict[str, str]:
-    measured = run.metrics["splits"][primary(run.metrics)]
-    drawn = draw(
-        cases(table, run.metrics["task"]), measured, bootstrap=Bootstrap(_BAND_RESAMPLES, run.seed)
-    )
+    if run.metrics.headline is None:
+        return {}
+    answered, bootstrap = cases(table, run.metrics.task), Bootstrap(_BAND_RESAMPLES, run.seed)
+    drawn = draw(answered, run.metrics.headline, bootstrap)
     if run.account is not None and run.cohort is not None:
         drawn |= cohort.draw(run.account, run.cohort)
     return drawn
 
 
 def _errors(run: _Run, table: pd.DataFrame | None) -> list[dict[str, Any]]:
-    if table is None:
+    if table is None or run.metrics.headline is None:
         return []
-    threshold = float(run.metrics["splits"][primary(run.metrics)]["threshold"])
-    found = confident_errors.most_confident(table, run.metrics["task"], threshold, _MOST_ERRORS)
-    rows: list[dict[str, Any]] = found.to_dict("records")
+    threshold = run.metrics.headline.threshold
+    errors = confident_errors.most_confident(table, run.metrics.task, threshold, _MOST_ERRORS)
+    rows: list[dict[str, Any]] = errors.to_dict("records")
     return rows
 
 

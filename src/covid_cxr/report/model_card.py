@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from covid_cxr.evaluation.subgroups import FEW
 from covid_cxr.report import formatting
-from covid_cxr.report.verdict import primary, verdict
+from covid_cxr.report.verdict import verdict
+from covid_cxr.results import FEW, AuditResult, RunMetrics
 from covid_cxr.types import DISCLAIMER
 
 
 def model_card(
     manifest: Mapping[str, Any],
-    metrics: Mapping[str, Any],
+    metrics: RunMetrics,
     config: Mapping[str, Any],
-    audit: Mapping[str, Any] | None = None,
+    audit: AuditResult | None = None,
 ) -> str:
     """Return the card in Markdown.
 
@@ -33,7 +33,7 @@ def model_card(
             manifest=manifest,
             metrics=metrics,
             config=config,
-            primary=primary(metrics),
+            split=metrics.headline,
             split_names=formatting.SPLITS,
             preprocess=formatting.flat(manifest["preprocess"]),
             licences=_licences(manifest["licences"]),
@@ -46,9 +46,9 @@ def model_card(
     )
 
 
-def _filters(metrics: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
+def _filters(metrics: RunMetrics, config: Mapping[str, Any]) -> Any:
     """Return what kept images out of the training; None where this run did not train."""
-    trained_here = "acceptance" not in metrics
+    trained_here = metrics.external_validation is None
     return (config.get("cohort") or {}).get("filters") if trained_here else None
 
 

@@ -12,8 +12,8 @@ AUDIT = "audit.json"
 
 Verdict = Literal["pass", "warn", "fail", "info"]
 Better = Literal["lower", "higher"]
-Number = int | float | None
-Detail = Number | str | Estimate | tuple[Number | str, ...] | dict[str, Number]
+Scalar = int | float | str | None
+Detail = Scalar | Estimate | tuple[Scalar, ...] | dict[str, Scalar]
 
 
 class AuditFinding(Estimate):

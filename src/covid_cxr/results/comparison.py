@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import Self
-
-from covid_cxr.results.estimates import Estimate, Record, ResultFile, rounded
+from covid_cxr.results.estimates import Estimate, Record, ResultFile
 from covid_cxr.results.scores import Counts
 from covid_cxr.types import Task
 
@@ -42,14 +39,6 @@ class DelongDifference(Estimate):
     """A difference of AUROCs, with the p value of no difference."""
 
     p: float | None
-
-    @classmethod
-    def of(
-        cls, value: float, low: float = math.nan, high: float = math.nan, *, p: float = math.nan
-    ) -> Self:
-        """Return the difference of numbers that may be NaN, rounded."""
-        ends = {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
-        return cls(**ends, p=rounded(p))
 
 
 class ScoreDifferences(ComparedScores):

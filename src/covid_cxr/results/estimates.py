@@ -98,6 +98,14 @@ class Estimate(Record):
         to = " to " if sign or self.low < 0 else "-"
         return f"{self.low:{sign}.{digits}f}{to}{self.high:{sign}.{digits}f}"
 
+    def is_below(self, bound: float) -> bool:
+        """Whether the whole interval is below a number; not without an interval."""
+        return self.high is not None and self.high < bound
+
+    def is_above(self, bound: float) -> bool:
+        """Whether the whole interval is above a number; not without an interval."""
+        return self.low is not None and self.low > bound
+
     def __str__(self) -> str:
         return self.format()
 

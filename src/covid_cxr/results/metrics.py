@@ -23,6 +23,7 @@ from covid_cxr.results.scores import (
     PooledMetrics,
     Scores,
     SubgroupMetrics,
+    Unanswered,
 )
 from covid_cxr.types import Task
 
@@ -32,11 +33,9 @@ SplitName = Literal["val", "test", "external"]
 Grouping = Literal["per_source", "per_site", "per_view", "per_sex", "per_age_band"]
 
 
-class SplitMetrics(Counts):
+class SplitMetrics(Counts, Unanswered):
     """The metrics of one split: pooled, and by group where the cohort states it."""
 
-    abstained: int
-    errors: int
     threshold: float
     pooled: PooledMetrics
     constant_prior: Scores

@@ -10,6 +10,7 @@ SCORES = (
     *("auroc", "auprc", "sensitivity", "specificity", "ppv", "npv"),
     *("f1", "accuracy", "brier", "log_loss"),
 )
+Confusion = tuple[tuple[int, ...], ...]
 
 
 class Counts(Record):
@@ -35,6 +36,13 @@ class Counts(Record):
         if self.rarer:
             return ""
         return "one class only" if self.n else "no image answered"
+
+
+class Unanswered(Record):
+    """How many images have no probability: the system abstained, or could not read the file."""
+
+    abstained: int
+    errors: int
 
 
 class MulticlassScores(Record):
@@ -70,7 +78,7 @@ class Scores(Counts):
     brier: Estimate
     log_loss: Estimate
     multiclass: MulticlassScores | None = None
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: Confusion
 
     def named(self) -> dict[str, Estimate]:
         """Return every score by its name, those of the multiclass task after the others."""
@@ -120,9 +128,7 @@ class PooledMetrics(Scores):
     views: ViewMetrics | None = None
 
 
-class SubgroupMetrics(PooledMetrics):
+class SubgroupMetrics(PooledMetrics, Unanswered):
     """The scores of one group, those of a constant forecast, and the images without an answer."""
 
-    abstained: int
-    errors: int
     constant_prior: Scores

@@ -1,6 +1,5 @@
 """One rule makes verdicts of numbers, and `audit.json` holds what the checks found."""
 
-import json
 import math
 from importlib import import_module
 
@@ -8,8 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covid_cxr.audit.verdicts import CHECKS, AuditReport, Check, Finding, held, judge, told, worst
+from covid_cxr.audit.verdicts import (
+    CHECKS,
+    Finding,
+    check_result,
+    held,
+    judge,
+    summarise,
+    told,
+    worst,
+)
 from covid_cxr.metrics import Interval
+from covid_cxr.results import AuditFinding, Estimate
 
 NUMBERS = st.floats(-2, 2, allow_nan=False)
 
@@ -44,25 +53,19 @@ def test_a_check_that_only_warns_never_fails() -> None:
 
 def test_the_worst_finding_decides() -> None:
     findings = (Finding("a", "info", "A."), Finding("b", "fail", "B."), Finding("c", "fail", "C."))
-    check = Check("leak", findings, 0.1)
-    assert (check.verdict, check.lead.name) == ("fail", "b")
-    assert check.as_json()["sentence"] == "B."
+    check = check_result("leak", findings, 0.1)
+    assert (check.verdict, check.sentence) == ("fail", "B.")
     assert worst([]) == "info"
 
 
-def test_json_holds_no_nan() -> None:
+def test_a_result_holds_no_nan() -> None:
     finding = Finding(
         "a", "info", "A.", details={"x": math.nan, "area": Interval(0.5, math.nan, 0.6), "n": [1]}
-    )
-    report = AuditReport({"format": 1}, (Check("size", (finding,), 0.0),))
-    text = json.dumps(report.as_json(), allow_nan=False)
-    found = json.loads(text)["checks"][0]["findings"][0]
-    assert found["value"] is None
-    assert found["details"] == {
-        "x": None,
-        "area": {"value": 0.5, "low": None, "high": 0.6},
-        "n": [1],
-    }
+    ).result()
+    assert finding.value is None
+    area = Estimate(value=0.5, low=None, high=0.6)
+    assert finding.details == {"x": None, "area": area, "n": (1,)}
+    assert AuditFinding.model_validate_json(finding.model_dump_json()) == finding
 
 
 @pytest.mark.parametrize(
@@ -76,11 +79,11 @@ def test_json_holds_no_nan() -> None:
 )
 def test_the_summary_names_what_fails(verdicts: list, summary: str) -> None:
     names = list(CHECKS)
-    checks = tuple(
-        Check(names[place], (Finding("x", verdict, "X."),), 0.0)
-        for place, verdict in enumerate(verdicts)
-    )
-    assert AuditReport({}, checks).summary == summary
+    checks = [
+        check_result(name, [Finding("x", verdict, "X.")], 0.0)
+        for name, verdict in zip(names, verdicts, strict=False)
+    ]
+    assert summarise(checks) == summary
 
 
 def test_twelve_checks_can_all_be_had() -> None:

@@ -1,7 +1,5 @@
 """Numbers of a run: pooled, per source and view, beside the constant prior; and their verdict."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +7,8 @@ import pytest
 from covid_cxr.evaluation import evaluate
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import verdict
+from covid_cxr.results import Estimate, OutOfFoldMetrics, SplitMetrics
+from support.results import run_metrics
 
 PRIOR = {"non-covid-19": 0.75, "covid-19": 0.25}
 BOOTSTRAP = Bootstrap(100, 1)
@@ -43,56 +43,51 @@ def measure(rows=ROWS, threshold=0.5, **more):
 
 def test_pooled_by_hand():
     found = measure()
-    assert {key: found[key] for key in ("n", "patients", "events", "abstained", "errors")} == {
-        "n": 6,
-        "patients": 5,
-        "events": 2,
-        "abstained": 2,
-        "errors": 0,
-    }
-    pooled = found["pooled"]
+    assert (found.n, found.patients, found.events) == (6, 5, 2)
+    assert (found.abstained, found.errors) == (2, 0)
+    pooled = found.pooled
     # 8 pairs; 0.6 < 0.7 is the one in the wrong order.
-    assert pooled["auroc"]["value"] == pytest.approx(7 / 8)
-    assert pooled["sensitivity"]["value"] == 1
-    assert pooled["specificity"]["value"] == 0.75
-    assert pooled["confusion"] == [[3, 1], [0, 2]]
+    assert pooled.auroc.value == pytest.approx(7 / 8)
+    assert pooled.sensitivity.value == 1
+    assert pooled.specificity.value == 0.75
+    assert pooled.confusion == ((3, 1), (0, 2))
     # One patient stands behind both events: Clopper-Pearson for 1 of 1.
-    assert pooled["sensitivity"] == {"value": 1.0, "low": 0.025, "high": 1.0}
+    assert pooled.sensitivity == Estimate(value=1.0, low=0.025, high=1.0)
 
 
 def test_constant_prior_by_hand():
-    prior = measure()["constant_prior"]
-    assert prior["auroc"] == {"value": 0.5, "low": 0.5, "high": 0.5}
-    assert prior["sensitivity"]["value"] == 0 and prior["specificity"]["value"] == 1
-    assert prior["ppv"] == {"value": None, "low": None, "high": None}
-    assert prior["brier"]["value"] == pytest.approx((2 * 0.75**2 + 4 * 0.25**2) / 6, abs=1e-6)
-    assert prior["confusion"] == [[4, 0], [2, 0]]
+    prior = measure().constant_prior
+    assert prior.auroc == Estimate(value=0.5, low=0.5, high=0.5)
+    assert prior.sensitivity.value == 0 and prior.specificity.value == 1
+    assert prior.ppv == Estimate(value=None)
+    assert prior.brier.value == pytest.approx((2 * 0.75**2 + 4 * 0.25**2) / 6, abs=1e-6)
+    assert prior.confusion == ((4, 0), (2, 0))
 
 
 def test_per_source_and_view():
     found = measure()
-    sources = found["per_source"]
+    sources = found.per_source
     assert list(sources) == ["lost", "mila", "nih"]
-    assert sources["mila"]["auroc"]["value"] == pytest.approx(3 / 4)
-    assert "note" not in sources["mila"]
-    assert sources["nih"]["auroc"]["value"] is None
-    assert sources["nih"]["note"] == "one class only"
-    assert sources["nih"]["specificity"]["value"] == 1 and sources["nih"]["abstained"] == 1
-    assert sources["nih"]["constant_prior"]["accuracy"]["value"] == 1
-    assert (sources["lost"]["n"], sources["lost"]["note"]) == (0, "no image answered")
-    views = found["per_view"]
-    assert {name: block["n"] for name, block in views.items()} == {
+    assert sources["mila"].auroc.value == pytest.approx(3 / 4)
+    assert not sources["mila"].note
+    assert sources["nih"].auroc.value is None
+    assert sources["nih"].note == "one class only"
+    assert sources["nih"].specificity.value == 1 and sources["nih"].abstained == 1
+    assert sources["nih"].constant_prior.accuracy.value == 1
+    assert (sources["lost"].n, sources["lost"].note) == (0, "no image answered")
+    views = found.per_view
+    assert {name: block.n for name, block in views.items()} == {
         "AP": 1,
         "PA": 3,
         "not stated": 2,
     }
-    assert sum(block["n"] for block in sources.values()) == found["n"]
+    assert sum(block.n for block in sources.values()) == found.n
 
 
 def test_result_is_json_without_nan_and_repeats():
-    text = json.dumps(measure(), allow_nan=False)
-    assert text == json.dumps(measure(), allow_nan=False)
-    assert text != json.dumps(measure(bootstrap=Bootstrap(100, 2)), allow_nan=False)
+    found = measure()
+    assert SplitMetrics.model_validate_json(found.model_dump_json()) == found
+    assert found == measure() != measure(bootstrap=Bootstrap(100, 2))
 
 
 def test_multiclass_scores_covid_against_the_rest_and_each_class():
@@ -108,16 +103,16 @@ def test_multiclass_scores_covid_against_the_rest_and_each_class():
         prevalence={"normal": 0.5, "pneumonia": 0.3, "covid-19": 0.2},
         bootstrap=BOOTSTRAP,
     )
-    pooled = found["pooled"]
-    assert pooled["auroc"] == pooled["auroc_covid-19"]
-    assert pooled["auroc"]["value"] == pytest.approx(7 / 8)
-    assert pooled["specificity"]["value"] == 0.75
+    pooled = found.pooled
+    assert pooled.auroc == pooled.multiclass.auroc["covid-19"]
+    assert pooled.auroc.value == pytest.approx(7 / 8)
+    assert pooled.specificity.value == 0.75
     # Most probable: covid (.9, .6, .7) and normal (.2, .1, .05); pneumonia is never called.
-    assert pooled["confusion"] == [[3, 0, 0], [0, 0, 1], [0, 0, 2]]
-    assert pooled["multiclass_accuracy"]["value"] == pytest.approx(5 / 6, abs=1e-6)
-    each = [pooled[f"auroc_{name}"]["value"] for name in ("normal", "pneumonia", "covid-19")]
-    assert pooled["auroc_macro"]["value"] == pytest.approx(np.mean(each), abs=1e-6)
-    assert found["constant_prior"]["auroc_macro"]["value"] == 0.5
+    assert pooled.confusion == ((3, 0, 0), (0, 0, 1), (0, 0, 2))
+    assert pooled.multiclass.accuracy.value == pytest.approx(5 / 6, abs=1e-6)
+    areas = [score.value for score in pooled.multiclass.auroc.values()]
+    assert pooled.multiclass.auroc_macro.value == pytest.approx(np.mean(areas), abs=1e-6)
+    assert found.constant_prior.multiclass.auroc_macro.value == 0.5
 
 
 def cohort(seed, mila_gain, mila=200):
@@ -134,7 +129,7 @@ def cohort(seed, mila_gain, mila=200):
 
 def claims(*rows, **more):
     found = measure(*rows)
-    return verdict({"splits": {"test": found}} | more)
+    return verdict(run_metrics(splits={"test": found}, **more))
 
 
 def test_verdict_calls_out_a_model_that_reads_the_source():
@@ -160,7 +155,12 @@ def test_verdict_doubts_few_patients():
 
 def test_verdict_prefers_out_of_fold_and_names_the_external():
     weak, strong = measure(cohort(0, mila_gain=0.8)), measure(cohort(0, mila_gain=5))
-    found = verdict({"splits": {"test": strong, "external": weak}, "out_of_fold": weak})
+    found = verdict(
+        run_metrics(
+            splits={"test": strong, "external": weak},
+            out_of_fold=OutOfFoldMetrics(**dict(weak), folds=5, conformal=None),
+        )
+    )
     assert found.caution
     assert any(
         sentence.startswith("Inside mila alone (out of fold)") for sentence in found.sentences
@@ -173,8 +173,8 @@ def test_verdict_without_a_two_class_source_or_with_one_source():
     assert "No source holds both classes" in " ".join(claims(apart).sentences)
     alone = claims([row for row in cohort(0, 5) if row[0] == "mila"])
     assert alone.caution and "one source" in alone.sentences[1]
-    assert verdict({"splits": {}}).claims == ()
-    assert verdict({"splits": {}}).sentences == ("Nothing was measured.",)
+    assert verdict(run_metrics()).claims == ()
+    assert verdict(run_metrics()).sentences == ("Nothing was measured.",)
 
 
 def test_verdict_counts_what_has_no_score():
@@ -185,10 +185,10 @@ def test_sites_stand_in_for_sources_where_there_is_one():
     rows = [row for row in cohort(0, 5) if row[0] == "mila"]
     table_ = table(rows).assign(site=["north", "north", "south", "south"] * 50)
     options = {"task": "binary", "prevalence": PRIOR, "bootstrap": BOOTSTRAP}
-    found = verdict({"splits": {"test": evaluate(table_, threshold=0.5, **options)}})
+    found = verdict(run_metrics(splits={"test": evaluate(table_, threshold=0.5, **options)}))
     assert not found.caution
     assert found.sentences[1].startswith("Among images of the same site, 2 sites in all, it is")
     assert "The score inside one site backs the pooled one." in found.sentences
     alike = table_.assign(site=np.where(table_["finding"] == "covid-19", "north", "south"))
-    apart = verdict({"splits": {"test": evaluate(alike, threshold=0.5, **options)}})
+    apart = verdict(run_metrics(splits={"test": evaluate(alike, threshold=0.5, **options)}))
     assert apart.caution and "one source" in apart.sentences[1]

@@ -1,7 +1,5 @@
 """Which groups there are, which are small, and their scores in `evaluate`."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +8,10 @@ from covid_cxr.evaluation import evaluate, join, subgroups
 from covid_cxr.evaluation.confident_errors import most_confident
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import formatting
+from covid_cxr.results import Estimate
+from covid_cxr.results.scores import Counts
 from support import joined_tables as made
+from support.results import scores
 
 
 def measure(table, task="binary"):
@@ -54,39 +55,38 @@ def test_many_sites_become_one_group():
 def test_every_group_is_measured_and_small_ones_are_marked():
     rows = made.cohort(200)
     found = measure(join(made.predictions(rows), rows))
-    assert list(found["per_sex"]) == ["F", "M", "not stated"]
-    assert list(found["per_age_band"])[:2] == ["18-39", "40-59"]
-    assert set(found["per_site"]) == {"north", "south"}
+    assert list(found.per_sex) == ["F", "M", "not stated"]
+    assert list(found.per_age_band)[:2] == ["18-39", "40-59"]
+    assert set(found.per_site) == {"north", "south"}
     for key in subgroups.GROUPS:
-        assert sum(block["n"] for block in found[key].values()) == 200
+        assert sum(block.n for block in found.groups(key).values()) == 200
     # A block is what the rows would score alone.
     women = rows["sex"] == "F"
     alone = measure(join(made.predictions(rows)[women.to_numpy()], rows[women]))
-    assert found["per_sex"]["F"]["auroc"] == alone["pooled"]["auroc"]
-    assert not found["per_source"]["mila"]["small"]
-    assert set(found["within"]) == {"per_source", "per_site", "per_view"}
-    json.dumps(found, allow_nan=False)
+    assert found.per_sex["F"].auroc == alone.pooled.auroc
+    assert not found.per_source["mila"].is_small
+    assert set(found.within) == {"per_source", "per_site", "per_view"}
 
 
 @pytest.mark.parametrize(
     ("events", "n", "small"), [(9, 100, True), (10, 20, False), (91, 100, True)]
 )
 def test_small_is_under_ten_of_the_rarer_class(events, n, small):
-    assert subgroups.small({"events": events, "n": n}) is small
+    assert Counts(n=n, patients=n, events=events).is_small is small
 
 
 def test_what_no_image_states_has_no_groups():
     rows = made.cohort(40).assign(sex="", view="")
     found = measure(join(made.predictions(rows), rows))
-    assert found["per_sex"] == {} and found["per_view"] == {}
+    assert found.per_sex == {} and found.per_view == {}
 
 
 def test_multiclass_groups():
     rows = made.cohort(120)
     found = measure(join(made.predictions(rows, "multiclass"), rows), "multiclass")
-    assert "auroc_pneumonia" in found["per_view"]["PA"]
-    assert found["calibration"]["slope"]["value"] > 0
-    assert found["constant_prior"]["auroc_macro"]["value"] == 0.5
+    assert "auroc_pneumonia" in found.per_view["PA"].named()
+    assert found.calibration.slope.value > 0
+    assert found.constant_prior.multiclass.auroc_macro.value == 0.5
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_multiclass_groups():
     ],
 )
 def test_an_empty_score_says_why(key, block, words):
-    assert formatting.why(key, block | {key: {"value": None}}) == words
-    assert formatting.why(key, block | {key: {"value": 0.5}}) == ""
+    assert formatting.why(key, scores(**block, **{key: Estimate(value=None)})) == words
+    assert formatting.why(key, scores(**block)) == ""
 
 
 def test_words():
@@ -115,7 +115,7 @@ def test_words():
     assert (
         formatting.listed(list("abcd"), most=2) == "a, b and 2 more" and formatting.listed([]) == ""
     )
-    assert formatting.number(-1.5) == "−1.500"
+    assert formatting.number(-1.5) == "-1.500"
 
 
 def test_the_surest_errors_come_first():

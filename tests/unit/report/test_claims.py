@@ -1,69 +1,64 @@
 """What may be claimed of a model: each claim is denied by the one thing that speaks against it."""
 
-import copy
-
 import pytest
 
 from covid_cxr.report import verdict
+from covid_cxr.results import Estimate
+from covid_cxr.results.clinical_use import Calibration
+from covid_cxr.results.scores import PooledMetrics
+from support import results
 
 
-def score(value, low, high):
-    return {"value": value, "low": low, "high": high}
-
-
-def block(auroc, n=200, events=100):
-    return {"n": n, "events": events, "patients": n, "auroc": auroc, "abstained": 0, "errors": 0}
+def score(value, low=None, high=None):
+    return Estimate(value=value, low=low, high=high)
 
 
 GOOD = score(0.9, 0.87, 0.93)
 
 
+def group(n=200, events=100):
+    return results.subgroup(auroc=GOOD, n=n, events=events)
+
+
 def metrics():
     """A run that supports all that a run can."""
-    test = block(GOOD, 800, 400) | {
-        "pooled": block(GOOD, 800, 400),
-        "per_source": {"a": block(GOOD, 400, 200), "b": block(GOOD, 400, 200)},
-        "per_site": {},
-        "per_view": {"PA": block(GOOD), "AP": block(GOOD)},
-        "per_sex": {"F": block(GOOD), "M": block(GOOD), "not stated": block(GOOD, 3, 1)},
-        "per_age_band": {"18-39": block(GOOD)},
-        "calibration": {
-            "slope": score(1.0, 0.9, 1.1),
-            "intercept": score(0.0, -0.1, 0.1),
-            "ece": score(0.02, 0.0, 0.05),
-        },
-    }
-    external = block(GOOD, 300, 150) | {"pooled": block(GOOD, 300, 150)}
-    return {"splits": {"test": test, "external": external}}
+    pooled = results.scores(PooledMetrics, auroc=GOOD, n=800, events=400)
+    test = results.split_metrics(
+        n=800,
+        events=400,
+        pooled=pooled,
+        per_source={"a": group(400, 200), "b": group(400, 200)},
+        per_view={"PA": group(), "AP": group()},
+        per_sex={"F": group(), "M": group(), "not stated": group(3, 1)},
+        per_age_band={"18-39": group()},
+        calibration=Calibration(
+            slope=score(1.0, 0.9, 1.1),
+            intercept=score(0.0, -0.1, 0.1),
+            ece=score(0.02, 0.0, 0.05),
+            bins=(),
+        ),
+    )
+    external = results.split_metrics(n=300, events=150, pooled=pooled)
+    return results.run_metrics(splits={"test": test, "external": external})
 
 
-AUDIT = {
-    "verdict": "pass",
-    "summary": "None of 12 checks fails.",
-    "checks": [{"name": "leak", "verdict": "pass", "sentence": "No patient crosses."}],
-}
+AUDIT = results.audit(
+    results.check(verdict="pass", sentence="No patient crosses."),
+    verdict="pass",
+    summary="None of 12 checks fails.",
+)
 NAMES = ("tells", "recognises", "probabilities", "group", "hospitals", "diagnose")
 
 
-def supported(found, audit=AUDIT):
+def supported(run, audit=AUDIT):
     """Return claim -> whether supported, by a word of it."""
-    claims = verdict(found, audit).claims
+    claims = verdict(run, audit).claims
     return {name: next(c.supported for c in claims if f" {name}" in c.text) for name in NAMES}
 
 
 def test_all_is_supported_but_use_on_patients():
     assert supported(metrics()) == dict.fromkeys(NAMES, True) | {"diagnose": False}
     assert not verdict(metrics(), AUDIT).caution
-
-
-def changed(path, value):
-    found = copy.deepcopy(metrics())
-    place = found["splits"]["test"]
-    *parents, leaf = path.split(".")
-    for key in parents:
-        place = place[key]
-    place[leaf] = value
-    return found
 
 
 @pytest.mark.parametrize(
@@ -85,13 +80,13 @@ def changed(path, value):
     ],
 )
 def test_one_thing_denies_one_claim(path, value, denied, why):
-    found = changed(path, value)
-    held = supported(found)
-    assert not held[denied]
-    claim = next(c for c in verdict(found, AUDIT).claims if f" {denied}" in c.text)
+    run = results.changed(metrics(), f"splits.test.{path}", value)
+    support = supported(run)
+    assert not support[denied]
+    claim = next(c for c in verdict(run, AUDIT).claims if f" {denied}" in c.text)
     assert why in claim.why
     if path not in ("pooled.auroc", "events"):  # these touch other claims too
-        assert [name for name in NAMES if not held[name]] == [
+        assert [name for name in NAMES if not support[name]] == [
             *(n for n in NAMES if n == denied),
             "diagnose",
         ]
@@ -102,36 +97,31 @@ def test_the_audit_decides_over_the_disease():
     claim = found.claims[1]
     assert not claim.supported and "No shortcut audit was made" in claim.why
     assert "No shortcut audit was made." in found.sentences
-    failed = {
-        "verdict": "fail",
-        "summary": "1 of 2 checks fails: frame.",
-        "checks": [{"name": "frame", "verdict": "fail", "sentence": "The frame alone tells it"}],
-    }
+    frame = results.check(name="frame", sentence="The frame alone tells it")
+    failed = results.audit(frame, summary="1 of 2 checks fails: frame.")
     found = verdict(metrics(), failed)
     assert found.caution and not found.claims[1].supported
     assert "The frame alone tells it." in found.claims[1].why
     assert "Shortcut audit: 1 of 2 checks fails: frame." in found.sentences
-    many = failed | {"checks": [failed["checks"][0]] * 5}
+    many = results.audit(*[frame] * 5)
     assert verdict(metrics(), many).claims[1].why.endswith("Checks that fail beside these: 2.")
-    warned = failed | {"verdict": "warn", "summary": "1 warns."}
-    warned["checks"] = [failed["checks"][0] | {"verdict": "warn"}]
+    warning = results.check(verdict="warn")
+    warned = results.audit(warning, verdict="warn", summary="1 warns.")
     assert verdict(metrics(), warned).claims[1].supported
 
 
-def test_elsewhere_needs_films_from_elsewhere():
-    found = metrics()
-    found["splits"]["external"]["pooled"]["auroc"] = score(0.8, 0.7, 0.9)
-    assert not supported(found)["hospitals"]
-    found["splits"]["external"]["pooled"]["auroc"] = score(0.85, 0.8, 0.9)
-    assert supported(found)["hospitals"]
-    found["splits"]["external"]["events"] = 5
-    assert not supported(found)["hospitals"]
-    del found["splits"]["external"]
-    assert not supported(found)["hospitals"]
+def test_elsewhere_needs_images_from_elsewhere():
+    run, area = metrics(), "splits.external.pooled.auroc"
+    assert not supported(results.changed(run, area, score(0.8, 0.7, 0.9)))["hospitals"]
+    run = results.changed(run, area, score(0.85, 0.8, 0.9))
+    assert supported(run)["hospitals"]
+    assert not supported(results.changed(run, "splits.external.events", 5))["hospitals"]
+    alone = results.run_metrics(splits={"test": run.splits["test"]})
+    assert not supported(alone)["hospitals"]
 
 
-def test_numbers_of_an_older_run_deny_what_they_lack():
-    found = metrics()
-    for key in ("calibration", "per_view", "per_sex", "per_age_band", "per_site"):
-        del found["splits"]["test"][key]
-    assert not supported(found)["probabilities"] and not supported(found)["group"]
+def test_a_run_without_groups_and_calibration_denies_what_it_lacks():
+    run = results.changed(metrics(), "splits.test.calibration", None)
+    for key in ("per_view", "per_sex", "per_age_band", "per_site"):
+        run = results.changed(run, f"splits.test.{key}", {})
+    assert not supported(run)["probabilities"] and not supported(run)["group"]

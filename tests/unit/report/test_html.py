@@ -21,7 +21,7 @@ def metrics():
 
 @pytest.fixture
 def run(tmp_path, metrics):
-    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    metrics.write(tmp_path / "metrics.json")
     return tmp_path
 
 
@@ -31,14 +31,14 @@ def test_metrics_alone_make_a_page(run):
     text = page.read_text()
     assert f'class="disclaimer">{DISCLAIMER}' in text and f"<footer>{DISCLAIMER}" in text
     assert "What this allows one to claim" in text
-    assert "opened 1 time in" in text
+    assert "evaluated 1 time in" in text
     for absent in (
         "Explained examples",
         "Duplicate images",
         "<svg",
         "Configuration",
         "Out of fold",
-        "Local acceptance",
+        "External validation",
         'id="errors"',
         "Montages",
     ):
@@ -53,10 +53,10 @@ def test_text_from_data_is_escaped(run):
 
 def test_every_score_stands_beside_the_constant_prior(run, metrics):
     text = write_report(run).read_text().replace("\u00a0", " ")
-    test = metrics["splits"]["test"]
-    for key, label in formatting.score_names(test["pooled"]).items():
-        shown = formatting.interval(test["pooled"][key])
-        prior = formatting.number(test["constant_prior"][key]["value"])
+    test = metrics.splits["test"]
+    for key, label in formatting.score_names(test.pooled).items():
+        shown = test.pooled.named()[key].format()
+        prior = formatting.number(test.constant_prior.named()[key].value)
         row = rf'{re.escape(label)}</th><td class="n">{re.escape(shown)}</td><td class="n">{prior}<'
         assert re.search(row, text), key
 
@@ -74,7 +74,7 @@ def finish(run):
 def reported(tmp_path_factory, metrics):
     """A run with a report that nobody changes."""
     run = tmp_path_factory.mktemp("reported")
-    (run / "metrics.json").write_text(json.dumps(metrics))
+    metrics.write(run / "metrics.json")
     write_report(finish(run))
     return run
 
@@ -103,16 +103,16 @@ def test_every_heading_stands_in_the_contents(page):
 
 
 def test_every_number_of_the_page_is_in_the_metrics(page, metrics):
-    test = metrics["splits"]["test"]
+    test = metrics.splits["test"]
     for key in ("slope", "intercept", "ece"):
-        assert formatting.interval(test["calibration"][key]) in page
-    for row in test["thresholds"]:
-        for at in row["at"]:
-            shown = formatting.number(at["ppv"]["value"])
+        assert getattr(test.calibration, key).format() in page
+    for point in test.thresholds:
+        for at in point.at:
+            shown = formatting.number(at.ppv.value)
             assert f'<span class="what">PPV</span> {shown}' in page
     for key in ("per_source", "per_site", "per_view", "per_sex", "per_age_band"):
-        for block in test[key].values():
-            assert f'<td class="n">{formatting.number(block["sensitivity"]["value"])}' in page
+        for group in test.groups(key).values():
+            assert f'<td class="n">{formatting.number(group.sensitivity.value)}' in page
 
 
 def test_the_surest_errors_are_listed_and_shown_where_they_are_explained(run, page):
@@ -192,7 +192,7 @@ def test_nothing_found_and_an_empty_file(run):
         ("environment.json", "[]", "holds a list"),
         ("attrition.csv", 'a,b\n"x,1\n', "is no CSV table"),
         ("attrition.csv", "source,rule\nmila,view\n", "has no column 'removed'"),
-        ("audit.json", "[]", "holds a list"),
+        ("audit.json", "[]", "is not the audit.json of this version"),
     ],
 )
 def test_broken_runs_are_named(run, name, content, message):

@@ -7,10 +7,11 @@ import pytest
 
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import InputError
-from covid_cxr.evaluation import Place, conformal_coverage, evaluate, join
+from covid_cxr.evaluation import TargetPrevalence, conformal_coverage, evaluate, join
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import formatting
 from covid_cxr.report.html import write_report
+from covid_cxr.results import Estimate, OutOfFoldMetrics
 from covid_cxr.results.explanation_benchmark import (
     BenchmarkSettings,
     ExplanationBenchmark,
@@ -18,8 +19,17 @@ from covid_cxr.results.explanation_benchmark import (
     Score,
     SubsetScores,
 )
+from covid_cxr.results.external_validation import (
+    ExternalValidationMetrics,
+    RecalibrationMetrics,
+    RecalibrationScores,
+    ThresholdChange,
+)
+from covid_cxr.results.metrics import PointingMetrics
+from covid_cxr.results.scores import Counts
 from covid_cxr.types import DISCLAIMER
 from support import joined_tables as made
+from support.results import changed, run_metrics
 
 
 @pytest.fixture(scope="module")
@@ -29,80 +39,85 @@ def metrics():
 
 @pytest.fixture
 def run(tmp_path, metrics):
-    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    metrics.write(tmp_path / "metrics.json")
     return tmp_path
 
 
 def test_the_audit_stands_on_the_page_and_decides(run):
     assert "No audit stands in the run folder" in write_report(run).read_text()
-    (run / "audit.json").write_text(json.dumps(made.AUDIT))
+    made.AUDIT.write(run / "audit.json")
     text = write_report(run).read_text()
     assert "1 of 2 checks fails: lungs removed." in text
     assert '<span class="badge fail">fail</span>' in text
-    assert "0.930 (0.910 to 0.950); bound 0.650" in text
+    assert "0.930 (0.910-0.950); bound 0.650" in text
     assert "It can: 0.93 &lt;b&gt;." in text and "Few patients." in text
     assert 'class="verdict caution"' in text
 
 
-def test_local_acceptance_says_what_it_is(run, metrics):
-    score = {"value": 0.1, "low": 0.05, "high": 0.2}
-    record = {
-        "derived_from": "old",
-        "slope": 0.8,
-        "shift": -1.2,
-        "threshold": {"before": 0.5, "after": 0.31},
-        "fit": {"n": 40, "patients": 20, "events": 10},
-        "before": {"n": 60, "brier": score, "slope": score},
-        "after": {"n": 60, "brier": score | {"value": 0.08}, "slope": score},
-    }
-    found = {key: value for key, value in metrics.items() if key != "splits"}
-    found |= {
-        "splits": {"external": metrics["splits"]["test"]},
-        "acceptance": {"known": 3, "recalibration": record},
-    }
-    (run / "metrics.json").write_text(json.dumps(found))
+def test_external_validation_says_what_it_is(run, metrics):
+    score = Estimate(value=0.1, low=0.05, high=0.2)
+    names = RecalibrationScores.model_fields.keys() - Counts.model_fields.keys()
+    counts = {"n": 60, "patients": 30, "events": 20}
+    before = RecalibrationScores(**counts, **dict.fromkeys(names, score))
+    after = changed(before, "brier.value", 0.08)
+    record = RecalibrationMetrics(
+        derived_from="old",
+        slope=0.8,
+        shift=-1.2,
+        threshold=ThresholdChange(before=0.5, after=0.31),
+        fit=Counts(n=40, patients=20, events=10),
+        share=0.5,
+        before=before,
+        after=after,
+    )
+    found = run_metrics(
+        splits={"external": metrics.splits["test"]},
+        external_validation=ExternalValidationMetrics(training_overlap=3, recalibration=record),
+    )
+    found.write(run / "metrics.json")
     (run / "config.json").write_text(RunConfig().model_dump_json())  # says nothing of the training
     text = write_report(run).read_text()
-    assert "3 films were left out because it had been trained on them" in text
-    assert "slope 0.800, shift −1.200; the threshold 0.500 became 0.310" in text
-    assert "Calibration slope (1 is right)" in text and "0.080 (0.050 to 0.200)" in text
+    assert "3 images were left out because it had been trained on them" in text
+    assert "slope 0.800, shift -1.200; the threshold 0.500 became 0.310" in text
+    assert "Calibration slope (1 is right)" in text and "0.080 (0.050-0.200)" in text
     claim = (run / "CLAIM.md").read_text()
-    assert "on one hospital's films" in claim
+    assert "on one hospital's images" in claim
     assert (
         "| 25 | Training: augmentation, hyperparameters, number of models | To be stated" in claim
     )
     tripod = (run / "TRIPOD-AI.md").read_text()
-    assert "before Brier score 0.100 (0.050 to 0.200)" in tripod
-    record.clear()
-    record["refused"] = "too few films"
-    (run / "metrics.json").write_text(json.dumps(found))
-    assert "It was not recalibrated: too few films." in write_report(run).read_text()
+    assert "before Brier score 0.100 (0.050-0.200)" in tripod
+    rejected = ExternalValidationMetrics(
+        training_overlap=3, recalibration_rejected="too few images"
+    )
+    found.model_copy(update={"external_validation": rejected}).write(run / "metrics.json")
+    assert "It was not recalibrated: too few images." in write_report(run).read_text()
 
 
 def test_a_place_with_another_share_of_covid_has_its_section(run, metrics):
     text = write_report(run).read_text()
     assert 'id="prevalence"' not in text and "asked for" not in text
     test = made.awkward().query("split == 'test'")
-    place = Place(0.003, 0.5)
+    target = TargetPrevalence(0.003, 0.5)
     measured = evaluate(
         join(made.predictions(test), test),
         task="binary",
         threshold=0.5,
         prevalence=made.prevalence(test),
         bootstrap=Bootstrap(100, 1),
-        place=place,
+        target=target,
     )
-    (run / "metrics.json").write_text(json.dumps(metrics | {"splits": {"test": measured}}))
+    metrics.model_copy(update={"splits": {"test": measured}}).write(run / "metrics.json")
     text = write_report(run).read_text()
     assert '<h2 id="prevalence">Where 0.3 % have COVID-19</h2>' in text
     assert text.count('<span class="sub">asked for</span>') == 1
     assert "calibrated to films of which 50 % do" in text
-    found = measured["at_prevalence"]
-    assert f'<td class="n">{found["per_1000"]["false_positives"]["value"]:.1f}<' in text
-    for key in ("ppv", "npv"):
-        assert f'<td class="n">{formatting.number(found[key]["value"])}<' in text
-    for each in found["shown"]:
-        assert f'</th><td class="n">{formatting.number(each["there"])}</td>' in text
+    found = measured.at_prevalence
+    assert f'<td class="n">{found.per_1000.false_positives.value:.1f}<' in text
+    for score in (found.ppv, found.npv):
+        assert f'<td class="n">{formatting.number(score.value)}<' in text
+    for moved in found.probabilities:
+        assert f'</th><td class="n">{formatting.number(moved.at_target)}</td>' in text
     assert "spectrum" in text and "the same films are called" in text
 
 
@@ -111,45 +126,42 @@ def test_conformal_sets_stand_with_what_is_not_promised(run, metrics):
     people.loc[people["source"] == "nih", "finding"] = "normal"
     options = {"parts": 4, "bootstrap": Bootstrap(100, 1)}
     found = conformal_coverage(join(made.predictions(people), people), people, "binary", **options)
-    fold = metrics["splits"]["test"] | {"folds": 4, "conformal": found}
-    (run / "metrics.json").write_text(json.dumps(metrics | {"out_of_fold": fold}))
+    fold = OutOfFoldMetrics(**dict(metrics.splits["test"]), folds=4, conformal=found)
+    metrics.model_copy(update={"out_of_fold": fold}).write(run / "metrics.json")
     text = write_report(run).read_text()
     assert "the other 3 of 4 parts" in text and "<strong>not</strong> promised" in text
     assert text.count("<h4>Promised:") == 2
     assert "covid-19 is always in the set: too few films" not in text
-    least = found["levels"][0]["least"]
-    assert f"films of {least['source']} would be covered in" in text
-    for at in found["levels"]:
-        for block in (at["pooled"], *at["per_source"].values(), *at["left_out"].values()):
-            for each in block["classes"].values():
-                assert f'<td class="n">{formatting.number(each["coverage"]["value"])}<' in text
+    assert f"images of {found.levels[0].least.source} would be covered in" in text
+    for at in found.levels:
+        for coverage in (at.pooled, *at.per_source.values(), *at.left_out.values()):
+            for of_class in coverage.classes.values():
+                assert f'<td class="n">{formatting.number(of_class.coverage.value)}<' in text
     assert ">always in the set</span>" in text  # nih alone cannot say where COVID-19 lies
 
 
 def test_views_and_calibration_stand_source_by_source(run, metrics):
     text = write_report(run).read_text()
-    test = metrics["splits"]["test"]
-    for block in (test["pooled"], *test["per_source"].values()):
+    test = metrics.splits["test"]
+    for group in (test.pooled, *test.per_source.values()):
         for key in ("auroc", "view_alone", "within", "within_ap", "within_pa"):
-            assert f'<td class="n">{formatting.number(block["views"][key]["value"])}<' in text
-        assert (
-            f"view alone {formatting.number(block['views']['view_alone']['value'])}<" in text
-            or (block is test["pooled"])
-        )
-    assert len(test["calibration_by_source"]) == 2
-    for block in test["calibration_by_source"].values():
-        for key in ("slope", "intercept", "ece"):
-            assert f'<td class="n">{formatting.number(block[key]["value"])}<' in text
+            value = getattr(group.views, key).value
+            assert f'<td class="n">{formatting.number(value)}<' in text
+        alone = f"view alone {formatting.number(group.views.view_alone.value)}<"
+        assert alone in text or group is test.pooled
+    assert len(test.calibration_by_source) == 2
+    for source in test.calibration_by_source.values():
+        for score in (source.slope, source.intercept, source.ece):
+            assert f'<td class="n">{formatting.number(score.value)}<' in text
 
 
-def test_a_run_of_an_earlier_version_still_has_a_report(run, metrics):
-    old = json.loads(json.dumps(metrics))
-    test = old["splits"]["test"]
-    for block in (test["pooled"], *test["per_source"].values()):
-        block.pop("views")
-    test.pop("calibration_by_source")
-    test["within"].pop("per_view")
-    (run / "metrics.json").write_text(json.dumps(old | {"out_of_fold": test}))
+def test_a_run_that_states_no_view_has_no_row_for_it(run, metrics):
+    blind = changed(metrics, "splits.test.calibration_by_source", {})
+    for path in ("pooled", *(f"per_source.{name}" for name in metrics.splits["test"].per_source)):
+        blind = changed(blind, f"splits.test.{path}.views", None)
+    test = blind.splits["test"]
+    fold = OutOfFoldMetrics(**dict(test), folds=5, conformal=None)
+    blind.model_copy(update={"out_of_fold": fold}).write(run / "metrics.json")
     text = write_report(run).read_text()
     assert "view alone" not in text and "Source by source" not in text
 
@@ -175,13 +187,11 @@ def test_explanations_of_one_image_share_a_card(run):
     assert "cam for covid-19, probability 0.900 · 63 % inside the lungs" in text
 
 
-def test_where_the_explanations_lie_is_said_in_a_sentence(run):
-    path = run / "metrics.json"
-    metrics = json.loads(path.read_text())
-    rate = {"value": 0.85, "low": 0.6, "high": 0.95}
-    found = {"images": 20, "hits": 17, "hit_rate": rate, "inside_lungs": 0.5}
-    metrics["explanations"] = {"cam": found, "lime": {"images": 0}}
-    path.write_text(json.dumps(metrics))
+def test_where_the_explanations_lie_is_said_in_a_sentence(run, metrics):
+    rate = Estimate(value=0.85, low=0.6, high=0.95)
+    cam = PointingMetrics(images=20, hits=17, hit_rate=rate, inside_lungs=0.5)
+    pointing = {"cam": cam, "lime": PointingMetrics(images=0)}
+    metrics.model_copy(update={"explanations": pointing}).write(run / "metrics.json")
     page = write_report(run).read_text()
     assert "CAM: the highest region falls on a true opacity in 17 of 20" in page
     assert "50 % of the attribution lies inside the lungs" in page

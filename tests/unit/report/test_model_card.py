@@ -5,8 +5,10 @@ import pytest
 from covid_cxr.config import RunConfig
 from covid_cxr.report import formatting
 from covid_cxr.report.model_card import model_card
+from covid_cxr.results.scores import MulticlassScores
 from covid_cxr.types import DISCLAIMER
 from support import joined_tables as made
+from support import results
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +47,13 @@ def test_model_card(metrics):
     card = model_card(MANIFEST, metrics, config, made.AUDIT)
     assert DISCLAIMER in card
     assert "| Lungs removed | fail | It can: 0.93 <b>. |" in card and "Verdict: **fail**." in card
-    slope = metrics["splits"]["test"]["calibration"]["slope"]
-    assert f"| slope | {formatting.interval(slope)} | 1 |" in card
+    slope = metrics.splits["test"].calibration.slope
+    assert f"| slope | {slope} | 1 |" in card
     assert "view positions but PA, AP, AP Supine, not stated; patients of a" in card
     assert "| It may be used to diagnose, triage or screen patients. | **no** |" in card
     assert "| mila | 30 | 20 | covid-19 20, normal 10 | CC BY 4.0 |" in card
     assert "Temperature 1.250 and threshold 0.400" in card
-    pooled = formatting.interval(metrics["splits"]["test"]["pooled"]["auroc"])
+    pooled = metrics.splits["test"].pooled.auroc
     assert f"| AUROC | {pooled} | 0.500 |" in card
     assert "| nih |" in card and "- mila: CC BY 4.0" in card and "- size: 224" in card
     for heading in ("Intended use", "Not intended", "Limits", "How to reproduce", "Licence"):
@@ -62,28 +64,21 @@ def test_model_card(metrics):
 @pytest.mark.parametrize("licences", ["CC0", ["CC0"], {"nih": "CC0"}])
 def test_model_card_without_scores(licences):
     manifest = MANIFEST | {"licences": licences}
-    card = model_card(manifest, {"splits": {}}, {"model": "resnet18"})
+    card = model_card(manifest, results.run_metrics(), {"model": "resnet18"})
     assert "- Nothing was measured." in card and "None was made." in card
     assert "Left out of the cohort" not in card
     assert "CC0" in card and "## Scores" not in card
 
 
 def test_wording():
-    assert (
-        formatting.interval({"value": 0.91, "low": 0.8, "high": 0.95}) == "0.910 (0.800 to 0.950)"
-    )
-    assert formatting.interval({"value": 0.91, "low": None, "high": None}) == "0.910"
-    assert formatting.interval({"value": None, "low": None, "high": None}) == "–"
+    assert formatting.interval(results.ESTIMATE) == "0.500 (0.400-0.600)"
     assert formatting.interval(None) == "–"
     nested = {"a": {"b": 1, "c": [1, 2]}, "d": None}
     assert formatting.flat(nested) == {"a.b": "1", "a.c": "1, 2", "d": "–"}
-    block = {
-        "auroc_normal": {"value": 1},
-        "auroc": {"value": 1},
-        "constant_prior": {"n": 3},
-        "n": 4,
-    }
-    assert formatting.score_names(block) == {
-        "auroc": "AUROC",
-        "auroc_normal": "AUROC, normal against the rest",
-    }
+    one, score = MulticlassScores.model_fields, results.ESTIMATE
+    by_class = {"auroc": {"normal": score}, "auprc": {"normal": score}}
+    multiclass = MulticlassScores(**(dict.fromkeys(one, score) | by_class))
+    names = formatting.score_names(results.scores(multiclass=multiclass))
+    assert list(names)[:2] == ["auroc", "auprc"]
+    assert names["auroc"] == "AUROC"
+    assert names["auroc_normal"] == "AUROC, normal against the rest"

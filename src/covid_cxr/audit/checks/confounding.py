@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from covid_cxr.audit.context import Material
 from covid_cxr.audit.predicted import Answers, answers
-from covid_cxr.audit.verdicts import Finding, Verdict, held, told
+from covid_cxr.audit.verdicts import Finding, held, told
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics.covariate_baseline import out_of_fold_prevalence
 from covid_cxr.metrics.scores import Array
 from covid_cxr.metrics.within_source import Events, Ranking, auroc_intervals, has_both_classes
+from covid_cxr.results.audit import Verdict
 
 _SHOWN = 6
 

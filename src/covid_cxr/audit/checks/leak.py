@@ -8,9 +8,10 @@ films are copies was found when the cohort was built, and no test film is opened
 from __future__ import annotations
 
 from covid_cxr.audit.context import Material
-from covid_cxr.audit.verdicts import Finding, Verdict
+from covid_cxr.audit.verdicts import Finding
 from covid_cxr.cohort.splits.leakage import find_leaks
 from covid_cxr.config.audit import Budget
+from covid_cxr.results.audit import Verdict
 
 _SHOWN = 5
 

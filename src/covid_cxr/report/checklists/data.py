@@ -71,8 +71,8 @@ def _missing(facts: Facts) -> str | None:
     if split is None:
         return said
     return (
-        f"{said} Not scored in the reported split: {split['abstained']} images the system "
-        f"abstained on and {split['errors']} it could not read."
+        f"{said} Not scored in the reported split: {split.abstained} images the system "
+        f"abstained on and {split.errors} it could not read."
     )
 
 
@@ -96,7 +96,7 @@ def _sites(facts: Facts) -> str | None:
 def _reference_standard(facts: Facts) -> str | None:
     if facts.cohort is None:
         return None
-    task = facts.metrics.get("task", "binary")
+    task = facts.metrics.task
     classes = " against the rest" if task == "binary" else ", pneumonia or normal"
     return (
         f"COVID-19{classes}, at the time of the film; the finding that each source states, mapped "
@@ -124,11 +124,14 @@ def _disjoint(facts: Facts) -> str | None:
         "Patient: all images of a patient, and images that are copies of each other, are in one "
         "partition. This is checked whenever the cohort is read."
     )
-    known = (facts.accepted or {}).get("known")
-    if known:
-        said += f" {known} films were left out because the bundle was trained on their patients."
-    leak = next((c for c in (facts.audit or {}).get("checks", []) if c["name"] == "leak"), None)
-    return f"{said} Audit: {leak['sentence']}" if leak else said
+    external = facts.external_validation
+    if external and external.training_overlap:
+        said += (
+            f" {external.training_overlap} images were left out because the bundle was trained on "
+            "their patients."
+        )
+    leak = facts.audit_sentences("leak")
+    return f"{said} Audit: {leak[0]}" if leak else said
 
 
 def _sample_size(facts: Facts) -> str | None:
@@ -174,7 +177,7 @@ def _development_evaluation(facts: Facts) -> str | None:
     if facts.cohort is None:
         return None
     splits = facts.cohort["split"]
-    if facts.accepted is not None:
+    if facts.external_validation is not None:
         return None
     seen = facts.cohort[splits.isin(("train", "val"))]
     said = []

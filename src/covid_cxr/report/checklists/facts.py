@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from covid_cxr.cohort.summary.summary import CohortSummary
-from covid_cxr.report.verdict import primary
+from covid_cxr.results import AuditResult, RunMetrics, SplitMetrics
+from covid_cxr.results.external_validation import ExternalValidationMetrics
 
 Block = Mapping[str, Any]
 
@@ -26,38 +27,36 @@ class Facts:
         account: of that cohort.
     """
 
-    metrics: Block
+    metrics: RunMetrics
     config: Block = field(default_factory=dict)
     environment: Block = field(default_factory=dict)
     manifest: Block = field(default_factory=dict)
-    audit: Block | None = None
+    audit: AuditResult | None = None
     cohort: pd.DataFrame | None = None
     account: CohortSummary | None = None
 
     @property
-    def splits(self) -> Block:
-        found: Block = self.metrics.get("splits", {})
-        return found
+    def headline(self) -> SplitMetrics | None:
+        """The metrics of the primary split; None where nothing was measured."""
+        return self.metrics.headline
 
     @property
-    def headline(self) -> Block | None:
-        """The numbers that the run stands on; None where nothing was measured."""
-        name = primary(self.metrics)
-        return None if name is None else self.splits[name]
+    def external_validation(self) -> ExternalValidationMetrics | None:
+        """How a finished bundle was measured on other images; None for a run of its own."""
+        return self.metrics.external_validation
 
-    @property
-    def accepted(self) -> Block | None:
-        """Where a finished bundle was measured on a hospital's own films: how; else None."""
-        found: Block | None = self.metrics.get("acceptance")
-        return found
+    def audit_sentences(self, *checks: str) -> list[str]:
+        """Return the sentences of some checks of the audit, as far as they were made."""
+        all_checks = self.audit.checks if self.audit else ()
+        return [check.sentence for check in all_checks if check.name in checks]
 
     def setting(self, *path: str) -> Any:
         """Return a value of the configuration by its path; None where there is none.
 
-        In local acceptance the bundle was made elsewhere, with settings that this run knows
+        In external validation the bundle was made elsewhere, with settings that this run knows
         nothing of: there only those of the evaluation, and the seed, are its own.
         """
-        if self.accepted is not None and path[0] not in ("evaluation", "seed"):
+        if self.external_validation is not None and path[0] not in ("evaluation", "seed"):
             return None
         value: Any = self.config
         for key in path:

@@ -7,7 +7,6 @@ from typing import Any
 
 from covid_cxr.report.checklists.data import Answer
 from covid_cxr.report.checklists.facts import Facts
-from covid_cxr.report.formatting import interval
 from covid_cxr.types import DISCLAIMER
 
 # Of the architectures of `covid_cxr.models.zoo`; what a plugin begins with it must say itself.
@@ -28,10 +27,8 @@ _THRESHOLDS = {
 
 
 def _technology(facts: Facts) -> str | None:
-    name = facts.metrics.get("model")
-    if not name:
-        return None
-    classes = ", ".join(facts.metrics["classes"])
+    name = facts.metrics.model
+    classes = ", ".join(facts.metrics.classes)
     return f"Deep learning: the network {name} tells {classes} apart on frontal chest radiographs."
 
 
@@ -39,10 +36,8 @@ def _goal(facts: Facts) -> str | None:
     if facts.headline is None:
         return None
     what = "a diagnostic model of COVID-19 on frontal chest radiographs"
-    if facts.accepted is not None:
-        return (
-            f"Evaluation of {what}, bundle {facts.metrics.get('bundle')}, on one hospital's films."
-        )
+    if facts.external_validation is not None:
+        return f"Evaluation of {what}, bundle {facts.metrics.bundle}, on one hospital's images."
     return f"Development and evaluation of {what}."
 
 
@@ -101,7 +96,7 @@ def _software(facts: Facts) -> str | None:
 
 
 def _initialisation(facts: Facts) -> str | None:
-    name = facts.metrics.get("model")
+    name = facts.metrics.model
     if name in _IMAGENET:
         return "Weights learned on ImageNet; the last layer at random."
     return "At random." if name in _RANDOM else None
@@ -147,8 +142,8 @@ def _building(facts: Facts) -> str | None:
     if None in parts:
         return None
     inside = "Internal validation: a held-out split of patients"
-    if facts.metrics.get("out_of_fold"):
-        inside += f", and {facts.metrics['out_of_fold'].get('folds', '')} folds out of fold"
+    if facts.metrics.out_of_fold:
+        inside += f", and {facts.metrics.out_of_fold.folds} folds out of fold"
     return (
         f"{' '.join(filter(None, parts))} {inside}. No hyperparameters were searched in this run."
     )
@@ -166,8 +161,8 @@ def _weights(settings: Mapping[str, Any]) -> str:
     return f", weight within their class: {', '.join(told)}" if told else ""
 
 
-def _ensembling(facts: Facts) -> str | None:
-    return "None: one network." if facts.metrics.get("model") else None
+def _ensembling(_: Facts) -> str | None:
+    return "None: one network."
 
 
 def _imbalance(facts: Facts) -> str | None:
@@ -175,25 +170,25 @@ def _imbalance(facts: Facts) -> str | None:
     if kind is None:
         return None
     said = f"{_IMBALANCE[kind]} in training."
-    temperature = facts.metrics.get("temperature")
+    temperature = facts.metrics.temperature
     if temperature is None:
         return said
     return f"{said} Afterwards a temperature of {temperature:.3f} was fitted to {_UNSEEN}."
 
 
 def _output(facts: Facts) -> str | None:
-    threshold = facts.metrics.get("threshold")
+    threshold = facts.metrics.threshold
     if threshold is None:
         return None
     said = f"A probability of each class; COVID-19 is called from a threshold of {threshold:.3f} on"
     rule = facts.setting("evaluation", "threshold")
-    if facts.accepted is not None or rule is None:
+    if facts.external_validation is not None or rule is None:
         return f"{said}, which was fixed on other films."
     return f"{said}: {_THRESHOLDS[rule]}. It was fixed before test was opened."
 
 
 def _calculation(facts: Facts) -> str | None:
-    bundle = facts.metrics.get("bundle")
+    bundle = facts.metrics.bundle
     if not bundle:
         return None
     return (
@@ -203,24 +198,20 @@ def _calculation(facts: Facts) -> str | None:
 
 
 def _updating(facts: Facts) -> str | None:
-    if not facts.splits:
+    if not facts.metrics.splits:
         return None
-    found = (facts.accepted or {}).get("recalibration")
-    if found is None:
-        return "None in this run: nothing was fitted to the films that were measured."
-    if "refused" in found:
-        return f"None: recalibration was asked for and refused, {found['refused']}."
-    fit, threshold = found["fit"], found["threshold"]
-    scores = [
-        f"{name} Brier score {interval(found[name]['brier'])}"
-        for name in ("before", "after")
-        if "brier" in found.get(name, {})
-    ]
+    external = facts.external_validation
+    if external and external.recalibration_rejected:
+        return f"None: recalibration was asked for and rejected, {external.recalibration_rejected}."
+    if external is None or external.recalibration is None:
+        return "None in this run: nothing was fitted to the images that were measured."
+    change = external.recalibration
     return (
-        f"Logistic recalibration (slope {found['slope']:.3f}, shift {found['shift']:.3f}) and a "
-        f"local threshold ({threshold['before']:.3f} became {threshold['after']:.3f}), fitted to "
-        f"{fit['n']} other films of {fit['patients']} patients. {'; '.join(scores)}"
-    ).strip() + "."
+        f"Logistic recalibration (slope {change.slope:.3f}, shift {change.shift:.3f}) and a "
+        f"local threshold ({change.threshold.before:.3f} became {change.threshold.after:.3f}), "
+        f"fitted to {change.fit.n} other images of {change.fit.patients} patients. "
+        f"before Brier score {change.before.brier}; after Brier score {change.after.brier}."
+    )
 
 
 def _fairness(_: Facts) -> str | None:
@@ -242,7 +233,7 @@ def _interaction(_: Facts) -> str | None:
 
 
 def _details(facts: Facts) -> str | None:
-    command = facts.metrics.get("command")
+    command = facts.metrics.command
     if not command:
         return None
     return f"config.json in the run folder; the run is repeated by “{command}”."
@@ -264,11 +255,11 @@ def _availability(facts: Facts) -> str | None:
 
 
 def _opened(facts: Facts) -> str:
-    openings = facts.metrics.get("openings_of_test")
-    if openings is None:
+    count = len(facts.metrics.test_evaluations)
+    if not count:
         return "Test played no part."
-    times = "once" if len(openings) == 1 else f"{len(openings)} times"
-    return f"Test played no part; in this run it was opened {times}."
+    times = "once" if count == 1 else f"{count} times"
+    return f"Test played no part; in this run it was evaluated {times}."
 
 
 ANSWERS: dict[str, Answer] = {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from covid_cxr.report.checklists.data import Answer
-from covid_cxr.report.checklists.facts import Block, Facts
-from covid_cxr.report.formatting import interval
+from covid_cxr.report.checklists.facts import Facts
 from covid_cxr.report.verdict import verdict
+from covid_cxr.results import SplitMetrics
+from covid_cxr.results.scores import Confusion
 from covid_cxr.types import DISCLAIMER
 
 _ROBUST = ("perturbation", "stability", "permutation", "left-out")
@@ -33,36 +34,32 @@ def _uncertainty(facts: Facts) -> str | None:
 def _robustness(facts: Facts) -> str | None:
     if facts.audit is None:
         return "Not done: no audit stands in the run folder."
-    told = [c["sentence"] for c in facts.audit["checks"] if c["name"] in _ROBUST]
-    return " ".join(told) or None
+    return " ".join(facts.audit_sentences(*_ROBUST)) or None
 
 
 def _explainability(facts: Facts) -> str | None:
     methods = facts.setting("explain", "methods")
     if not methods:
         return None
-    found = facts.metrics.get("explanations") or {}
     checked = [
-        f"{name}: highest region on a true opacity in {each['hits']} of {each['images']} films"
-        for name, each in found.items()
-        if each.get("hits") is not None
+        f"{name}: highest region on a true opacity in {pointing.hits} of {pointing.images} images"
+        for name, pointing in facts.metrics.explanations.items()
+        if pointing.images
     ]
     validated = (
-        f"Validated on films with known opacities: {'; '.join(checked)}."
+        f"Validated on images with known opacities: {'; '.join(checked)}."
         if checked
         else ("Their agreement with radiologists was not measured in this run.")
     )
-    audited = [
-        c["sentence"] for c in (facts.audit or {}).get("checks", []) if c["name"] == "explanations"
-    ]
+    audited = facts.audit_sentences("explanations")
     return " ".join([f"{', '.join(methods)}, on examples drawn by seed.", validated, *audited])
 
 
 def _internal(facts: Facts) -> str | None:
-    split = facts.splits.get("test")
+    split = facts.metrics.splits.get("test")
     if split is None:
         return None
-    fold = facts.metrics.get("out_of_fold")
+    fold = facts.metrics.out_of_fold
     more = f" Out of fold: {_line(fold)}" if fold else ""
     return f"Test split, patients apart from training: {_line(split)}{more}"
 
@@ -70,7 +67,7 @@ def _internal(facts: Facts) -> str | None:
 def _external(facts: Facts) -> str | None:
     if facts.headline is None:
         return None
-    split = facts.splits.get("external")
+    split = facts.metrics.splits.get("external")
     if split is not None:
         return f"Sources never trained on: {_line(split)}"
     strategy = str(facts.setting("cohort", "strategy") or "")
@@ -85,11 +82,10 @@ def _performance(facts: Facts) -> str | None:
     if split is None:
         return None
     said = [_line(split)]
-    found = split.get("calibration")
-    if found:
+    if split.calibration:
         said.append(
-            f"Calibration slope {interval(found['slope'])}, in the large "
-            f"{interval(found['intercept'])}, error {interval(found['ece'])}."
+            f"Calibration slope {split.calibration.slope}, in the large "
+            f"{split.calibration.intercept}, error {split.calibration.ece}."
         )
     return " ".join([*said, f"By source: {_groups(split)}", "All groups are in report.html."])
 
@@ -98,26 +94,28 @@ def _diagnostic(facts: Facts) -> str | None:
     split = facts.headline
     if split is None:
         return None
-    names = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
-    told = [f"{label} {interval(split['pooled'][key])}" for key, label in names.items()]
-    return f"At the threshold {split['threshold']:.3f}: {', '.join(told)}."
+    pooled = split.pooled
+    return (
+        f"At the threshold {split.threshold:.3f}: sensitivity {pooled.sensitivity}, specificity "
+        f"{pooled.specificity}, PPV {pooled.ppv}, NPV {pooled.npv}."
+    )
 
 
 def _failures(facts: Facts) -> str | None:
     split = facts.headline
     if split is None:
         return None
-    missed = _missed(split["pooled"]["confusion"])
+    missed = _missed(split.pooled.confusion)
     alarms = [
-        f"{name} {_alarms(block['confusion'])} of {block['n'] - block['events']}"
-        for name, block in split["per_source"].items()
-        if block["n"] > block["events"]
+        f"{name} {_alarms(group.confusion)} of {group.n - group.events}"
+        for name, group in split.per_source.items()
+        if group.n > group.events
     ]
     by_source = f"False alarms by source: {', '.join(alarms)}. " if alarms else ""
     return (
-        f"{missed} of {split['events']} images with COVID-19 missed, "
-        f"{_alarms(split['pooled']['confusion'])} of {split['n'] - split['events']} others called "
-        f"COVID-19. {by_source}report.html shows the errors the model is surest of."
+        f"{missed} of {split.events} images with COVID-19 missed, "
+        f"{_alarms(split.pooled.confusion)} of {split.n - split.events} others called "
+        f"COVID-19. {by_source}report.html shows the most confident errors."
     )
 
 
@@ -135,10 +133,9 @@ def _heterogeneity(facts: Facts) -> str | None:
     if split is None:
         return None
     within = [
-        f"within one {key.removeprefix('per_')} {interval(found)}"
-        for key, found in split.get("within", {}).items()
+        f"within one {key.removeprefix('per_')} {auroc}" for key, auroc in split.within.items()
     ]
-    pooled = f"AUROC pooled {interval(split['pooled']['auroc'])}"
+    pooled = f"AUROC pooled {split.pooled.auroc}"
     return f"{', '.join([pooled, *within])}. By source: {_groups(split)}"
 
 
@@ -160,28 +157,27 @@ def _implications(_: Facts) -> str | None:
     return DISCLAIMER
 
 
-def _line(block: Block) -> str:
-    pooled = block.get("pooled", block)
+def _line(split: SplitMetrics) -> str:
     return (
-        f"{block['n']} images of {block['patients']} patients, {block['events']} with COVID-19, "
-        f"AUROC {interval(pooled['auroc'])}."
+        f"{split.n} images of {split.patients} patients, {split.events} with COVID-19, "
+        f"AUROC {split.pooled.auroc}."
     )
 
 
-def _groups(split: Block) -> str:
-    told = [
-        f"{name} {interval(block['auroc'])}, {block['events']} of {block['n']} with COVID-19"
-        for name, block in split["per_source"].items()
+def _groups(split: SplitMetrics) -> str:
+    groups = [
+        f"{name} {group.auroc}, {group.events} of {group.n} with COVID-19"
+        for name, group in split.per_source.items()
     ]
-    return "; ".join(told) + "."
+    return "; ".join(groups) + "."
 
 
-def _missed(confusion: list[list[int]]) -> int:
+def _missed(confusion: Confusion) -> int:
     """Return the images of the last class, COVID-19, that are called otherwise."""
     return sum(confusion[-1][:-1])
 
 
-def _alarms(confusion: list[list[int]]) -> int:
+def _alarms(confusion: Confusion) -> int:
     return sum(row[-1] for row in confusion[:-1])
 
 

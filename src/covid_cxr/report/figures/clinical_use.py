@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from covid_cxr.evaluation.subgroups import GROUPS, small
+from covid_cxr.evaluation.subgroups import GROUPS
 from covid_cxr.report.figures.svg import BLUE, GREY, INK, ORANGE, blank, to_svg, unit_square
-from covid_cxr.report.formatting import interval
+from covid_cxr.results import Estimate, SplitMetrics, SubgroupMetrics
+from covid_cxr.results.clinical_use import Calibration, DecisionCurve
 
 _MOST_GROUPS = 36
 _LONGEST = 26  # letters of a group's name
-_ENDS = ("low", "high")
-
-Block = Mapping[str, Any]
 
 
-def draw(measured: Block) -> dict[str, str]:
+class _Line(NamedTuple):
+    """A group by its kind and name."""
+
+    kind: str
+    name: str
+    group: SubgroupMetrics
+
+
+def draw(split: SplitMetrics) -> dict[str, str]:
     """Return reliability, decision and groups as SVG, each where its numbers are there.
 
     Args:
-        measured: what `evaluate` returned; called within `svg.style`.
+        split: the metrics; called within `svg.style`.
     """
     figures = {}
-    if measured.get("calibration"):
-        figures["reliability"] = _reliability(measured["calibration"])
-    if measured.get("decision"):
-        figures["decision"] = _decision(measured["decision"], measured)
-    groups = _with_auroc(measured)
+    if split.calibration:
+        figures["reliability"] = _reliability(split.calibration)
+    if split.decision:
+        figures["decision"] = _decision(split.decision, split)
+    groups = _with_auroc(split)
     if groups:
-        figures["groups"] = _groups(groups, measured["pooled"]["auroc"])
+        figures["groups"] = _groups(groups, split.pooled.auroc)
     return figures
 
 
-def _reliability(found: Block) -> str:
+def _reliability(calibration: Calibration) -> str:
     figure, axes = unit_square("forecast probability of COVID-19", "share with COVID-19")
-    bins = found["bins"]
-    forecast, observed = ([each[key] for each in bins] for key in ("forecast", "observed"))
-    images = np.array([each["images"] for each in bins])
+    forecast = [point.forecast for point in calibration.bins]
+    observed = [point.observed for point in calibration.bins]
+    images = np.array([point.images for point in calibration.bins])
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, label="perfect", zorder=0)
     axes.plot(forecast, observed, color=BLUE, linewidth=1, label="observed")
     sizes = 12 + 140 * images / images.max()
@@ -57,30 +62,35 @@ def _reliability(found: Block) -> str:
         )
     axes.legend(loc="upper left")
     pairs = [f"{x:.2f}: {y:.2f} ({n})" for x, y, n in zip(forecast, observed, images, strict=True)]
-    lines = {"slope": "slope", "intercept": "intercept", "ece": "calibration error"}
-    told = ", ".join(f"{words} {interval(found[key])}" for key, words in lines.items())
-    text = f"Forecast: observed share (images): {'; '.join(pairs)}. Calibration: {told}."
+    text = (
+        f"Forecast: observed share (images): {'; '.join(pairs)}. Calibration: "
+        f"slope {calibration.slope}, intercept {calibration.intercept}, "
+        f"calibration error {calibration.ece}."
+    )
     return to_svg(figure, "reliability", "Reliability diagram", text)
 
 
-def _decision(found: Block, measured: Block) -> str:
+def _decision(curve: DecisionCurve, split: SplitMetrics) -> str:
     figure = blank(4.2, 3.6)
     axes = figure.subplots()
-    at, model, everyone = (np.array(found[key]) for key in ("threshold", "model", "treat_all"))
-    low, high = (np.array(found[key], dtype=np.float64) for key in ("low", "high"))
+    at = np.array(curve.threshold)
+    model, everyone, low, high = (
+        np.array(line, dtype=np.float64)
+        for line in (curve.model, curve.treat_all, curve.low, curve.high)
+    )
     axes.fill_between(at, low, high, color=BLUE, alpha=0.18, linewidth=0)
     axes.plot(at, model, color=BLUE, label="act on the model")
     axes.plot(at, everyone, color=ORANGE, linewidth=1.2, linestyle=(0, (4, 2)), label="treat all")
     axes.axhline(0, color=GREY, linewidth=1, label="treat none")
-    axes.axvline(measured["threshold"], color=INK, linewidth=0.8, linestyle=(0, (1, 1.5)))
-    share = measured["events"] / measured["n"]
+    axes.axvline(split.threshold, color=INK, linewidth=0.8, linestyle=(0, (1, 1.5)))
+    share = split.events / split.n
     axes.set(xlim=(0, 1), ylim=(-0.12 * share, 1.12 * share))
     axes.set(xlabel="threshold probability (dotted: the frozen one)", ylabel="net benefit an image")
     axes.grid(color=GREY, alpha=0.18, linewidth=0.6)
     axes.legend(loc="upper right")
     best = at[(model > everyone) & (model > 0)]
     where = f"from {best[0]:.2f} to {best[-1]:.2f}" if best.size else "nowhere"
-    here = int(np.argmin(np.abs(at - measured["threshold"])))
+    here = int(np.argmin(np.abs(at - split.threshold)))
     text = (
         f"The model is better than treating all or none {where}. At {at[here]:.2f} its net benefit "
         f"is {model[here]:.3f}, that of treating all {everyone[here]:.3f}."
@@ -88,34 +98,34 @@ def _decision(found: Block, measured: Block) -> str:
     return to_svg(figure, "decision", "Decision curve with 95 % bootstrap band", text)
 
 
-def _with_auroc(measured: Block) -> list[tuple[str, str, Block]]:
-    """Return (kind, name, block) of the groups that have an AUROC; none where only sources do."""
-    found = [
-        (title, name, block)
+def _with_auroc(split: SplitMetrics) -> list[_Line]:
+    """Return the groups that have an AUROC; none where there is one only."""
+    lines = [
+        _Line(title, name, group)
         for key, title in GROUPS.items()
-        for name, block in measured.get(key, {}).items()
-        if block["auroc"]["value"] is not None
+        for name, group in split.groups(key).items()
+        if group.auroc.value is not None
     ]
-    several = any(title != GROUPS["per_source"] for title, _, _ in found) or len(found) > 1
+    several = any(line.kind != GROUPS["per_source"] for line in lines) or len(lines) > 1
     # Where there are too many, the smallest say least.
-    least = sorted((block["n"] for _, _, block in found), reverse=True)[:_MOST_GROUPS]
-    return [line for line in found if line[2]["n"] >= least[-1]] if several else []
+    sizes = sorted((line.group.n for line in lines), reverse=True)[:_MOST_GROUPS]
+    return [line for line in lines if line.group.n >= sizes[-1]] if several else []
 
 
-def _groups(lines: list[tuple[str, str, Block]], pooled: Block) -> str:
+def _groups(lines: list[_Line], pooled: Estimate) -> str:
     figure = blank(4.2, 0.9 + 0.22 * len(lines))
     axes = figure.subplots()
     words = []
-    for place, (kind, name, block) in enumerate(lines):
-        score, few = block["auroc"], small(block)
-        low, high = (score[end] if score[end] is not None else score["value"] for end in _ENDS)
-        axes.hlines(place, low, high, color=GREY if few else BLUE, linewidth=1.4)
-        face = "none" if few else BLUE
-        axes.scatter(
-            [score["value"]], [place], s=22, facecolors=face, edgecolors=GREY if few else BLUE
-        )
-        words.append(f"{kind} {name}: {interval(score)}{', small' if few else ''}")
-    axes.axvline(pooled["value"], color=ORANGE, linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)
+    for row, (kind, name, group) in enumerate(lines):
+        score, small = group.auroc, group.is_small
+        colour = GREY if small else BLUE
+        value = np.float64(score.value)
+        low, high = (value if end is None else end for end in (score.low, score.high))
+        axes.hlines(row, low, high, color=colour, linewidth=1.4)
+        axes.scatter([value], [row], s=22, facecolors="none" if small else BLUE, edgecolors=colour)
+        words.append(f"{kind} {name}: {score}{', small' if small else ''}")
+    if pooled.value is not None:
+        axes.axvline(pooled.value, color=ORANGE, linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)
     axes.axvline(0.5, color=GREY, linewidth=0.9, zorder=0)
     axes.set(
         xlim=(-0.02, 1.02), yticks=range(len(lines)), xlabel="AUROC (dashed: pooled; line: chance)"
@@ -124,7 +134,7 @@ def _groups(lines: list[tuple[str, str, Block]], pooled: Block) -> str:
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=GREY, alpha=0.18, linewidth=0.6)
-    text = f"Pooled {interval(pooled)}. {'; '.join(words)}."
+    text = f"Pooled {pooled}. {'; '.join(words)}."
     return to_svg(figure, "groups", "AUROC by group", text)
 
 

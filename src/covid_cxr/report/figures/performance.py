@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from covid_cxr.evaluation.predictions import Cases
-from covid_cxr.evaluation.subgroups import FEW
 from covid_cxr.metrics import (
     Bootstrap,
     auroc,
@@ -34,6 +32,8 @@ from covid_cxr.report.figures.svg import (
     to_svg,
     unit_square,
 )
+from covid_cxr.results import FEW, SplitMetrics
+from covid_cxr.results.scores import Confusion
 from covid_cxr.types import COVID
 
 _HUES = {COVID: ORANGE, "non-covid-19": BLUE, "normal": BLUE, "pneumonia": GREEN}
@@ -41,12 +41,12 @@ _MOST_WEIGHTS = 20_000_000
 _DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 
 
-def draw(cases: Cases, measured: Mapping[str, Any], bootstrap: Bootstrap) -> dict[str, str]:
+def draw(cases: Cases, split: SplitMetrics, bootstrap: Bootstrap) -> dict[str, str]:
     """Return the figures that these cases allow, by name.
 
     Args:
         cases: the answered images of one split.
-        measured: what `evaluate` returned for the same cases.
+        split: the metrics of the same cases.
         bootstrap: of the bands; fewer resamples are taken where there are many cases.
 
     Returns:
@@ -57,7 +57,7 @@ def draw(cases: Cases, measured: Mapping[str, Any], bootstrap: Bootstrap) -> dic
     figures: dict[str, str] = {}
     if not cases.labels.size:
         return figures
-    threshold = float(measured["threshold"])
+    threshold = split.threshold
     # A band needs no finer ends than its line is wide.
     affordable = _MOST_WEIGHTS // cases.labels.size
     bootstrap = replace(bootstrap, n_resamples=max(100, min(bootstrap.n_resamples, affordable)))
@@ -66,8 +66,8 @@ def draw(cases: Cases, measured: Mapping[str, Any], bootstrap: Bootstrap) -> dic
             figures["roc"] = _roc(cases, threshold, bootstrap)
             figures["precision-recall"] = _precision_recall(cases, threshold, bootstrap)
         figures["scores"] = _histograms(cases, threshold)
-        figures |= _confusions(cases.classes, measured)
-        return figures | use.draw(measured)
+        figures |= _confusions(cases.classes, split)
+        return figures | use.draw(split)
 
 
 def _roc(cases: Cases, threshold: float, bootstrap: Bootstrap) -> str:
@@ -111,20 +111,19 @@ def _precision_recall(cases: Cases, threshold: float, bootstrap: Bootstrap) -> s
     return to_svg(figure, "precision-recall", title, text)
 
 
-def _confusions(classes: tuple[str, ...], measured: Mapping[str, Any]) -> dict[str, str]:
+def _confusions(classes: tuple[str, ...], split: SplitMetrics) -> dict[str, str]:
     """Return the pooled matrix, and one for each source where there are several."""
-    pooled = measured["pooled"]["confusion"]
-    drawn = {"confusion": _confusion(classes, pooled, "confusion", "Confusion matrix")}
-    sources = measured["per_source"]
-    if len(sources) > 1:
-        for number, (name, block) in enumerate(sources.items(), start=1):
+    pooled = split.pooled.confusion
+    figures = {"confusion": _confusion(classes, pooled, "confusion", "Confusion matrix")}
+    if len(split.per_source) > 1:
+        for number, (name, source) in enumerate(split.per_source.items(), start=1):
             stem = f"confusion-{number}"
             title = f"Confusion matrix, {name}"
-            drawn[stem] = _confusion(classes, block["confusion"], stem, title)
-    return drawn
+            figures[stem] = _confusion(classes, source.confusion, stem, title)
+    return figures
 
 
-def _confusion(classes: tuple[str, ...], counts: Any, stem: str, title: str) -> str:
+def _confusion(classes: tuple[str, ...], counts: Confusion, stem: str, title: str) -> str:
     """Draw counts (C, C), rows being the truth."""
     figure = blank(4.2, 3.6) if stem == "confusion" else blank(3.0, 2.7)
     axes = figure.subplots()

@@ -18,11 +18,21 @@ from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import checklists
 from covid_cxr.report.checklists import AUTHOR, fill, markdown
 from covid_cxr.report.checklists.fill import ANSWERS
+from covid_cxr.results.metrics import SplitUse
 from support import joined_tables as made
+from support import results
 
 # Collins et al. 2024: 27 items, these of them in parts.
 PARTS = {3: 3, 5: 2, 6: 3, 8: 3, 9: 3, 12: 7, 18: 6, 20: 3, 23: 2, 27: 3}
-EMPTY = checklists.Facts(metrics={"splits": {}})
+NOTHING = results.run_metrics(
+    model="network",
+    classes=("one", "other"),
+    bundle=None,
+    threshold=None,
+    temperature=None,
+    command="covid-cxr train",
+)
+EMPTY = checklists.Facts(metrics=NOTHING)
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +46,11 @@ def facts():
         prevalence=made.prevalence(rows),
         bootstrap=Bootstrap(100, 1),
     )
-    metrics = {
-        "task": "binary",
-        "classes": ["non-covid-19", "covid-19"],
-        "model": "resnet18",
-        "bundle": "abc123",
-        "threshold": 0.5,
-        "temperature": 1.25,
-        "command": "covid-cxr run c.yaml --data DATA",
-        "openings_of_test": [{}],
-        "splits": {"test": measured},
-    }
+    metrics = results.run_metrics(
+        temperature=1.25,
+        splits={"test": measured},
+        test_evaluations=(SplitUse(time="2026-01-31 12:00 UTC", bundle="abc123"),),
+    )
     manifest = {
         "architecture": "resnet18",
         "id": "abc123",
@@ -112,9 +116,9 @@ def test_answers_hold_the_runs_own_numbers(facts):
     assert "test: 80 images of 40 patients" in answer(facts, "19")
     assert answer(facts, "24") == "At random."
     assert answer(facts, "23") == "Python 3.12 on Linux; numpy 2.0."
-    pooled = facts.metrics["splits"]["test"]["pooled"]
-    assert f"AUROC {pooled['auroc']['value']:.3f}" in answer(facts, "37")
-    missed, alarms = pooled["confusion"][1][0], pooled["confusion"][0][1]
+    pooled = facts.metrics.splits["test"].pooled
+    assert f"AUROC {pooled.auroc}" in answer(facts, "37")
+    missed, alarms = pooled.confusion[1][0], pooled.confusion[0][1]
     assert answer(facts, "39").startswith(
         f"{missed} of 40 images with COVID-19 missed, {alarms} of 40 others called COVID-19."
     )
@@ -124,21 +128,17 @@ def test_answers_hold_the_runs_own_numbers(facts):
 
 
 def test_the_audit_answers_where_it_was_made(facts):
-    checks = [
-        {"name": "leak", "verdict": "pass", "sentence": "No patient crosses."},
-        {"name": "stability", "verdict": "warn", "sentence": "Seeds differ by 0.1."},
-    ]
-    audited = checklists.Facts(
-        metrics=facts.metrics,
-        cohort=facts.cohort,
-        audit={"verdict": "warn", "summary": "1 warns.", "checks": checks},
+    audit = results.audit(
+        results.check(name="leak", verdict="pass", sentence="No patient crosses."),
+        results.check(name="stability", verdict="warn", sentence="Seeds differ by 0.1."),
     )
+    audited = checklists.Facts(metrics=facts.metrics, cohort=facts.cohort, audit=audit)
     assert answer(audited, "20").endswith("Audit: No patient crosses.")
     assert answer(audited, "30") == "Seeds differ by 0.1."
 
 
 def test_an_unknown_architecture_is_left_to_the_author(facts):
-    other = checklists.Facts(metrics=facts.metrics | {"model": "from-a-plugin"})
+    other = checklists.Facts(metrics=facts.metrics.model_copy(update={"model": "plugin"}))
     assert answer(other, "24") == f"{AUTHOR}."
 
 
@@ -154,7 +154,7 @@ def test_markdown_is_one_table_row_an_item(facts):
 
 def test_a_name_from_the_data_stays_in_its_cell():
     rows = made.cohort(8, sources=("a|b<script>",))
-    page = markdown(fill(checklists.Facts(metrics={"splits": {}}, cohort=rows))[0])
+    page = markdown(fill(checklists.Facts(metrics=NOTHING, cohort=rows))[0])
     assert "a\\|b\\<script>" in page
 
 
@@ -176,8 +176,8 @@ def _choices(setting: str) -> tuple[str, ...]:
 
 
 def _told(config: RunConfig) -> str:
-    facts = {"model": "resnet18", "classes": ["a", "b"], "splits": {}}
-    filled = checklists.fill(checklists.Facts(facts, config.model_dump(mode="json")))
+    facts = checklists.Facts(results.run_metrics(), config.model_dump(mode="json"))
+    filled = checklists.fill(facts)
     return " ".join(
         entry.answer or "" for each in filled for part in each.sections for entry in part.entries
     )
@@ -213,8 +213,8 @@ def test_a_recipe_of_the_lungs_is_told() -> None:
     preprocess = PreprocessSpec(lung_margin=0.06, equalise=True)
     config = RunConfig(preprocess=preprocess).model_dump(mode="json")
     for facts, expected in (
-        (checklists.Facts({"splits": {}}, config), True),
-        (checklists.Facts({"splits": {}}, RunConfig().model_dump(mode="json")), False),
+        (checklists.Facts(NOTHING, config), True),
+        (checklists.Facts(NOTHING, RunConfig().model_dump(mode="json")), False),
     ):
         told = str(checklists.fill(facts))
         assert ("cut to the lungs and 6% of their extent around" in told) == expected

@@ -89,7 +89,7 @@ def test_words_carry_the_numbers(drawn):
         words(drawn["confusion"]),
     )
     assert re.search(r"pooled AUROC 0\.\d{3}, inside a\$b", words(drawn["roc"]))
-    assert re.search(r"slope [\d.]+ \([\d.]+ to [\d.]+\)", words(drawn["reliability"]))
+    assert re.search(r"slope [\d.]+ \([\d.]+-[\d.]+\)", words(drawn["reliability"]))
     assert "site north: 0." in words(drawn["groups"].replace("Site", "site"))
     assert re.search(r"At 0\.50 its net benefit is 0\.\d+", words(drawn["decision"]))
 
