@@ -1,14 +1,14 @@
 """Prediction without explanations side by side with nothing but its forward passes.
 
     python benchmarks/predict.py --json
-    python benchmarks/predict.py --model BUNDLE --films FOLDER --count 100 --rounds 7
+    python benchmarks/predict.py --model BUNDLE --radiographs FOLDER --count 100 --rounds 7
 
 Times `predict_to` over a folder, from files to `predictions.csv`, and in turn the forward passes
 alone: the lung network's and the classifier's graph in ONNX Runtime in float32, on inputs prepared
 beforehand, in the same batches. The forward passes run both one after the other and two batches at
 a time, as prediction has them; the faster way counts.
 `predict_share` is the time of the forward passes over that of prediction: 1 where all else costs
-nothing. Without `--films` phantoms serve, of one megapixel; what a film takes to read and to
+nothing. Without `--radiographs` phantoms serve, of one megapixel; what one takes to read and to
 reduce grows with its size. Shares are medians over rounds; the shares of the stages are of
 processor time in one thread, each stage by itself, so that they hold on a busy machine too.
 """
@@ -41,7 +41,7 @@ Batches = list[FloatArray]
 
 
 def draw_to(folder: Path, count: int) -> list[Path]:
-    """Write phantoms as PNG, as large as films of public collections."""
+    """Write phantoms as PNG, as large as public radiographs."""
     paths = []
     for number in range(count):
         hospital = HOSPITALS[number % len(HOSPITALS)].name
@@ -75,25 +75,29 @@ class Networks:
 
 
 class Forward:
-    """The forward passes of a predictor over some films, inputs prepared."""
+    """The forward passes of a predictor over some radiographs, inputs prepared."""
 
-    def __init__(self, predictor: Predictor, films: Sequence[FloatArray]) -> None:
+    def __init__(self, predictor: Predictor, radiographs: Sequence[FloatArray]) -> None:
         spec = predictor.bundle.manifest.preprocess
         self.threads = predictor.threads
         self.networks = Networks(predictor)
         self.segmenter = self.networks.segmenter
-        self.films = list(zip(films, self.segmenter.segment(films), strict=True))
-        looked_at = self.segmenter.manifest.preprocess
-        self.looks = batches([imaging.preprocess(film, looked_at) for film in films])
-        self.inputs = batches([imaging.preprocess(film, spec, lungs) for film, lungs in self.films])
+        self.segmented = list(zip(radiographs, self.segmenter.segment(radiographs), strict=True))
+        lung_spec = self.segmenter.manifest.preprocess
+        self.lung_inputs = batches(
+            [imaging.preprocess(pixels, lung_spec) for pixels in radiographs]
+        )
+        self.inputs = batches(
+            [imaging.preprocess(pixels, spec, lungs) for pixels, lungs in self.segmented]
+        )
 
     def in_order(self) -> None:
-        for inputs in zip(self.looks, self.inputs, strict=True):
+        for inputs in zip(self.lung_inputs, self.inputs, strict=True):
             self.networks.run(*inputs)
 
     def at_a_time(self) -> None:
         with ThreadPoolExecutor(min(AT_A_TIME, self.threads or AT_A_TIME)) as pool:
-            list(pool.map(self.networks.run, self.looks, self.inputs))
+            list(pool.map(self.networks.run, self.lung_inputs, self.inputs))
 
 
 def seconds(work: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
@@ -110,13 +114,13 @@ def processor_time(work: Callable[[], Any]) -> float:
 def stages(model: Path | None, paths: Sequence[Path]) -> dict[str, float]:
     """Return the processor time of each stage, as shares of their sum."""
     predictor = covid_cxr.load(model, threads=1)
-    films = [predictor.read(path).pixels for path in paths]
-    forward = Forward(predictor, films)
+    radiographs = [predictor.read(path).pixels for path in paths]
+    forward = Forward(predictor, radiographs)
 
     def prepare(spec: PreprocessSpec) -> float:
         def work() -> None:
-            for film, lungs in forward.films:
-                imaging.preprocess(film, spec, lungs)
+            for pixels, lungs in forward.segmented:
+                imaging.preprocess(pixels, spec, lungs)
 
         return processor_time(work)
 
@@ -124,8 +128,8 @@ def stages(model: Path | None, paths: Sequence[Path]) -> dict[str, float]:
     unequal = spec.model_copy(update={"equalise": False})
     plain = unequal.model_copy(update={"remove_markers": False})
     all_of_it, without_contrast, without_markers = map(prepare, (spec, unequal, plain))
-    checked = processor_time(lambda: predictor.preparer.check(films))
-    lungs = processor_time(lambda: [*map(forward.segmenter.probabilities, forward.looks)])
+    checked = processor_time(lambda: predictor.preparer.check(radiographs))
+    lungs = processor_time(lambda: [*map(forward.segmenter.probabilities, forward.lung_inputs)])
     spent = {
         "reading": processor_time(lambda: [*map(predictor.read, paths)]),
         "lung_network": lungs,
@@ -135,7 +139,7 @@ def stages(model: Path | None, paths: Sequence[Path]) -> dict[str, float]:
         "rest_of_input": without_markers,
         "classifier": processor_time(lambda: [*map(predictor.runtime.run, forward.inputs)]),
     }
-    return {name: each / sum(spent.values()) for name, each in spent.items()}
+    return {name: share / sum(spent.values()) for name, share in spent.items()}
 
 
 def compare(predictor: Predictor, paths: list[Path], out: Path, rounds: int) -> dict[str, Any]:
@@ -146,19 +150,21 @@ def compare(predictor: Predictor, paths: list[Path], out: Path, rounds: int) -> 
         "in_order": forward.in_order,
         "at_a_time": forward.at_a_time,
     }
-    for each in work.values():
-        each()  # warm
-    taken = [{name: seconds(each) for name, each in work.items()} for _ in range(rounds)]
-    best = [min(each["in_order"], each["at_a_time"]) for each in taken]
-    shares = [bare / each["predict"] for bare, each in zip(best, taken, strict=True)]
+    for task in work.values():
+        task()  # warm
+    taken = [{name: seconds(task) for name, task in work.items()} for _ in range(rounds)]
+    best = [min(times["in_order"], times["at_a_time"]) for times in taken]
+    shares = [bare / times["predict"] for bare, times in zip(best, taken, strict=True)]
     return {
-        "films": len(paths),
+        "radiographs": len(paths),
         "rounds": rounds,
         "predict_share": round(float(np.median(shares)), 3),
         "predict_share_range": [round(min(shares), 3), round(max(shares), 3)],
-        "films_per_second": _rate(paths, [each["predict"] for each in taken]),
-        "forward_films_per_second": _rate(paths, best),
-        "forward_in_order_films_per_second": _rate(paths, [each["in_order"] for each in taken]),
+        "radiographs_per_second": _rate(paths, [times["predict"] for times in taken]),
+        "forward_radiographs_per_second": _rate(paths, best),
+        "forward_in_order_radiographs_per_second": _rate(
+            paths, [times["in_order"] for times in taken]
+        ),
     }
 
 
@@ -169,23 +175,23 @@ def _rate(paths: list[Path], times: list[float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="bundle; default the one that ships")
-    parser.add_argument("--films", type=Path, help="folder of films; default phantoms")
-    parser.add_argument("--count", type=int, default=96, help="films")
+    parser.add_argument("--radiographs", type=Path, help="folder; default phantoms")
+    parser.add_argument("--count", type=int, default=96, help="radiographs")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, help="CPU threads; default all cores")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        given = arguments.films
+        given = arguments.radiographs
         paths = chosen(given, arguments.count) if given else draw_to(Path(folder), arguments.count)
         predictor = covid_cxr.load(arguments.model, threads=arguments.threads)
-        found = compare(predictor, paths, Path(folder, "out"), arguments.rounds)
+        result = compare(predictor, paths, Path(folder, "out"), arguments.rounds)
         shares = stages(arguments.model, paths[: 2 * BATCH * AT_A_TIME])
-        found["stages"] = {name: round(share, 3) for name, share in shares.items()}
-    for name, value in found.items():
+        result["stages"] = {name: round(share, 3) for name, share in shares.items()}
+    for name, value in result.items():
         print(f"{name:35} {value}")
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ MOST_VAGUE = 60
 PROSE = re.compile(
     r"""\b(
         films? | gates? | gated | refus(?:e|es|ed|al|als|ing) | remark(?:s|ed)? | lookalikes?
-        | contenders? | lettering | tints? | tinted | coins | disguise[sd]? | acceptance
+        | contenders? | lettering | tints? | tinted | coins(?!\.png) | disguise[sd]? | acceptance
         | flip\ sets? | neighbours? | doubts? | caution | contact\ sheets? | fault\ of\ ours
         | random\ draw
         | surest | for\ a\ machine | guessers? | (?<!--)(?<!")rigged | files\ that\ lie
