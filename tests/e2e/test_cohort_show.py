@@ -57,8 +57,8 @@ def test_json_is_the_account_and_nothing_else(
 ) -> None:
     status, out, _ = run(capsys, cohort, "--json", "--out", tmp_path)
     assert status == 0
-    assert json.loads(out) == json.loads((tmp_path / "account.json").read_text())
-    assert not (tmp_path / "sheets").exists()
+    assert json.loads(out) == json.loads((tmp_path / "summary.json").read_text())
+    assert not (tmp_path / "montages").exists()
 
 
 def test_sheets_are_drawn_where_the_images_are_given(
@@ -66,9 +66,9 @@ def test_sheets_are_drawn_where_the_images_are_given(
 ) -> None:
     status, out, _ = run(capsys, cohort, "--out", tmp_path, "--data", phantoms, "--seed", 3)
     assert status == 0
-    sheets = {path.stem for path in (tmp_path / "sheets").iterdir()}
-    assert {"phantoms-normal", "phantoms-pneumonia", "phantoms-covid-19", "duplicates-1"} <= sheets
-    assert f"Contact sheets: {len(sheets)} in" in out and "never publish" in out
+    pages = {path.stem for path in (tmp_path / "montages").iterdir()}
+    assert {"phantoms-normal", "phantoms-pneumonia", "phantoms-covid-19", "duplicates-1"} <= pages
+    assert f"Montages: {len(pages)} in" in out and "never publish" in out
     assert (tmp_path / "cohort.html").exists()
 
 

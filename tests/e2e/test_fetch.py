@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from covid_cxr import cli
-from covid_cxr.cohort.download.catalogue import CATALOGUE
+from covid_cxr.cohort.download.catalogue import catalogue
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -53,11 +53,11 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[s
 def test_the_list_names_every_set(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     status, out, _ = run(capsys, *arguments)
     assert status == 0
-    for name in CATALOGUE:
+    for name in catalogue():
         assert f"\n{name} " in "\n" + out
     status, out, _ = run(capsys, *arguments, "--json")
     assert status == 0
-    assert [entry["name"] for entry in json.loads(out)] == list(CATALOGUE)
+    assert [entry["name"] for entry in json.loads(out)] == list(catalogue())
 
 
 def test_steps_are_an_answer(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -99,8 +99,8 @@ def test_a_set_in_git(
     who = ("-c", "user.name=x", "-c", "user.email=x@y")
     for command in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "one")):
         subprocess.run(["git", *who, *command], cwd=origin, check=True)
-    set_ = replace(CATALOGUE["hannover"], where=origin.as_uri(), gigabytes=0)
-    monkeypatch.setitem(CATALOGUE, "hannover", set_)
+    set_ = replace(catalogue()["hannover"], where=origin.as_uri(), gigabytes=0)
+    monkeypatch.setitem(catalogue(), "hannover", set_)
     for said in ("Fetched", "Already there"):
         status, out, err = run(capsys, "hannover", "--out", tmp_path / "data")
         assert (status, err) == (0, "")

@@ -17,7 +17,7 @@ from covid_cxr.errors import ConfigError
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    group = typer.Typer(no_args_is_help=True, help="Make and check the table of images.")
+    group = typer.Typer(no_args_is_help=True, help="Build, check and show the table of images.")
     group.command("build")(build_cohort)
     group.command("check")(check_cohort)
     group.command("show")(show_cohort)
@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 def build_cohort(
     context: typer.Context,
     data: Annotated[Path, typer.Option(help="Folder that holds the data sets.")],
-    out: Annotated[Path, typer.Option(help="Folder for cohort.csv and its accounts.")],
+    out: Annotated[Path, typer.Option(help="Folder for cohort.csv and its tables.")],
     config: Annotated[Path | None, typer.Option(help="Take the `cohort` section of it.")] = None,
     dataset: Annotated[
         list[str] | None,
@@ -36,11 +36,11 @@ def build_cohort(
     ] = None,
     settings: Settings = None,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="That read films; default one a core.")
+        int | None, typer.Option(min=1, help="Processes that read images; default one a core.")
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Find the data sets, exclude by rule, find copies, split by patient.
+    """Find the data sets, apply the exclusion rules, find duplicates, split by patient.
 
     The same command again reads only files that are new or have changed.
 
@@ -62,10 +62,10 @@ def build_cohort(
     wanted = chosen.cohort
     if dataset:
         named = _named_paths(dataset)
-        sets = {name: DatasetConfig(adapter=name, path=path) for name, path in named.items()}
-        wanted = wanted.model_copy(update={"datasets": sets})
+        datasets = {name: DatasetConfig(adapter=name, path=path) for name, path in named.items()}
+        wanted = wanted.model_copy(update={"datasets": datasets})
     with output.progress(context):
-        found = build.build(
+        result = build.build(
             data_root(data, None),
             wanted,
             chosen.seed,
@@ -73,15 +73,15 @@ def build_cohort(
             max_pixels=chosen.preprocess.max_pixels,
             processes=processes or os.cpu_count() or 1,
         )
-    build.write(found, out)
-    counts = build.split_counts(found.cohort)
+    build.write(result, out)
+    counts = build.split_counts(result.cohort)
     if json:
         output.as_json(counts.to_dict("records"))
         return
     output.out.print(counts.to_string(index=False))
-    for line in build.notes(found):
+    for line in build.notes(result):
         output.out.print(line, soft_wrap=True, markup=False, highlight=False)
-    output.out.print(f"Cohort: {out / 'cohort.csv'}; accounts of it lie beside it", soft_wrap=True)
+    output.out.print(f"Cohort: {out / 'cohort.csv'}; its tables are beside it", soft_wrap=True)
 
 
 def check_cohort(

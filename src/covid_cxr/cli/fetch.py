@@ -38,12 +38,12 @@ def fetch(
     Examples: `covid-cxr cohort fetch`, `covid-cxr cohort fetch mila --out DATA`,
     `covid-cxr cohort fetch https://hospital.example/set.zip --sha256 HEX --out DATA`
     """
-    from covid_cxr.cohort.download.catalogue import CATALOGUE
+    from covid_cxr.cohort.download.catalogue import catalogue
     from covid_cxr.cohort.download.fetch import choose
-    from covid_cxr.cohort.download.fetch import fetch as bring
+    from covid_cxr.cohort.download.fetch import fetch as fetch_set
 
     if name is None or listed:
-        _list(CATALOGUE, json)
+        _list(catalogue(), json)
         return
     chosen = choose(name, folder)
     if chosen.how == "steps":
@@ -52,25 +52,26 @@ def fetch(
     if out is None:
         raise ConfigError(f"where to put '{name}'? give the data root, --out DATA")
     with output.progress(context):
-        found = bring(chosen, out, sha256)
-    said = "sha256" if chosen.how == "https" else "commit"
+        fetched = fetch_set(chosen, out, sha256)
+    kind = "sha256" if chosen.how == "https" else "commit"
     if json:
-        lines = _entry(chosen) | {"folder": str(found.folder), said: found.version}
-        output.as_json(lines | {"new": found.new})
+        lines = _entry(chosen) | {"folder": str(fetched.folder), kind: fetched.version}
+        output.as_json(lines | {"new": fetched.new})
         return
-    _say(f"{'Fetched' if found.new else 'Already there'}: {found.folder}, {said} {found.version}")
+    state = "Fetched" if fetched.new else "Already there"
+    _say(f"{state}: {fetched.folder}, {kind} {fetched.version}")
     _terms(chosen)
     _say(f"Next: covid-cxr cohort build --data {shlex.quote(str(out))} --out cohort")
 
 
-def _list(catalogue: dict[str, DataSet], machine: bool) -> None:
+def _list(datasets: dict[str, DataSet], machine: bool) -> None:
     if machine:
-        output.as_json([{"name": name} | _entry(chosen) for name, chosen in catalogue.items()])
+        output.as_json([{"name": name} | _entry(chosen) for name, chosen in datasets.items()])
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     for column in ("name", "GB", "how", "licence"):
         table.add_column(column, no_wrap=column == "name")
-    for name, chosen in catalogue.items():
+    for name, chosen in datasets.items():
         how = "steps to follow" if chosen.how == "steps" else chosen.how
         table.add_row(name, f"{chosen.gigabytes:g}", how, chosen.license)
     output.out.print(table)
@@ -90,9 +91,9 @@ def _explain(name: str, chosen: DataSet, out: Path | None, machine: bool) -> Non
 
 
 def _terms(chosen: DataSet) -> None:
-    for what, said in (("Licence", chosen.license), ("Cite", chosen.cite), ("Note", chosen.note)):
-        if said:
-            _say(f"{what}: {said}")
+    for what, text in (("Licence", chosen.license), ("Cite", chosen.cite), ("Note", chosen.note)):
+        if text:
+            _say(f"{what}: {text}")
 
 
 def _entry(chosen: DataSet) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The account of a cohort on disk: one self-contained page, tables, figures, JSON."""
+"""The summary of a cohort on disk: one self-contained page, tables, figures, JSON."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _CAPTIONS = {
 }
 
 
-def write_account(account: CohortSummary, cohort: pd.DataFrame, out: Path, *, name: str) -> Path:
-    """Write `cohort.html`, `account.json`, `tables/*.csv` and `figures/*.svg`.
+def write_summary(summary: CohortSummary, cohort: pd.DataFrame, out: Path, *, name: str) -> Path:
+    """Write `cohort.html`, `summary.json`, `tables/*.csv` and `figures/*.svg`.
 
     Nothing of it shows a film, so that all of it may be shared where the table may.
 
     Args:
-        account: of this cohort.
+        summary: of this cohort.
         cohort: as `covid_cxr.cohort.schema.load` returns it.
         out: folder; made where missing, its files replaced.
         name: of the cohort, for the page's head.
@@ -40,29 +40,29 @@ def write_account(account: CohortSummary, cohort: pd.DataFrame, out: Path, *, na
     Raises:
         OSError: the folder cannot be written.
     """
-    figures = draw(account, cohort)
-    for stem, table in account.tables().items():
+    figures = draw(summary, cohort)
+    for stem, table in summary.tables().items():
         text = table.to_csv(index=False, lineterminator="\n", float_format="%.6g")
         atomic_write(out / "tables" / f"{stem}.csv", text)
     for stem, svg in figures.items():
         atomic_write(out / "figures" / f"{stem}.svg", svg)
-    record = json.dumps(account.record(), indent=2, ensure_ascii=False, allow_nan=False)
-    atomic_write(out / "account.json", record + "\n")
+    record = json.dumps(summary.record(), indent=2, ensure_ascii=False, allow_nan=False)
+    atomic_write(out / "summary.json", record + "\n")
     page = out / "cohort.html"
-    atomic_write(page, _page(account, figures, name))
+    atomic_write(page, _page(summary, figures, name))
     return page
 
 
-def _page(account: CohortSummary, figures: dict[str, str], name: str) -> str:
+def _page(summary: CohortSummary, figures: dict[str, str], name: str) -> str:
     return (
         formatting.templates()
         .get_template("cohort.html.j2")
         .render(
             name=name,
             disclaimer=DISCLAIMER,
-            account=account,
+            account=summary,
             figures={stem: Markup(svg) for stem, svg in figures.items()},
             captions=_CAPTIONS,
-            tables=text_tables(account),
+            tables=text_tables(summary),
         )
     )

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from covid_cxr.cohort.summary.summary import CohortSummary, summarise
-from covid_cxr.report.cohort_page import write_account
+from covid_cxr.report.cohort_page import write_summary
 from covid_cxr.report.figures.cohort import draw
 from covid_cxr.types import DISCLAIMER
 
@@ -54,10 +54,10 @@ def found(cohort: pd.DataFrame) -> CohortSummary:
 def test_every_file_is_written_and_json_and_tables_agree(
     found: CohortSummary, cohort: pd.DataFrame, tmp_path: Path
 ):
-    page = write_account(found, cohort, tmp_path / "new", name="x/cohort.csv")
+    page = write_summary(found, cohort, tmp_path / "new", name="x/cohort.csv")
     out = page.parent
     assert page == tmp_path / "new" / "cohort.html"
-    record = json.loads((out / "account.json").read_text())
+    record = json.loads((out / "summary.json").read_text())
     assert record == found.record()
     assert {path.stem for path in (out / "tables").iterdir()} == set(record["tables"])
     for name, rows in record["tables"].items():
@@ -71,7 +71,7 @@ def test_every_file_is_written_and_json_and_tables_agree(
 def test_the_page_holds_all_and_fetches_nothing(
     found: CohortSummary, cohort: pd.DataFrame, tmp_path: Path
 ):
-    text = write_account(found, cohort, tmp_path, name="x/cohort.csv").read_text()
+    text = write_summary(found, cohort, tmp_path, name="x/cohort.csv").read_text()
     assert text.count("<svg") == 4
     assert text.count(DISCLAIMER) == 2
     for sentence in found.warnings.sentences:
@@ -121,5 +121,5 @@ def test_what_cannot_be_drawn_is_left_out(cohort: pd.DataFrame, tmp_path: Path):
     assert "\x1b" not in "".join(figures.values())
     nobody = plain.assign(split="excluded", exclusion="lateral view")
     assert draw(summarise(nobody), nobody) == {}
-    text = write_account(summarise(nobody), nobody, tmp_path, name="n").read_text()
+    text = write_summary(summarise(nobody), nobody, tmp_path, name="n").read_text()
     assert "No image is included" in text and "Figures" not in text

@@ -208,8 +208,8 @@ def _check_response(
 
 def _is_secure(link: str) -> bool:
     parts = urlsplit(link)
-    local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}
-    return parts.scheme == "https" or local
+    this_machine = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    return parts.scheme == "https" or (parts.scheme == "http" and this_machine)
 
 
 def _root_cause(error: BaseException) -> str:

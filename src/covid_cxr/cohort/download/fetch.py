@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from tempfile import TemporaryFile
 from typing import NamedTuple
 
 from covid_cxr.cohort.download.archives import address, check_free_space, download, unpack
-from covid_cxr.cohort.download.catalogue import CATALOGUE, DataSet
+from covid_cxr.cohort.download.catalogue import DataSet, catalogue
 from covid_cxr.errors import CohortError, InputError, MissingDependency, UnknownName
 from covid_cxr.files import atomic_write
 from covid_cxr.progress import report
@@ -46,9 +45,7 @@ class Fetched(NamedTuple):
     new: bool
 
 
-def choose(
-    name: str, folder: str | None = None, catalogue: Mapping[str, DataSet] = CATALOGUE
-) -> DataSet:
+def choose(name: str, folder: str | None = None) -> DataSet:
     """Return the set of that name, or the one behind an https address.
 
     Args:
@@ -62,10 +59,10 @@ def choose(
     if "://" in name:
         called = re.sub(r"(\.(zip|tar|tgz|gz|bz2|xz))+$", "", PurePosixPath(address(name)).name)
         chosen = DataSet("https", name, called, license="", cite="")
-    elif name in catalogue:
-        chosen = catalogue[name]
+    elif name in catalogue():
+        chosen = catalogue()[name]
     else:
-        raise UnknownName("data set", name, catalogue)
+        raise UnknownName("data set", name, catalogue())
     chosen = replace(chosen, folder=folder or chosen.folder)
     if not re.fullmatch(r"[^./\\:][^/\\:]*", chosen.folder):
         raise InputError(f"'{chosen.folder}' is no name for a folder; give a plain one, --folder")

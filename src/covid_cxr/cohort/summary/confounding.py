@@ -1,12 +1,13 @@
-"""How well a column that is no picture predicts the finding: Cramer's V, and what a guesser scores.
+"""How well columns other than the image predict the finding: Cramer's V and a covariate-only AUROC.
 
-Where the source of a film tells its finding, a model that has learnt to tell the sources apart
-scores well and has read no lung.
+Where the source of an image predicts its finding, a model that has learnt to recognise sources
+scores well without reading lungs.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,20 @@ from covid_cxr.metrics.covariate_baseline import half_split_auroc
 from covid_cxr.metrics.scores import Codes
 from covid_cxr.types import COVID
 
-# Columns of which it is also asked whether they are stated at all.
+# Columns of which being stated at all is a predictor too.
 _OPTIONAL = ("site", "view", "sex", "age band")
+
+
+class Confounder(NamedTuple):
+    """A row of the confounding table; NaN, and "" for strength, where undefined."""
+
+    column: str
+    levels: int
+    cramers_v: float
+    low: float
+    high: float
+    strength: str
+    auroc: float
 
 
 def confounding(cohort: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -29,30 +42,28 @@ def confounding(cohort: pd.DataFrame, seed: int) -> pd.DataFrame:
     stated is a predictor of its own.
 
     Args:
-        cohort: a whole cohort, in any order; its excluded rows only tell which patients are one.
+        cohort: a whole cohort, in any order; its excluded rows only link patients.
         seed: of the blocks behind the interval and the halves behind the AUROC.
 
     Returns:
-        `column, levels, cramers_v, low, high, strength, auroc`; see `association` and
-        `half_split_auroc`. NaN, and "" for strength, where a column has one level only or the
-        images one finding only.
+        A row a column with the fields of `Confounder`; see `association` and `half_split_auroc`.
+        Undefined where a column has one level only or the images one finding only.
     """
     ordered = cohort.sort_values("image_id")
     included = ordered[ordered["split"] != "excluded"]
     finding, event = _codes(included["finding"]), (included["finding"] == COVID).to_numpy()
     patient = _codes(components(ordered)[included.index])
-    lines = []
+    rows = []
     for name, column in _predictors(included).items():
         level = _codes(column)
-        found = association(level, finding, patient, seed)
-        area = half_split_auroc(level, event, patient, seed)
-        lines.append((name, int(level.max(initial=-1)) + 1, *found, strength(found.v), area))
-    names = ["column", "levels", "cramers_v", "low", "high", "strength", "auroc"]
-    return pd.DataFrame(lines, columns=names)
+        v = association(level, finding, patient, seed)
+        auroc = half_split_auroc(level, event, patient, seed)
+        rows.append(Confounder(name, int(level.max(initial=-1)) + 1, *v, strength(v.v), auroc))
+    return pd.DataFrame(rows, columns=list(Confounder._fields))
 
 
 def strength(v: float) -> str:
-    """Put Cramer's V into a word: little under 0.1, some to 0.3, strong to 0.5, else very strong.
+    """Return Cramer's V in a word: little under 0.1, some to 0.3, strong to 0.5, else very strong.
 
     The steps are Cohen's for the effect size w (Statistical Power Analysis, 1988, 7.2: small 0.1,
     medium 0.3, large 0.5), which V is where one side has two levels; Rea and Parker (Designing and
@@ -69,8 +80,8 @@ def strength(v: float) -> str:
 def _predictors(included: pd.DataFrame) -> dict[str, pd.Series]:
     columns = strata(included)
     stated = {f"{name} stated": columns[name] != NOT_STATED for name in _OPTIONAL}
-    told = {name: column for name, column in stated.items() if column.nunique() == 2}
-    return {**{str(name): columns[name] for name in columns}, **told}
+    varying = {name: column for name, column in stated.items() if column.nunique() == 2}
+    return {**{str(name): columns[name] for name in columns}, **varying}
 
 
 def _codes(column: pd.Series) -> Codes:

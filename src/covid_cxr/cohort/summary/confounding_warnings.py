@@ -1,21 +1,22 @@
-"""What the confounding table means, in words that follow from its numbers alone."""
+"""What the confounding table means, in sentences that follow from its numbers alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import starmap
 
 import pandas as pd
 
+from covid_cxr.cohort.summary.confounding import Confounder
 from covid_cxr.types import COVID
 
 _STRONG = 0.3  # Cramer's V, see `confounding.strength`
-_TELLS, _TELLS_WELL = 0.6, 0.7  # AUROC of the guesser; from 0.7 a test is called acceptable
+_PREDICTS, _PREDICTS_WELL = 0.6, 0.7  # of the AUROC; from 0.7 discrimination is called acceptable
 _ADVICE = (
     "Trust scores inside one source, hold out whole sources or sites, and audit what the model "
-    "looks at."
+    "relies on."
 )
 
 
@@ -31,9 +32,9 @@ class ConfoundingWarnings:
     warns: bool
     sentences: tuple[str, ...]
 
-    def preceded(self, doubts: Sequence[str]) -> ConfoundingWarnings:
-        """Return the same with what is more urgent before it, which warns."""
-        return ConfoundingWarnings(self.warns or bool(doubts), (*doubts, *self.sentences))
+    def after(self, warnings: Sequence[str]) -> ConfoundingWarnings:
+        """Return the same with more urgent warnings before it."""
+        return ConfoundingWarnings(self.warns or bool(warnings), (*warnings, *self.sentences))
 
 
 def confounding_warnings(confounding: pd.DataFrame, by_source: pd.DataFrame) -> ConfoundingWarnings:
@@ -51,50 +52,51 @@ def confounding_warnings(confounding: pd.DataFrame, by_source: pd.DataFrame) -> 
     if sources.empty:
         return ConfoundingWarnings(True, ("No image is included, so there is nothing to predict.",))
     findings = sources.drop(columns="total").sum()
-    shown = list(findings.index[findings > 0])
-    if len(shown) == 1:
+    present = list(findings.index[findings > 0])
+    if len(present) == 1:
         return ConfoundingWarnings(
-            True, (f"Every image is {shown[0]}, so there is nothing to tell apart.",)
+            True, (f"Every image is {present[0]}, so there is nothing to tell apart.",)
         )
-    lines = {str(line["column"]): line for line in confounding.to_dict("records")}
+    rows = starmap(Confounder, confounding.itertuples(index=False, name=None))
+    lines = {row.column: row for row in rows}
     source, alone = lines.pop("source"), len(sources) == 1
-    others = sorted(filter(_warns, lines.values()), key=lambda line: -_number(line["auroc"]))
+    others = sorted(filter(_warns, lines.values()), key=lambda line: -_number(line.auroc))
     view = [line for name, line in lines.items() if name.startswith("view") and not _warns(line)]
     sentences = [
         _only(str(sources.index[0])) if alone else _about(source),
         *_one_class(sources),
-        *(_about(line, also=_tells(source) and _tells(line)) for line in others),
+        *(_about(line, also=_predicts(source) and _predicts(line)) for line in others),
         *map(_about, view),
     ]
     predicted = bool(others) or _warns(source)
     return ConfoundingWarnings(alone or predicted, (*sentences, *([_ADVICE] if predicted else [])))
 
 
-def _warns(line: dict[str, Any]) -> bool:
-    return _number(line["cramers_v"]) >= _STRONG or _number(line["auroc"]) >= _TELLS
+def _warns(line: Confounder) -> bool:
+    return _number(line.cramers_v) >= _STRONG or _number(line.auroc) >= _PREDICTS
 
 
 def _only(source: str) -> str:
     return f"All images come from {source}; nothing here shows how a model does elsewhere."
 
 
-def _tells(line: dict[str, Any]) -> bool:
-    return _number(line["auroc"]) >= _TELLS
+def _predicts(line: Confounder) -> bool:
+    return _number(line.auroc) >= _PREDICTS
 
 
-def _about(line: dict[str, Any], also: bool = False) -> str:
-    """Say what one column tells; `also`: it was said before that the source tells COVID-19."""
-    what = _subject(str(line["column"]))
-    if not (_warns(line) or line["strength"]):
+def _about(line: Confounder, also: bool = False) -> str:
+    """Return what one column predicts; `also`: the source was said to predict COVID-19 before."""
+    what = _subject(line.column)
+    if not (_warns(line) or line.strength):
         return f"{what} has too few levels or images to tell anything."
     if not _warns(line):
-        much = "little" if line["strength"] == "little" else "something"
+        much = "little" if line.strength == "little" else "something"
         return f"{what} says {much} about the finding: {_measures(line)}."
-    if not _tells(line):
+    if not _predicts(line):
         return f"{what} tells other findings apart rather than COVID-19: {_measures(line)}."
     if also:
         return f"{what} tells COVID-19 too: {_measures(line)}."
-    can = "score well" if line["auroc"] >= _TELLS_WELL else "gain"
+    can = "score well" if line.auroc >= _PREDICTS_WELL else "gain"
     return (
         f"{what} tells COVID-19 from the rest with {_measures(line)}: a model can {can} "
         "without reading lungs."
@@ -108,12 +110,12 @@ def _subject(column: str) -> str:
     return f"{noun.capitalize()} alone"
 
 
-def _measures(line: dict[str, Any]) -> str:
+def _measures(line: Confounder) -> str:
     """Return "AUROC 0.95 (Cramer's V 0.87, very strong)", with what is not defined left out."""
-    area = "not defined" if math.isnan(line["auroc"]) else f"{line['auroc']:.2f}"
-    if not line["strength"]:
+    area = "not defined" if math.isnan(line.auroc) else f"{line.auroc:.2f}"
+    if not line.strength:
         return f"AUROC {area}"
-    return f"AUROC {area} (Cramer's V {line['cramers_v']:.2f}, {line['strength']})"
+    return f"AUROC {area} (Cramer's V {line.cramers_v:.2f}, {line.strength})"
 
 
 def _one_class(sources: pd.DataFrame) -> list[str]:
@@ -123,9 +125,9 @@ def _one_class(sources: pd.DataFrame) -> list[str]:
     without = sources.index[sources[COVID] == 0]
     alone = sources.index[sources[COVID] == sources["total"]]
     nothing = "nothing else" if len(without) else "nothing but covid-19"
-    said = [_hold(without, "no covid-19"), _hold(alone, nothing)]
-    told = "; ".join(filter(None, said))
-    return [f"{told}."] if told else []
+    parts = filter(None, [_hold(without, "no covid-19"), _hold(alone, nothing)])
+    sentence = "; ".join(parts)
+    return [f"{sentence}."] if sentence else []
 
 
 def _hold(names: Sequence[str], what: str) -> str:

@@ -1,4 +1,4 @@
-"""A cohort's columns as one counts them: few levels each, "not stated" where a cell is empty."""
+"""Strata: a cohort's columns in few levels each, "not stated" where a cell is empty."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def _binned(values: ArrayLike, edges: Sequence[float], names: Sequence[str]) -> 
     """Return the names of the bins; an edge belongs to the bin above it, NaN is not stated."""
     number = np.asarray(values, dtype=np.float64)
     every = np.array([*names, NOT_STATED], dtype=object)
-    place = np.where(np.isnan(number), len(names), np.searchsorted(edges, number, side="right"))
-    return _categories(every[place], list(every))
+    index = np.where(np.isnan(number), len(names), np.searchsorted(edges, number, side="right"))
+    return _categories(every[index], list(every))
 
 
 def _categories(column: ArrayLike, names: list[str]) -> pd.Categorical:

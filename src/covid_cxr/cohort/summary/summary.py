@@ -1,4 +1,4 @@
-"""The account of a cohort: who is in it, what is missing, what was left out, what confounds it."""
+"""The summary of a cohort: counts, missing fields, exclusions, overlap and confounding."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class CohortSummary:
 
     Attributes:
         images, patients: included.
-        excluded: rows left out.
+        excluded: rows excluded.
         by_source: `source, finding, train, val, test, external, total`.
         counts: site, view, sex, age band -> `<it>, normal, pneumonia, covid-19, total`.
         missing: `source, images` and the share in [0, 1] without view, sex, age, site, license;
             "all" comes last.
         reasons: `reason, source, images` of the excluded rows, most frequent first.
         groups: duplicate groups, of included and excluded rows.
-        overlap: `source, other, groups, images, images_of_other`, see `duplicates.overlap`.
+        overlap: `source, other, groups, images, images_of_other`, see `resolution.overlap`.
         confounding: see `covid_cxr.cohort.summary.confounding.confounding`.
-        warnings: the same in words.
-        seed: of the random draws behind `confounding`.
+        warnings: the same in sentences.
+        seed: random seed behind `confounding`.
     """
 
     images: int
@@ -69,7 +69,7 @@ class CohortSummary:
         }
 
     def record(self) -> dict[str, Any]:
-        """Return the account JSON-ready: every table as a list of rows, NaN as None."""
+        """Return the summary JSON-ready: every table as a list of rows, NaN as None."""
         return {
             "images": self.images,
             "patients": self.patients,
@@ -84,17 +84,17 @@ class CohortSummary:
 
 
 def summarise(cohort: pd.DataFrame, *, seed: int = 0) -> CohortSummary:
-    """Take stock of a cohort; the order of its rows plays no part.
+    """Summarise a cohort; the order of its rows plays no part.
 
     Args:
         cohort: as `covid_cxr.cohort.schema.load` returns it.
-        seed: of the random draws behind the confounding table.
+        seed: random seed behind the confounding table.
     """
     included = cohort[cohort["split"] != "excluded"]
     columns = strata(included)
     said = split_warnings(cohort)
     confounded = confounding(cohort, seed)
-    by_source = _crossed(columns["source"], included["finding"])
+    by_source = _cross_table(columns["source"], included["finding"])
     repeated = resolution.duplicates_table(cohort)
     return CohortSummary(
         images=len(included),
@@ -102,14 +102,14 @@ def summarise(cohort: pd.DataFrame, *, seed: int = 0) -> CohortSummary:
         excluded=len(cohort) - len(included),
         by_source=build.split_counts(cohort),
         counts={
-            name: _crossed(columns[name], included["finding"]).reset_index() for name in COUNTED
+            name: _cross_table(columns[name], included["finding"]).reset_index() for name in COUNTED
         },
         missing=_missing(included, columns),
         reasons=_reasons(cohort[cohort["split"] == "excluded"]),
         groups=repeated["duplicate_group"].nunique(),
         overlap=resolution.overlap(repeated),
         confounding=confounded,
-        warnings=confounding_warnings(confounded, by_source).preceded(said),
+        warnings=confounding_warnings(confounded, by_source).after(said),
         seed=seed,
     )
 
@@ -124,7 +124,7 @@ def shortened(counts: pd.DataFrame, most: int) -> pd.DataFrame:
     return pd.concat([ranked.head(most).astype({name: "object"}), others], ignore_index=True)
 
 
-def _crossed(level: pd.Series, finding: pd.Series) -> pd.DataFrame:
+def _cross_table(level: pd.Series, finding: pd.Series) -> pd.DataFrame:
     """Return image counts: a row a level, a column a finding, and `total`."""
     counts = pd.crosstab(level, finding).reindex(columns=list(FINDINGS), fill_value=0)
     counts.index = counts.index.astype(str)

@@ -1,4 +1,4 @@
-"""An account as tables of text: what the terminal prints is what the page shows."""
+"""A summary as tables of text, the same in the terminal and on the page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import math
 import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import starmap
 
+from covid_cxr.cohort.summary.confounding import Confounder
 from covid_cxr.cohort.summary.summary import CohortSummary, shortened
 from covid_cxr.types import FINDINGS
 
@@ -33,19 +35,19 @@ class TextTable:
     texts: int
 
 
-def text_tables(account: CohortSummary) -> list[TextTable]:
+def text_tables(summary: CohortSummary) -> list[TextTable]:
     """Return the tables that hold anything, in reading order; none is wider than 80 columns.
 
     Names from the data (sources, sites, reasons) stand as they are, unprintable ones escaped, and
     may be longer.
     """
-    tables = [_by_source(account), _by_level(account), _missing(account)]
-    tables += [_reasons(account), _overlap(account), _confounding(account)]
+    tables = [_by_source(summary), _by_level(summary), _missing(summary)]
+    tables += [_reasons(summary), _overlap(summary), _confounding(summary)]
     return [table for table in tables if table.rows]
 
 
-def _by_source(account: CohortSummary) -> TextTable:
-    table = account.by_source
+def _by_source(summary: CohortSummary) -> TextTable:
+    table = summary.by_source
     rows = [tuple(map(_cell, row)) for row in table.itertuples(index=False)]
     if rows:
         sums = table.drop(columns=["source", "finding"]).sum()
@@ -54,17 +56,17 @@ def _by_source(account: CohortSummary) -> TextTable:
     return TextTable("Images by source, finding and split", "", names, tuple(rows), 2)
 
 
-def _by_level(account: CohortSummary) -> TextTable:
+def _by_level(summary: CohortSummary) -> TextTable:
     rows: list[tuple[str, ...]] = []
-    for name, counts in account.counts.items():
+    for name, counts in summary.counts.items():
         table = shortened(counts, _MOST_SITES) if name == "site" else counts
         rows += _once((name, *map(_cell, row)) for row in table.itertuples(index=False))
     columns = ("", "", *FINDINGS, "total")
     return TextTable("Images by site, view, sex and age", "", columns, tuple(rows), 2)
 
 
-def _missing(account: CohortSummary) -> TextTable:
-    table = account.missing
+def _missing(summary: CohortSummary) -> TextTable:
+    table = summary.missing
     rows = [
         (_cell(source), _cell(images), *map(share, shares))
         for source, images, *shares in table.itertuples(index=False)
@@ -74,8 +76,8 @@ def _missing(account: CohortSummary) -> TextTable:
     return TextTable("Not stated", "", columns, tuple(rows), 1)
 
 
-def _reasons(account: CohortSummary) -> TextTable:
-    table = account.reasons
+def _reasons(summary: CohortSummary) -> TextTable:
+    table = summary.reasons
     rows = [tuple(map(_cell, row)) for row in table.head(_MOST_REASONS).itertuples(index=False)]
     rest = table["images"].iloc[_MOST_REASONS:]
     if len(rest):
@@ -83,31 +85,31 @@ def _reasons(account: CohortSummary) -> TextTable:
     return TextTable("Left out", "", ("reason", "source", "images"), tuple(_once(rows)), 2)
 
 
-def _overlap(account: CohortSummary) -> TextTable:
+def _overlap(summary: CohortSummary) -> TextTable:
     note = (
-        f"Of {_cell(account.groups)} groups of copies, excluded ones included; a source beside "
+        f"Of {_cell(summary.groups)} groups of copies, excluded ones included; a source beside "
         "itself holds copies of its own."
     )
-    rows = [tuple(map(_cell, row)) for row in account.overlap.itertuples(index=False)]
+    rows = [tuple(map(_cell, row)) for row in summary.overlap.itertuples(index=False)]
     columns = ("source", "other", "groups", "images of it", "of the other")
     return TextTable("Images that two sources share", note, columns, tuple(rows), 2)
 
 
-def _confounding(account: CohortSummary) -> TextTable:
+def _confounding(summary: CohortSummary) -> TextTable:
     note = (
         "Cramer's V with the finding, bias-corrected (Bergsma 2013), 0 is none and 1 is all, with "
-        "its 95 % interval over patients. AUROC: of a guesser of COVID-19 who sees this column "
-        "alone and has learnt on other patients; 0.5 is chance."
+        "its 95 % interval over patients. AUROC: for COVID-19 from this column alone, "
+        "fitted on other patients; 0.5 is chance."
     )
     rows = [
         (
-            _cell(line["column"]),
-            str(line["strength"]) or _NONE,
-            _cell(line["levels"]),
-            _with_interval(line["cramers_v"], line["low"], line["high"]),
-            _decimal(line["auroc"]),
+            row.column,
+            row.strength or _NONE,
+            _cell(row.levels),
+            _with_interval(row.cramers_v, row.low, row.high),
+            _decimal(row.auroc),
         )
-        for line in account.confounding.to_dict("records")
+        for row in starmap(Confounder, summary.confounding.itertuples(index=False, name=None))
     ]
     columns = ("column", "association", "levels", "Cramer's V (95 %)", "AUROC")
     return TextTable("What predicts the finding without a picture", note, columns, tuple(rows), 2)
@@ -115,12 +117,12 @@ def _confounding(account: CohortSummary) -> TextTable:
 
 def _once(rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Return the rows with a first cell left empty where it repeats the one above."""
-    told: list[tuple[str, ...]] = []
+    kept: list[tuple[str, ...]] = []
     above = None
     for first, *rest in rows:
-        told.append(("" if first == above else first, *rest))
+        kept.append(("" if first == above else first, *rest))
         above = first
-    return told
+    return kept
 
 
 def _cell(value: object) -> str:

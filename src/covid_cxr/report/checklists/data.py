@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from covid_cxr.cohort.download.catalogue import CATALOGUE
+from covid_cxr.cohort.download.catalogue import catalogue
 from covid_cxr.cohort.summary.strata import NOT_STATED
 from covid_cxr.report.checklists.facts import Facts
 from covid_cxr.report.formatting import listed, percent
@@ -24,7 +24,7 @@ def _sources(facts: Facts) -> str | None:
     told = []
     for source, rows in included.groupby("source"):
         adapter = facts.setting("cohort", "datasets", str(source), "adapter") or str(source)
-        known = CATALOGUE.get(str(adapter))
+        known = catalogue().get(str(adapter))
         cited = f" ({known.cite}; licence: {known.license})" if known else ""
         told.append(f"{source}{cited}: {_of_patients(rows)}")
     return "; ".join(told) + "."

@@ -43,7 +43,7 @@ def test_rsna_yields_an_image_once_with_all_its_boxes(tmp_path: Path):
 def test_rsna_without_classes_has_no_normal_images(tmp_path: Path):
     found = rsna(tmp_path, "a,1,2,30,40,1 b,,,,,0")
     answers = labels.resolve([row.raw_finding for row in found], {}, "rsna")
-    assert [answers[row.raw_finding] for row in found] == ["pneumonia", labels.UNTOLD]
+    assert [answers[row.raw_finding] for row in found] == ["pneumonia", labels.AMBIGUOUS]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from covid_cxr.cohort import datasets
 from covid_cxr.cohort.download.archives import address
-from covid_cxr.cohort.download.catalogue import CATALOGUE, DataSet
+from covid_cxr.cohort.download.catalogue import DataSet, catalogue
 from covid_cxr.cohort.download.fetch import RECORD, choose, fetch
 from covid_cxr.cohort.sources import locate
 from covid_cxr.errors import CohortError, InputError, MissingDependency
@@ -53,7 +53,7 @@ def origin(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mila(origin: Path) -> DataSet:
-    return replace(CATALOGUE["mila"], where=origin.as_uri(), gigabytes=0)
+    return replace(catalogue()["mila"], where=origin.as_uri(), gigabytes=0)
 
 
 def test_a_repository_is_fetched_at_its_newest_commit(
@@ -181,8 +181,8 @@ def test_git_never_asks_and_does_not_look_elsewhere(
 
 
 def test_the_catalogue_is_complete() -> None:
-    assert len({chosen.folder for chosen in CATALOGUE.values()}) == len(CATALOGUE)
-    for name, chosen in CATALOGUE.items():
+    assert len({chosen.folder for chosen in catalogue().values()}) == len(catalogue())
+    for name, chosen in catalogue().items():
         assert address(chosen.where) == chosen.where
         assert chosen.license, name
         assert chosen.cite, name
@@ -193,8 +193,8 @@ def test_the_catalogue_is_complete() -> None:
         else:
             assert chosen.how == "git"
             assert chosen.where.endswith("/" + chosen.folder)
-    assert "paediatric" in CATALOGUE["kaggle-covid19"].note
-    assert set(CATALOGUE) <= set(datasets.DATASETS)  # each has an adapter of the same name
+    assert "paediatric" in catalogue()["kaggle-covid19"].note
+    assert set(catalogue()) <= set(datasets.DATASETS)  # each has an adapter of the same name
 
 
 @pytest.mark.parametrize(
@@ -219,10 +219,10 @@ def test_the_layout_that_the_steps_lead_to_is_recognised(
     tmp_path: Path, name: str, layout: dict[str, str]
 ) -> None:
     for file, content in layout.items():
-        path = tmp_path / CATALOGUE[name].folder / file
+        path = tmp_path / catalogue()[name].folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     found = locate(tmp_path, {})
     assert {key: source.root.name for key, source in found.items()} == {
-        name: CATALOGUE[name].folder
+        name: catalogue()[name].folder
     }
