@@ -133,7 +133,7 @@ class Explainer(Protocol):
 class Attribution(NamedTuple):
     """What a method finds, before it is recorded; see `Explanation` for the fields."""
 
-    values: FloatArray
+    attribution: FloatArray
     parameters: Mapping[str, object]
     segments: IntArray | None = None
     weights: tuple[float, ...] = ()
@@ -151,8 +151,8 @@ def by_region(
     fidelity: float | None = None,
 ) -> Attribution:
     """Return the attribution of a method that gives each region (n,) a weight."""
-    values = weights.astype(np.float32)[segments]
-    return Attribution(values, parameters, segments, tuple(weights.tolist()), fidelity)
+    attribution = weights.astype(np.float32)[segments]
+    return Attribution(attribution, parameters, segments, tuple(weights.tolist()), fidelity)
 
 
 def explainer(name: str) -> Callable[[Method], Explainer]:
@@ -163,21 +163,11 @@ def explainer(name: str) -> Callable[[Method], Explainer]:
             image: FloatArray, model: Model, label: str, options: Options, /
         ) -> Explanation:
             check_image(image)
-            result = method(image, model, class_index(model, label), options)
-            return Explanation(
-                method=name,
-                label=label,
-                attribution=result.values,
-                segments=result.segments,
-                weights=result.weights,
-                fidelity=result.fidelity,
-                parameters=result.parameters,
-                seed=options.seed,
-                bundle=model.bundle_id,
-            )
+            result = method(image, model, class_index(model, label), options)._asdict()
+            return Explanation(name, label, seed=options.seed, bundle=model.bundle_id, **result)
 
-        for attribute in ("__module__", "__name__", "__qualname__", "__doc__"):
-            setattr(explain, attribute, getattr(method, attribute))
+        explain.__module__, explain.__doc__ = method.__module__, method.__doc__
+        explain.__name__ = explain.__qualname__ = method.__name__
         return explain
 
     return decorate

@@ -88,6 +88,8 @@ def cascade(
     Raises:
         InputError: the bundle ships no weights.
     """
+    from safetensors.torch import save_file
+
     from covid_cxr.models import zoo
     from covid_cxr.models.bundle import WEIGHTS
     from covid_cxr.models.manifest import MANIFEST
@@ -95,22 +97,16 @@ def cascade(
     if not (folder / WEIGHTS).is_file():
         raise InputError(f"bundle '{folder}' ships no {WEIGHTS}; use a bundle from your own run")
     manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+    classes, temperature = tuple(manifest["classes"]), float(manifest["temperature"])
     for stage in stages:
         network = zoo.load_weights(folder)
         randomise(network, STAGES[stage], images, seed)
         with TemporaryDirectory(prefix="covid-cxr-random-") as temporary:
             shutil.copy(folder / MANIFEST, temporary)
-            _save(network, Path(temporary) / WEIGHTS)
-            yield (
-                stage,
-                NetworkModel(
-                    network,
-                    Path(temporary),
-                    tuple(manifest["classes"]),
-                    f"{manifest['id']}-{stage}",
-                    float(manifest["temperature"]),
-                ),
-            )
+            weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+            save_file(weights, Path(temporary, WEIGHTS))
+            name = f"{manifest['id']}-{stage}"
+            yield stage, NetworkModel(network, Path(temporary), classes, name, temperature)
 
 
 def randomise(network: Classifier, share: float, images: FloatArray, seed: int) -> None:
@@ -156,9 +152,3 @@ def _reset(layer: nn.Module) -> None:
             "reset_parameters()"
         )
     reset()
-
-
-def _save(network: nn.Module, path: Path) -> None:
-    from safetensors.torch import save_file
-
-    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -45,6 +46,7 @@ class Tile(NamedTuple):
     label: str = ""
 
 
+@dataclass
 class MontageWriter:
     """Writes `<stem>-1.png`, `<stem>-2.png`, ... as tiles are added, 24 on a page.
 
@@ -53,23 +55,20 @@ class MontageWriter:
     probability, method and fidelity, and flags. Use it in a `with` block: leaving that writes the
     last page.
 
-    Args:
+    Attributes:
         folder: made where missing; montages of the same name are replaced.
         style: palette, opacity and lines.
         stem: of the file names.
         note: at the foot of every page; that it is private, unless the images are synthetic.
+        written: the pages so far.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        style: OverlayStyle = DEFAULT_STYLE,
-        stem: str = "montage",
-        note: str = PRIVATE,
-    ) -> None:
-        self.written: list[Path] = []
-        self._folder, self._style, self._stem, self._note = folder, style, stem, note
-        self._cells: list[Image.Image] = []
+    folder: Path
+    style: OverlayStyle = DEFAULT_STYLE
+    stem: str = "montage"
+    note: str = PRIVATE
+    written: list[Path] = field(default_factory=list, init=False)
+    _cells: list[Image.Image] = field(default_factory=list, init=False)
 
     def add(self, tile: Tile) -> None:
         """Add a radiograph.
@@ -78,7 +77,7 @@ class MontageWriter:
             InputError: its pixels are not (H, W).
             OSError: a full page cannot be written.
         """
-        self._cells.append(_cell(tile, self._style))
+        self._cells.append(_cell(tile, self.style))
         if len(self._cells) == ACROSS * DOWN:
             self._write()
 
@@ -90,8 +89,8 @@ class MontageWriter:
 
     def _write(self) -> None:
         number, content = len(self.written) + 1, io.BytesIO()
-        _page(self._cells, number, self._style, self._note).save(content, "PNG")
-        path = self._folder / f"{self._stem}-{number}.png"
+        _page(self._cells, number, self.style, self.note).save(content, "PNG")
+        path = self.folder / f"{self.stem}-{number}.png"
         atomic_write(path, content.getvalue())
         self.written.append(path)
         self._cells = []
