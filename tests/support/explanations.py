@@ -25,15 +25,15 @@ def halves(left: float = 0.5, right: float = -0.25) -> Explanation:
     )
 
 
-def cloud(sign: float = 1) -> Explanation:
+def cloud(direction: float = 1) -> Explanation:
     """A smooth map without regions: a round cloud left of the middle of a 64 x 64 grid."""
     row, column = np.mgrid[:64, :64]
     cloud = np.exp(-((row - 32) ** 2 + (column - 20) ** 2) / (2 * 8**2))
-    return Explanation("cam", "covid-19", (sign * cloud).astype(np.float32))
+    return Explanation("cam", "covid-19", (direction * cloud).astype(np.float32))
 
 
 def lungs(size: int = 64) -> Lungs:
-    """A lung on either side of the film, rows 1/4 to 3/4."""
+    """A lung on either side of the radiograph, rows 1/4 to 3/4."""
     right = np.zeros((size, size), dtype=bool)
     right[size // 4 : 3 * size // 4, size // 8 : 3 * size // 8] = True
     return Lungs(right, np.fliplr(right))

@@ -16,7 +16,7 @@ from covid_cxr.types import Lungs
 METHODS = ("quickshift", "slic", "lungs", "grid")
 
 
-def _film(size: int = 96, seed: int = 0) -> np.ndarray:
+def _image(size: int = 96, seed: int = 0) -> np.ndarray:
     smooth = gaussian_filter(np.random.default_rng(seed).random((size, size)), 4)
     return ((smooth - smooth.min()) / np.ptp(smooth)).astype(np.float32)
 
@@ -31,7 +31,7 @@ def _lungs(size: int = 40) -> Lungs:
 @pytest.mark.parametrize("method", METHODS)
 def test_regions_are_numbered_without_gaps(method: str) -> None:
     options = Options(superpixels=method, regions=40, lungs=_lungs())
-    segments = superpixels(_film(), options)
+    segments = superpixels(_image(), options)
     assert (segments.shape, segments.dtype) == ((96, 96), np.int32)
     assert np.unique(segments).tolist() == list(range(segments.max() + 1))
     if method != "quickshift":
@@ -39,7 +39,7 @@ def test_regions_are_numbered_without_gaps(method: str) -> None:
 
 
 def test_a_grid_by_hand() -> None:
-    segments = superpixels(_film(8), Options(superpixels="grid", regions=4))
+    segments = superpixels(_image(8), Options(superpixels="grid", regions=4))
     assert segments[:4, :4].max() == 0
     assert (segments[0, 7], segments[7, 0], segments[7, 7]) == (1, 2, 3)
 
@@ -47,7 +47,7 @@ def test_a_grid_by_hand() -> None:
 def test_no_region_crosses_the_border_of_a_lung() -> None:
     size = 96
     lungs = _lungs(size)
-    segments = superpixels(_film(size), Options(superpixels="lungs", regions=40, lungs=lungs))
+    segments = superpixels(_image(size), Options(superpixels="lungs", regions=40, lungs=lungs))
     sides = lungs.right + 2 * lungs.left
     for region in range(segments.max() + 1):
         assert len(np.unique(sides[segments == region])) == 1
@@ -56,57 +56,57 @@ def test_no_region_crosses_the_border_of_a_lung() -> None:
 
 
 def test_without_lungs_they_are_plain_slic() -> None:
-    plain = superpixels(_film(), Options(superpixels="slic", regions=30))
-    assert np.array_equal(plain, superpixels(_film(), Options(superpixels="lungs", regions=30)))
+    plain = superpixels(_image(), Options(superpixels="slic", regions=30))
+    assert np.array_equal(plain, superpixels(_image(), Options(superpixels="lungs", regions=30)))
 
 
 def test_superpixels_follow_an_edge() -> None:
-    film = np.full((96, 96), 0.2, dtype=np.float32)
-    film[:, 48:] = 0.9
-    segments = superpixels(film, Options())
+    radiograph = np.full((96, 96), 0.2, dtype=np.float32)
+    radiograph[:, 48:] = 0.9
+    segments = superpixels(radiograph, Options())
     assert not set(segments[:, :46].ravel()) & set(segments[:, 50:].ravel())
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_blank_image_can_be_segmented(method: str) -> None:
-    film = np.zeros((32, 32), dtype=np.float32)
+    radiograph = np.zeros((32, 32), dtype=np.float32)
     options = Options(superpixels=method, regions=9, lungs=_lungs())
-    assert superpixels(film, options).shape == (32, 32)
+    assert superpixels(radiograph, options).shape == (32, 32)
 
 
-def test_lungs_that_fill_the_film_or_are_missing_do_no_harm() -> None:
+def test_lungs_that_fill_the_radiograph_or_are_missing_do_no_harm() -> None:
     whole = np.ones((8, 8), bool)
     for lungs in (Lungs(whole, whole), Lungs(~whole, ~whole), Lungs(whole, ~whole)):
         options = Options(superpixels="lungs", regions=9, lungs=lungs)
-        assert superpixels(_film(32), options).max() >= 1
+        assert superpixels(_image(32), options).max() >= 1
 
 
-def test_the_same_film_is_cut_once_and_cannot_be_written_to() -> None:
-    film = _film(48, seed=9)
-    first = superpixels(film, Options())
-    assert superpixels(film.copy(), Options(samples=77)) is first
-    assert superpixels(film, Options(superpixels="slic")) is not first
+def test_the_same_radiograph_is_segmented_once_and_cannot_be_written_to() -> None:
+    radiograph = _image(48, seed=9)
+    first = superpixels(radiograph, Options())
+    assert superpixels(radiograph.copy(), Options(samples=77)) is first
+    assert superpixels(radiograph, Options(superpixels="slic")) is not first
     with pytest.raises(ValueError, match="read-only"):
         first[0, 0] = 1
 
 
 def test_what_hides_a_region_by_hand() -> None:
-    film = np.array([[0.0, 0.2], [0.5, 0.9]], dtype=np.float32)
+    radiograph = np.array([[0.0, 0.2], [0.5, 0.9]], dtype=np.float32)
     segments = np.array([[0, 0], [1, 1]], dtype=np.int32)
-    assert region_means(film, segments) == pytest.approx([0.1, 0.7])
-    hidden = {each: filled(film, segments, Options(fill=each)) for each in ("mean", "dark")}
+    assert region_means(radiograph, segments) == pytest.approx([0.1, 0.7])
+    hidden = {each: filled(radiograph, segments, Options(fill=each)) for each in ("mean", "dark")}
     np.testing.assert_allclose(hidden["mean"], [[0.1, 0.1], [0.7, 0.7]], atol=1e-6)
     assert (hidden["dark"] == np.float32(0.2)).all()
-    assert (filled(film, segments, Options(fill="dataset")) == 0.5).all()
+    assert (filled(radiograph, segments, Options(fill="dataset")) == 0.5).all()
 
 
 def test_a_blur_keeps_light_and_dark_and_nothing_else() -> None:
-    film = np.full((64, 64), 0.2, np.float32)
-    film[:, 32:] = 0.8
-    film[::2] += 0.1
-    blurred = filled(film, np.zeros((64, 64), np.int32), Options(fill="blur"))
+    radiograph = np.full((64, 64), 0.2, np.float32)
+    radiograph[:, 32:] = 0.8
+    radiograph[::2] += 0.1
+    blurred = filled(radiograph, np.zeros((64, 64), np.int32), Options(fill="blur"))
     assert blurred.dtype == np.float32
-    assert blurred.mean() == pytest.approx(film.mean(), abs=0.02)
+    assert blurred.mean() == pytest.approx(radiograph.mean(), abs=0.02)
     left, right = blurred[:, 5].mean(), blurred[:, -5].mean()
     assert left < 0.35
     assert right > 0.75
@@ -114,9 +114,9 @@ def test_a_blur_keeps_light_and_dark_and_nothing_else() -> None:
 
 
 def test_descriptions_can_be_told_apart() -> None:
-    told = [description(Options(superpixels=method)) for method in METHODS]
-    assert [each["method"] for each in told] == list(METHODS)
-    assert "regions" in told[1]
+    counts = [description(Options(superpixels=method)) for method in METHODS]
+    assert [each["method"] for each in counts] == list(METHODS)
+    assert "regions" in counts[1]
 
 
 @pytest.mark.parametrize("sampling", ["antithetic", "balanced"])
@@ -129,7 +129,7 @@ def test_samples_are_followed_by_their_complement(sampling: str) -> None:
 
 
 @given(regions=st.integers(1, 31), seed=st.integers(0, 100))
-def test_a_balanced_block_shows_every_two_regions_alike(regions: int, seed: int) -> None:
+def test_a_balanced_block_shows_every_two_regions_equally(regions: int, seed: int) -> None:
     order = 1 << int(np.ceil(np.log2(regions + 1)))
     block = sample_masks(regions, 2 * order + 1, seed, "balanced")[1:]
     signs = np.where(block, 1, -1)

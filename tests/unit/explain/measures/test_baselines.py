@@ -17,7 +17,7 @@ def image() -> np.ndarray:
 
 @pytest.fixture
 def lungs() -> np.ndarray:
-    mask = np.zeros((2 * EDGE, 3 * EDGE), dtype=bool)  # at the film's own resolution
+    mask = np.zeros((2 * EDGE, 3 * EDGE), dtype=bool)  # at the radiograph's own resolution
     mask[20:90, 20:70] = mask[20:90, 100:150] = True
     return mask
 

@@ -20,14 +20,14 @@ PATCHES = faithfulness.SIDE**2
 
 
 def bright_corner() -> np.ndarray:
-    """A film (1, S, S) of 0.5 whose upper left quarter is 1."""
+    """A radiograph (1, S, S) of 0.5 whose upper left quarter is 1."""
     image = np.full((1, EDGE, EDGE), 0.5, dtype=np.float32)
     image[0, : EDGE // 2, : EDGE // 2] = 1
     return image
 
 
 def corner_score(images: np.ndarray) -> np.ndarray:
-    """The mean of the upper left quarter, 1 on the film and 0.5 when it is hidden by 0.5."""
+    """The mean of the upper left quarter, 1 on the radiograph and 0.5 when it is hidden by 0.5."""
     return images[:, 0, : EDGE // 2, : EDGE // 2].mean(axis=(1, 2))
 
 
@@ -99,21 +99,21 @@ def test_a_random_order_gains_nothing_in_expectation(seed: int) -> None:
     assert np.mean(found) == pytest.approx(0, abs=0.02)
 
 
-def test_the_film_is_not_written_to_and_the_ends_are_film_and_filling() -> None:
+def test_the_radiograph_is_not_written_to_and_its_curve_starts_and_ends_right() -> None:
     image = bright_corner()
     before = image.copy()
-    seen: list[np.ndarray] = []
+    scored: list[np.ndarray] = []
 
     def score(images: np.ndarray) -> np.ndarray:
-        seen.append(images.copy())
+        scored.append(images.copy())
         return images.mean(axis=(1, 2, 3))
 
     areas(image, corner_map(), score, steps=4)
     np.testing.assert_array_equal(image, before)
-    assert [len(each) for each in seen] == [5] * 4  # deletion and insertion, two fillings
-    deletion, insertion = seen[2], seen[3]
+    assert [len(each) for each in scored] == [5] * 4  # deletion and insertion, two fillings
+    deletion, insertion = scored[2], scored[3]
     np.testing.assert_array_equal(deletion[0], image)
     np.testing.assert_array_equal(deletion[-1], np.full_like(image, 0.5))
     np.testing.assert_array_equal(insertion[0], deletion[-1])
     np.testing.assert_array_equal(insertion[-1], image)
-    assert seen[0].dtype == np.float32
+    assert scored[0].dtype == np.float32

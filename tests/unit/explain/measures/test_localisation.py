@@ -37,7 +37,7 @@ def test_peak_of_a_region_is_its_pixel_nearest_to_the_centroid() -> None:
     assert peak(region) == (3, 2)
 
 
-def test_peak_of_a_coarse_corner_cell_is_not_the_corner_of_the_film() -> None:
+def test_peak_of_a_coarse_corner_cell_is_not_the_corner_of_the_radiograph() -> None:
     coarse = np.zeros((4, 4), dtype=np.float32)
     coarse[0, 3] = 1
     row, column = peak(enlarge(coarse, (64, 64))) or (-1, -1)
@@ -101,7 +101,7 @@ def test_inside_and_outside_add_up(seed: int) -> None:
     assert 0 <= inside <= 1
 
 
-def test_a_mask_that_is_none_is_refused() -> None:
+def test_a_mask_that_is_none_is_rejected() -> None:
     with pytest.raises(InputError, match=r"mask is bool \(3,\), expected bool \(H, W\)"):
         hits(_explanation([[1, 2]]), np.ones(3, dtype=bool))
 
@@ -195,6 +195,6 @@ def test_without_lungs_there_are_no_measures_of_them() -> None:
     assert outside["mass_lungs"] == 0
 
 
-def test_a_film_without_opacities_is_refused() -> None:
+def test_a_radiograph_without_opacities_is_rejected() -> None:
     with pytest.raises(InputError, match="no opacity is drawn"):
         agreement(_grid(np.eye(4)), np.zeros((4, 4), dtype=bool))

@@ -23,7 +23,7 @@ EDGE = 64
 
 
 @pytest.fixture(scope="module")
-def films() -> np.ndarray:
+def images() -> np.ndarray:
     return np.random.default_rng(0).random((2, 1, EDGE, EDGE)).astype(np.float32)
 
 
@@ -67,39 +67,41 @@ def changed(before: dict[str, torch.Tensor], network: nn.Module) -> set[str]:
     ],
 )
 def test_layers_are_set_back_from_the_head_down(
-    share: float, layers: set[str], films: np.ndarray
+    share: float, layers: set[str], images: np.ndarray
 ) -> None:
     network = small()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    randomise(network, share, films, seed=0)
+    randomise(network, share, images, seed=0)
     assert changed(before, network) == layers
     assert not network.training
     assert not any(each.training for each in network.modules())
 
 
-def test_the_signal_does_not_die(films: np.ndarray) -> None:
-    """Random batch norms take their statistics from films, so features have unit variance."""
+def test_the_signal_does_not_die(images: np.ndarray) -> None:
+    """Random batch norms take their statistics from images, so features have unit variance."""
     network = small()
-    randomise(network, 1.0, films, seed=0)
+    randomise(network, 1.0, images, seed=0)
     with torch.inference_mode():
-        features = network(torch.from_numpy(films)).features
+        features = network(torch.from_numpy(images)).features
     np.testing.assert_allclose(features.std(dim=(0, 2, 3)), 1, atol=0.05)
     np.testing.assert_allclose(features.mean(dim=(0, 2, 3)), 0, atol=0.05)
 
 
-def test_random_layers_are_the_seeds_and_leave_the_callers_draws_alone(films: np.ndarray) -> None:
+def test_random_layers_follow_the_seed_and_leave_the_global_state_alone(
+    images: np.ndarray,
+) -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
     heads = []
     for seed in (3, 3, 4):
         network = small_without_seeding()
-        randomise(network, 0.0, films, seed)
+        randomise(network, 0.0, images, seed)
         heads.append(network.head.weight.detach().clone())
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
     torch.manual_seed(5)
-    randomise(small_fixed(), 1.0, films, 3)
+    randomise(small_fixed(), 1.0, images, 3)
     assert torch.equal(torch.rand(1), expected)
 
 
@@ -112,7 +114,7 @@ def small_fixed() -> Classifier:
         return small()
 
 
-def test_a_layer_that_cannot_be_set_back_is_named(films: np.ndarray) -> None:
+def test_a_layer_that_cannot_be_set_back_is_named(images: np.ndarray) -> None:
     class Scale(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -123,54 +125,54 @@ def test_a_layer_that_cannot_be_set_back_is_named(films: np.ndarray) -> None:
 
     network = Classifier(Scale(), nn.Linear(3, 2), Recipe(1e-3)).eval()
     with pytest.raises(InputError, match="layer Scale cannot be set back"):
-        randomise(network, 1.0, films, seed=0)
+        randomise(network, 1.0, images, seed=0)
 
 
-def test_a_network_answers_as_its_model_would(films: np.ndarray) -> None:
+def test_a_network_answers_as_its_model_would(images: np.ndarray) -> None:
     network = small()
     model = NetworkModel(network, None, ("non-covid-19", "covid-19"), "x", temperature=2.0)
     with torch.inference_mode():
-        logits = network(torch.from_numpy(films)).logits / 2
+        logits = network(torch.from_numpy(images)).logits / 2
     np.testing.assert_allclose(
-        model.probabilities(films), torch.softmax(logits, dim=1).numpy(), atol=1e-6
+        model.probabilities(images), torch.softmax(logits, dim=1).numpy(), atol=1e-6
     )
-    maps = model.cam(films[0])
+    maps = model.cam(images[0])
     assert maps is not None
     bias = network.head.bias.detach().numpy() / 2
     np.testing.assert_allclose(maps.mean(axis=(1, 2)) + bias, logits[0], atol=1e-5)
 
 
-def test_maps_fall_apart_with_the_network(folder: Path, films: np.ndarray) -> None:
+def test_maps_fall_apart_with_the_network(folder: Path, images: np.ndarray) -> None:
     """For a method of the graph and one that reads the weights; the whole cascade, in order."""
     trained = NetworkModel(zoo.load_weights(folder), folder, ("non-covid-19", "covid-19"), "abc")
     options = Options(samples=10)
-    image = films[0]
+    image = images[0]
     before = {
         method: method(image, trained, "covid-19", options).attribution
         for method in (cam, gradients.gradcam)
     }
-    seen = {}
-    for stage, model in cascade(folder, films, seed=1):
+    correlations = {}
+    for stage, model in cascade(folder, images, seed=1):
         assert model.weights is not None
         assert (model.temperature, model.bundle_id) == (2.0, f"abc-{stage}")
         for method, grid in before.items():
             after = method(image, model, "covid-19", options)
-            seen[stage, method] = similarity(grid, after.attribution)["spearman"]
+            correlations[stage, method] = similarity(grid, after.attribution)["spearman"]
         folders = model.weights
         # both methods look at the same random network: behind a pooled head they are one map
-        alike = similarity(
+        scores = similarity(
             cam(image, model, "covid-19", options).attribution,
             gradients.gradcam(image, model, "covid-19", options).attribution,
         )
-        assert alike["spearman"] > 0.999
-    assert list(dict.fromkeys(stage for stage, _ in seen)) == list(STAGES)
+        assert scores["spearman"] > 0.999
+    assert list(dict.fromkeys(stage for stage, _ in correlations)) == list(STAGES)
     assert not folders.exists()  # nothing is left behind
-    assert all(value < 0.9 for value in seen.values())
+    assert all(value < 0.9 for value in correlations.values())
 
 
-def test_a_bundle_without_weights_cannot_be_randomised(tmp_path: Path, films: np.ndarray) -> None:
+def test_a_bundle_without_weights_cannot_be_randomised(tmp_path: Path, images: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"ships no weights\.safetensors"):
-        next(cascade(tmp_path, films))
+        next(cascade(tmp_path, images))
 
 
 def test_similarity_by_hand() -> None:

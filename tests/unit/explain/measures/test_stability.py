@@ -19,7 +19,7 @@ from covid_cxr.explain.superpixels import region_means
 from covid_cxr.types import Explanation
 
 
-def film(seed: int = 0) -> np.ndarray:
+def radiograph(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((1, 32, 32)).astype(np.float32)
 
 
@@ -54,31 +54,31 @@ def test_what_is_moved_comes_to_lie_there(move: Move) -> None:
     assert moved(edge, (-3, 0))[-4:, 0].tolist() == [19, 19, 19, 19]
 
 
-def test_a_map_that_moves_with_the_film_is_robust() -> None:
-    found = robustness(film(), film()[0], lambda image, move: image[0])
+def test_a_map_that_moves_with_the_radiograph_is_robust() -> None:
+    found = robustness(radiograph(), radiograph()[0], lambda image, move: image[0])
     assert found["shift"] == 1  # exactly: the map is moved back before it is compared
     assert 0.99 < found["noise"] < 1  # of grains of 0.01 on grey levels of deviation 0.29
 
 
 def test_a_map_that_stays_where_it_was_is_not() -> None:
-    still = film()[0]
-    found = robustness(film(), still, lambda image, move: still)
+    still = radiograph()[0]
+    found = robustness(radiograph(), still, lambda image, move: still)
     assert found["noise"] == 1
     assert abs(found["shift"]) < 0.2
 
 
 def test_the_explainer_sees_small_changes_and_is_told_of_moves() -> None:
-    image, seen = film(), []
+    image, explained = radiograph(), []
 
     def explain(changed: np.ndarray, move: Move) -> np.ndarray:
-        seen.append((changed, move))
+        explained.append((changed, move))
         return changed[0]
 
     before = image.copy()
     robustness(image, image[0], explain, times=3, seed=1)
     np.testing.assert_array_equal(image, before)
-    noisy = [changed for changed, move in seen if move == (0, 0)]
-    shifts = [(changed, move) for changed, move in seen if move != (0, 0)]
+    noisy = [changed for changed, move in explained if move == (0, 0)]
+    shifts = [(changed, move) for changed, move in explained if move != (0, 0)]
     assert len(noisy) == len(shifts) == 3
     for changed in noisy:
         assert 0 < np.std(changed - image) < 1.1 * NOISE
@@ -123,6 +123,6 @@ def test_another_segmentation_is_brought_to_the_first() -> None:
 
 
 def test_a_method_without_regions_is_compared_by_pixels() -> None:
-    grid = film()[0]
+    grid = radiograph()[0]
     same = Explanation("cam", "covid-19", grid)
     assert repeatability(lambda samples, seed: same, (10,)) == {"seeds_10": 1, "top5_10": 1}

@@ -17,9 +17,9 @@ from covid_cxr.explain.methods.counterfactual import called, counterfactual_regi
 from covid_cxr.inference.predictor import predicted_class
 from covid_cxr.types import CLASSES, Explanation
 
-# A white film of 3 x 3 squares, numbered row by row; a hidden one is dark (0.2).
+# A white radiograph of 3 x 3 squares, numbered row by row; a hidden one is dark (0.2).
 OPTIONS = Options(superpixels="grid", regions=9, fill="dark", batch_size=4)
-FILM = np.ones((1, 6, 6), dtype=np.float32)
+IMAGE = np.ones((1, 6, 6), dtype=np.float32)
 SQUARES = np.arange(9, dtype=np.int32).reshape(3, 3).repeat(2, axis=0).repeat(2, axis=1)
 
 
@@ -34,7 +34,7 @@ class _Model:
     asked: list[frozenset[int]] = field(default_factory=list)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        hidden = [frozenset(SQUARES[film[0] < 0.5].tolist()) for film in images]
+        hidden = [frozenset(SQUARES[radiograph[0] < 0.5].tolist()) for radiograph in images]
         self.asked += hidden
         covid = np.array([self.covid(each) for each in hidden])
         return np.stack([1 - covid, covid], axis=1)
@@ -58,7 +58,12 @@ def test_heaviest_regions_until_the_decision_flips_by_hand() -> None:
     # 0.9 - 0.25 = 0.65, then 0.65 - 0.2 = 0.45 < 0.5: two of nine squares.
     model = _additive(0.1, 0.25, 0.2, 0.05)
     found = counterfactual_regions(
-        FILM, model, _ranking(0.1, 0.25, 0.2, 0.05), "covid-19", threshold=0.5, options=OPTIONS
+        IMAGE,
+        model,
+        _ranking(0.1, 0.25, 0.2, 0.05),
+        "covid-19",
+        threshold=0.5,
+        options=OPTIONS,
     )
     assert found.regions == (1, 2)
     assert (found.before, found.after) == (pytest.approx(0.9), pytest.approx(0.45))
@@ -70,7 +75,7 @@ def test_the_threshold_is_the_one_given() -> None:
     model, ranking = _additive(0.1, 0.25, 0.2), _ranking(0.1, 0.25, 0.2)
     for threshold, regions in ((0.7, (1,)), (0.5, (1, 2)), (0.4, (0, 1, 2))):
         found = counterfactual_regions(
-            FILM, model, ranking, "covid-19", threshold=threshold, options=OPTIONS
+            IMAGE, model, ranking, "covid-19", threshold=threshold, options=OPTIONS
         )
         assert found.regions == regions
 
@@ -80,7 +85,7 @@ def test_what_is_not_needed_is_shown_again() -> None:
     model = _Model(lambda hidden: 0.1 if 2 in hidden else 0.9)
     ranking = _ranking(0.5, 0.4, 0.3, 0.2)
     few = Options(superpixels="grid", fill="dark", samples=10)
-    found = counterfactual_regions(FILM, model, ranking, "covid-19", threshold=0.5, options=few)
+    found = counterfactual_regions(IMAGE, model, ranking, "covid-19", threshold=0.5, options=few)
     assert (found.regions, found.exact) == ((2,), True)
 
 
@@ -97,7 +102,7 @@ def test_an_exact_search_beats_the_greedy_one_where_it_may_try_enough() -> None:
         options = Options(fill="dark", samples=samples)
         model = _Model(_one_of_two_ways)
         found = counterfactual_regions(
-            FILM, model, ranking, "covid-19", threshold=0.5, options=options
+            IMAGE, model, ranking, "covid-19", threshold=0.5, options=options
         )
         answers.append((found.regions, found.exact))
     assert answers == [((0, 1, 2), False), ((3, 4), True)]
@@ -110,7 +115,9 @@ def test_of_equal_sets_the_one_that_leaves_least(batch_size: int) -> None:
     model = _Model(lambda hidden: left.get(hidden, 0.9))
     options = replace(OPTIONS, batch_size=batch_size)
     ranking = _ranking(0.4, 0.3, 0.2, 0.1)
-    found = counterfactual_regions(FILM, model, ranking, "covid-19", threshold=0.5, options=options)
+    found = counterfactual_regions(
+        IMAGE, model, ranking, "covid-19", threshold=0.5, options=options
+    )
     assert (found.regions, found.after) == ((3,), pytest.approx(0.3))
 
 
@@ -118,7 +125,9 @@ def test_hiding_more_may_turn_the_decision_back() -> None:
     model = _Model(lambda hidden: 0.3 if hidden == {0, 1} else 0.9)
     options = replace(OPTIONS, samples=10)
     ranking = _ranking(0.4, 0.3, 0.2, 0.1)
-    found = counterfactual_regions(FILM, model, ranking, "covid-19", threshold=0.5, options=options)
+    found = counterfactual_regions(
+        IMAGE, model, ranking, "covid-19", threshold=0.5, options=options
+    )
     assert (found.regions, found.after, found.decision_changes) == (
         (0, 1),
         pytest.approx(0.3),
@@ -129,20 +138,20 @@ def test_hiding_more_may_turn_the_decision_back() -> None:
 def test_where_nothing_flips_it_says_so() -> None:
     ranking = _ranking(0.1, -0.2, 0.05)
     found = counterfactual_regions(
-        FILM, _additive(0.1, -0.2, 0.05), ranking, "covid-19", threshold=0.5, options=OPTIONS
+        IMAGE, _additive(0.1, -0.2, 0.05), ranking, "covid-19", threshold=0.5, options=OPTIONS
     )
     assert (found.decision_changes, found.exact) == (False, True)
     assert found.regions == (0, 2)  # all that support
     assert found.after == pytest.approx(0.75)
     nothing = counterfactual_regions(
-        FILM, _additive(), _ranking(), "covid-19", threshold=0.5, options=OPTIONS
+        IMAGE, _additive(), _ranking(), "covid-19", threshold=0.5, options=OPTIONS
     )
     assert (nothing.decision_changes, nothing.regions, nothing.area) == (False, (), 0)
 
 
 def test_what_was_not_called_needs_no_region() -> None:
     found = counterfactual_regions(
-        FILM, _additive(0.1), _ranking(0.1), "covid-19", threshold=0.95, options=OPTIONS
+        IMAGE, _additive(0.1), _ranking(0.1), "covid-19", threshold=0.95, options=OPTIONS
     )
     assert (found.decision_changes, found.exact, found.regions) == (True, True, ())
     assert found.before == found.after == pytest.approx(0.9)
@@ -153,7 +162,7 @@ def test_the_other_class_flips_when_covid_reaches_its_threshold() -> None:
     model = _Model(lambda hidden: 0.1 + 0.15 * len(hidden & {0, 1}))
     ranking = _ranking(0.2, 0.1, label="non-covid-19")
     found = counterfactual_regions(
-        FILM, model, ranking, "non-covid-19", threshold=0.35, options=OPTIONS
+        IMAGE, model, ranking, "non-covid-19", threshold=0.35, options=OPTIONS
     )
     assert (found.regions, found.after) == ((0, 1), pytest.approx(0.6))
 
@@ -161,20 +170,22 @@ def test_the_other_class_flips_when_covid_reaches_its_threshold() -> None:
 def test_of_three_classes_another_may_take_over() -> None:
     class _Three(_Model):
         def probabilities(self, images: np.ndarray) -> np.ndarray:
-            dark = np.array([(film[0][SQUARES == 5] < 0.5).all() for film in images])
+            dark = np.array([(radiograph[0][SQUARES == 5] < 0.5).all() for radiograph in images])
             normal = np.where(dark, 0.6, 0.2)
             return np.stack([normal, 0.8 - normal, np.full(len(images), 0.2)], axis=1)
 
     model = _Three(lambda hidden: 0, CLASSES["multiclass"])
     found = counterfactual_regions(
-        FILM, model, SQUARES, "pneumonia", threshold=0.3, options=OPTIONS
+        IMAGE, model, SQUARES, "pneumonia", threshold=0.3, options=OPTIONS
     )
     assert (found.regions, found.after) == ((5,), pytest.approx(0.2))
 
 
 def test_regions_alone_are_weighed_by_hiding_each() -> None:
     model = _additive(0.1, 0.25, 0.2, -0.1)
-    found = counterfactual_regions(FILM, model, SQUARES, "covid-19", threshold=0.5, options=OPTIONS)
+    found = counterfactual_regions(
+        IMAGE, model, SQUARES, "covid-19", threshold=0.5, options=OPTIONS
+    )
     assert (found.regions, found.exact) == ((1, 2), True)
     assert {frozenset({region}) for region in range(9)} <= set(model.asked)
 
@@ -186,7 +197,9 @@ def test_a_map_without_regions_is_summed_over_superpixels() -> None:
     # Square 1 would take more from covid-19 than square 4, but the map says it speaks against.
     effects = {0: 0.3, 4: 0.2, 1: 0.25}
     model = _Model(lambda hidden: 0.9 - sum(effects.get(square, 0) for square in hidden))
-    found = counterfactual_regions(FILM, model, ranking, "covid-19", threshold=0.5, options=OPTIONS)
+    found = counterfactual_regions(
+        IMAGE, model, ranking, "covid-19", threshold=0.5, options=OPTIONS
+    )
     assert found.regions == (0, 4)
 
 
@@ -194,15 +207,15 @@ def test_asks_no_further_than_the_flip() -> None:
     model = _additive(*[0.5] + [0.01] * 8)
     ranking = _ranking(*[0.5] + [0.01] * 8)
     one = Options(fill="dark", batch_size=1)
-    counterfactual_regions(FILM, model, ranking, "covid-19", threshold=0.5, options=one)
+    counterfactual_regions(IMAGE, model, ranking, "covid-19", threshold=0.5, options=one)
     assert model.asked == [frozenset(), frozenset({0}), frozenset({0})]
 
 
-def test_an_explanation_of_something_else_is_refused() -> None:
+def test_an_explanation_of_something_else_is_rejected() -> None:
     model = _additive(0.5)
     with pytest.raises(InputError, match="explanation of 'covid-19'"):
         counterfactual_regions(
-            FILM, model, _ranking(0.5), "non-covid-19", threshold=0.5, options=OPTIONS
+            IMAGE, model, _ranking(0.5), "non-covid-19", threshold=0.5, options=OPTIONS
         )
     larger = np.ones((1, 8, 8), dtype=np.float32)
     with pytest.raises(InputError, match=r"\(6, 6\), expected one of 'covid-19' on \(8, 8\)"):
@@ -210,7 +223,7 @@ def test_an_explanation_of_something_else_is_refused() -> None:
             larger, model, _ranking(0.5), "covid-19", threshold=0.5, options=OPTIONS
         )
     with pytest.raises(UnknownName, match="covid19"):
-        counterfactual_regions(FILM, model, SQUARES, "covid19", threshold=0.5, options=OPTIONS)
+        counterfactual_regions(IMAGE, model, SQUARES, "covid19", threshold=0.5, options=OPTIONS)
 
 
 @given(
@@ -231,7 +244,7 @@ def test_no_smaller_set_than_the_exact_one_and_none_to_spare(
     options = Options(fill="dark", samples=samples, batch_size=batch_size)
     ranking = _ranking(*weights.tolist())
     found = counterfactual_regions(
-        FILM, _Model(covid), ranking, "covid-19", threshold=0.5, options=options
+        IMAGE, _Model(covid), ranking, "covid-19", threshold=0.5, options=options
     )
     every = list(chain.from_iterable(combinations(range(5), n) for n in range(1, 6)))
     assert found.exact or samples == 10

@@ -25,7 +25,7 @@ from covid_cxr.explain.superpixels import superpixels
 from support.without_torch import BLOCK_TORCH
 
 
-def _film(size: int = 96, seed: int = 0) -> np.ndarray:
+def _image(size: int = 96, seed: int = 0) -> np.ndarray:
     smooth = gaussian_filter(np.random.default_rng(seed).random((size, size)), 4)
     return ((smooth - smooth.min()) / np.ptp(smooth)).astype(np.float32)
 
@@ -33,15 +33,15 @@ def _film(size: int = 96, seed: int = 0) -> np.ndarray:
 def test_one_region_by_hand() -> None:
     # Shown: distance 0, weight 1. Fill: distance 1, weight exp(-1/3.0625)^(1/2) = 0.8493659.
     hidden = math.exp(-1 / 1.75**2 / 2)
-    (local,) = fit(np.array([[True], [False]]), [[0.9], [0.1]])
+    (model,) = fit(np.array([[True], [False]]), [[0.9], [0.1]])
     scatter = 1 * hidden / (1 + hidden)  # weighted sum of squares about the weighted mean
     slope = 0.8 * scatter / (scatter + 1)  # ridge, alpha 1
     mean_shown, mean_answer = 1 / (1 + hidden), (0.9 + 0.1 * hidden) / (1 + hidden)
-    assert local.weights == pytest.approx([slope])
+    assert model.weights == pytest.approx([slope])
     assert slope == pytest.approx(0.2517823, abs=1e-6)
-    assert local.intercept == pytest.approx(mean_answer - mean_shown * slope)
+    assert model.intercept == pytest.approx(mean_answer - mean_shown * slope)
     # Of the answers' spread 0.8 the line leaves 0.8 - slope, so R2 = 1 - (1 - slope / 0.8)^2.
-    assert local.fidelity == pytest.approx(1 - (1 - slope / 0.8) ** 2)
+    assert model.fidelity == pytest.approx(1 - (1 - slope / 0.8) ** 2)
 
 
 def test_kernel_by_hand() -> None:
@@ -67,16 +67,16 @@ def test_fit_equals_scikit_learn_and_the_lime_package(regions: int) -> None:
     ours, opposite = fit(masks, np.stack([answers, 1 - answers], axis=1))
     np.testing.assert_allclose(opposite.weights, -ours.weights, atol=1e-12)
 
-    shown, weight = masks.astype(float), kernel(masks)
-    ridge = Ridge(alpha=1).fit(shown, answers, sample_weight=weight)
+    features, weight = masks.astype(float), kernel(masks)
+    ridge = Ridge(alpha=1).fit(features, answers, sample_weight=weight)
     np.testing.assert_allclose(ours.weights, ridge.coef_, atol=1e-6)
     assert ours.intercept == pytest.approx(ridge.intercept_, abs=1e-6)
-    assert ours.fidelity == pytest.approx(ridge.score(shown, answers, weight), abs=1e-6)
+    assert ours.fidelity == pytest.approx(ridge.score(features, answers, weight), abs=1e-6)
 
     package = LimeBase(lambda d: np.sqrt(np.exp(-(d**2) / 1.75**2)), random_state=0)
-    distance = pairwise_distances(shown, shown[:1], metric="cosine").ravel()
+    distance = pairwise_distances(features, features[:1], metric="cosine").ravel()
     intercept, weights, score, _ = package.explain_instance_with_data(
-        shown, answers[:, None], distance, 0, num_features=100_000
+        features, answers[:, None], distance, 0, num_features=100_000
     )
     theirs = dict(weights)
     np.testing.assert_allclose(ours.weights, [theirs[i] for i in range(regions)], atol=1e-6)
@@ -84,13 +84,13 @@ def test_fit_equals_scikit_learn_and_the_lime_package(regions: int) -> None:
 
 
 def test_a_model_that_never_changes_its_mind_has_no_fidelity() -> None:
-    (local,) = fit(sample_masks(5, 50, 0), np.full((50, 1), 0.25))
-    assert local.fidelity is None
-    assert local.weights == pytest.approx(np.zeros(5))
-    assert local.intercept == pytest.approx(0.25)
+    (model,) = fit(sample_masks(5, 50, 0), np.full((50, 1), 0.25))
+    assert model.fidelity is None
+    assert model.weights == pytest.approx(np.zeros(5))
+    assert model.intercept == pytest.approx(0.25)
 
 
-def test_masks_show_everything_first_and_are_fair_coins_after() -> None:
+def test_masks_show_everything_first_and_are_bernoulli_after() -> None:
     masks = sample_masks(regions=50, samples=1000, seed=0)
     assert masks[0].all()
     assert 0.49 < masks[1:].mean() < 0.51
@@ -112,40 +112,40 @@ def test_hidden_regions_get_their_own_mean() -> None:
 
 
 def test_lime_finds_the_region_a_plain_function_reads() -> None:
-    film = _film()[None]
-    segments = superpixels(film[0], Options())
+    radiograph = _image()[None]
+    segments = superpixels(radiograph[0], Options())
     target = int(segments[48, 48])
-    centre = film[0] - film[0][segments == target].mean()
+    centre = radiograph[0] - radiograph[0][segments == target].mean()
     reads = np.where(segments == target, centre, 0)
 
     def predict_proba(images: np.ndarray) -> np.ndarray:
         score = (images[:, 0] * reads).sum(axis=(1, 2)) / (centre * reads).sum()
         return np.stack([1 - score, score], axis=1)
 
-    found, (_, local) = lime(film, predict_proba, Options(samples=400))
+    found, (_, model) = lime(radiograph, predict_proba, Options(samples=400))
     # Shown it scores 1, hidden 0: the weight is 1 but for the ridge, which sees about
     # 400 / 4 * 0.97 of spread, and every other region's is nought.
     assert np.array_equal(found, segments)
-    assert local.weights[target] == pytest.approx(0.99, abs=0.01)
-    assert np.abs(np.delete(local.weights, target)).max() < 0.01
-    assert local.fidelity > 0.99
+    assert model.weights[target] == pytest.approx(0.99, abs=0.01)
+    assert np.abs(np.delete(model.weights, target)).max() < 0.01
+    assert model.fidelity > 0.99
 
 
 def test_batch_size_does_not_change_the_answer() -> None:
-    film = _film(48)[None]
+    radiograph = _image(48)[None]
 
     def predict_proba(images: np.ndarray) -> np.ndarray:
         return images.std(axis=(1, 2, 3))[:, None]
 
-    _, (one,) = lime(film, predict_proba, Options(samples=50, batch_size=1))
-    _, (all_at_once,) = lime(film, predict_proba, Options(samples=50, batch_size=500))
+    _, (one,) = lime(radiograph, predict_proba, Options(samples=50, batch_size=1))
+    _, (all_at_once,) = lime(radiograph, predict_proba, Options(samples=50, batch_size=500))
     np.testing.assert_allclose(one.weights, all_at_once.weights, atol=1e-7)
 
 
 @pytest.mark.parametrize("answer", [(), (3,), (2, 2), (10, 0)])
 def test_a_wrong_answer_of_predict_proba_is_named(answer: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="predict_proba answered 10 images with shape"):
-        lime(_film(32)[None], lambda images: np.zeros(answer), Options(samples=10))
+        lime(_image(32)[None], lambda images: np.zeros(answer), Options(samples=10))
 
 
 @pytest.mark.parametrize(
@@ -166,17 +166,17 @@ def test_options_out_of_range(options: dict[str, Any], named: str) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_parity_with_the_lime_package_from_picture_to_weights() -> None:
     """The package itself, with our regions and a float64 model: the same weights to 1e-6."""
-    film = _film(48)
-    segments = superpixels(film, Options())
-    reads = np.random.default_rng(5).normal(size=film.shape)
+    radiograph = _image(48)
+    segments = superpixels(radiograph, Options())
+    reads = np.random.default_rng(5).normal(size=radiograph.shape)
 
     def score(grey: np.ndarray) -> np.ndarray:
-        chance = 1 / (1 + np.exp(-(grey.astype(np.float64) * reads).sum(axis=(1, 2)) / 5))
-        return np.stack([1 - chance, chance], axis=1)
+        expected = 1 / (1 + np.exp(-(grey.astype(np.float64) * reads).sum(axis=(1, 2)) / 5))
+        return np.stack([1 - expected, expected], axis=1)
 
     samples, seed = 300, 11
     theirs = LimeImageExplainer(kernel_width=1.75, random_state=seed).explain_instance(
-        np.repeat(film[..., None], 3, axis=2).astype(np.float64),
+        np.repeat(radiograph[..., None], 3, axis=2).astype(np.float64),
         lambda pictures: score(pictures[..., 0]),
         labels=(1,),
         top_labels=None,
@@ -184,13 +184,13 @@ def test_parity_with_the_lime_package_from_picture_to_weights() -> None:
         num_samples=samples,
         segmentation_fn=lambda picture: segments,
     )
-    # The package's own draws: a number it uses for the segmentation, then its coins.
+    # The package's own draws: a number it uses for the segmentation, then its masks.
     random = np.random.RandomState(seed)
     random.randint(0, 1000)
     regions = int(segments.max()) + 1
     masks = random.randint(0, 2, samples * regions).reshape(samples, regions).astype(bool)
     masks[0] = True
-    batches = perturbed(film, segments, masks, Options(batch_size=64))
+    batches = perturbed(radiograph, segments, masks, Options(batch_size=64))
     answers = np.concatenate([score(batch[:, 0]) for batch in batches])
     _, ours = fit(masks, answers)
     expected = dict(theirs.local_exp[1])
@@ -199,8 +199,8 @@ def test_parity_with_the_lime_package_from_picture_to_weights() -> None:
 
 
 def test_early_stop_takes_fewer_samples_and_says_how_many() -> None:
-    film = _film(64)[None]
-    segments = superpixels(film[0], Options(superpixels="grid", regions=16))
+    radiograph = _image(64)[None]
+    segments = superpixels(radiograph[0], Options(superpixels="grid", regions=16))
     share = np.bincount(segments.ravel()) / segments.size
 
     def predict_proba(images: np.ndarray) -> np.ndarray:
@@ -211,8 +211,8 @@ def test_early_stop_takes_fewer_samples_and_says_how_many() -> None:
     options = Options(
         samples=2000, superpixels="grid", regions=16, fill="dark", sampling="balanced"
     )
-    _, (_, whole) = lime(film, predict_proba, options)
-    _, (_, early) = lime(film, predict_proba, replace(options, stopping_reliability=0.9))
+    _, (_, whole) = lime(radiograph, predict_proba, options)
+    _, (_, early) = lime(radiograph, predict_proba, replace(options, stopping_reliability=0.9))
     assert whole.samples == 2000
     assert 128 <= early.samples < 500
     order = np.argsort(whole.weights), np.argsort(early.weights)
@@ -220,15 +220,15 @@ def test_early_stop_takes_fewer_samples_and_says_how_many() -> None:
 
 
 def test_a_model_of_noise_is_never_called_stable() -> None:
-    film, rng = _film(64)[None], np.random.default_rng(0)
+    radiograph, rng = _image(64)[None], np.random.default_rng(0)
 
     def predict_proba(images: np.ndarray) -> np.ndarray:
         score = rng.random(len(images))
         return np.stack([1 - score, score], axis=1)
 
     options = Options(samples=400, superpixels="grid", regions=36, stopping_reliability=0.9)
-    _, (_, local) = lime(film, predict_proba, options)
-    assert local.samples == 400
+    _, (_, model) = lime(radiograph, predict_proba, options)
+    assert model.samples == 400
 
 
 def test_reliability_by_simulation() -> None:

@@ -68,9 +68,9 @@ def test_cam_of_three_classes_is_against_the_mean_of_the_others() -> None:
 
 
 def test_binary_cam_takes_the_log_odds_apart() -> None:
-    model, film = QuadrantModel(), dotted_input()
-    probability = model.probabilities(film[None])[0]
-    maps = model.cam(film)
+    model, radiograph = QuadrantModel(), dotted_input()
+    probability = model.probabilities(radiograph[None])[0]
+    maps = model.cam(radiograph)
     assert maps is not None
     assert cam.margin(maps, 1).mean() == pytest.approx(
         np.log(probability[1] / probability[0]), abs=1e-5
@@ -141,11 +141,11 @@ def _bundle(folder: Path, architecture: str) -> nn.Module:
 def test_gradcam_of_a_pooled_linear_head_is_its_cam(tmp_path: Path, architecture: str) -> None:
     # Selvaraju et al., section 3: for such a head Grad-CAM is the class activation map over h * w.
     network = _bundle(tmp_path, architecture)
-    film = np.random.default_rng(0).random((1, 64, 64), dtype=np.float32)
+    radiograph = np.random.default_rng(0).random((1, 64, 64), dtype=np.float32)
     with torch.no_grad():
-        maps = network.cam(network(torch.from_numpy(film[None])).features)[0].numpy()
+        maps = network.cam(network(torch.from_numpy(radiograph[None])).features)[0].numpy()
     model = QuadrantModel(weights=tmp_path)
-    found = gradients.gradcam(film, model, "covid-19", OPTIONS).attribution
+    found = gradients.gradcam(radiograph, model, "covid-19", OPTIONS).attribution
     expected = from_cells(cam.margin(maps, 1), (64, 64)) / maps[0].size
     np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
     assert np.abs(expected).max() > 0
@@ -153,10 +153,10 @@ def test_gradcam_of_a_pooled_linear_head_is_its_cam(tmp_path: Path, architecture
 
 def test_gradcam_works_where_the_head_is_not_pooled(tmp_path: Path) -> None:
     _bundle(tmp_path, "dcnn-resnet")
-    film = np.random.default_rng(0).random((1, 224, 224), dtype=np.float32)
+    radiograph = np.random.default_rng(0).random((1, 224, 224), dtype=np.float32)
     model = QuadrantModel(weights=tmp_path)
-    found = gradients.gradcam(film, model, "covid-19", OPTIONS).attribution
-    other = gradients.gradcam(film, model, "non-covid-19", OPTIONS).attribution
+    found = gradients.gradcam(radiograph, model, "covid-19", OPTIONS).attribution
+    other = gradients.gradcam(radiograph, model, "non-covid-19", OPTIONS).attribution
     assert found.shape == (224, 224)
     assert np.abs(found).max() > 0
     np.testing.assert_allclose(found, -other, atol=1e-6)
@@ -182,12 +182,14 @@ class _OneChannel(nn.Module):
         return _Output(torch.stack([-margin / 2, margin / 2], dim=1), features)
 
 
-def _cells(monkeypatch: pytest.MonkeyPatch, network: nn.Module, film: list[list[float]]) -> float:
+def _cells(
+    monkeypatch: pytest.MonkeyPatch, network: nn.Module, radiograph: list[list[float]]
+) -> float:
     """Return the weight that Grad-CAM++ gives the one channel: the map over the features."""
     monkeypatch.setattr(gradients.zoo, "load_weights", lambda folder: network)
     monkeypatch.setattr(gradients, "from_cells", lambda cells, shape: cells)
     model = QuadrantModel(weights=Path("x"))
-    image = np.array([film], dtype=np.float32)
+    image = np.array([radiograph], dtype=np.float32)
     found = gradients.gradcam_plus_plus(image, model, "covid-19", Options())
     weight = found.attribution / image[0]
     assert weight == pytest.approx(np.full_like(weight, weight[0, 0]))
@@ -207,33 +209,33 @@ def test_gradcam_plus_plus_is_the_papers_for_positive_gradients(
 ) -> None:
     # Equations 5 and 10 of the paper, by differentiating Y = exp(S) three times.
     slopes = [[0.3, 0.05], [0.2, 0.7]]
-    film = [[0.1, 0.5], [0.2, 0.9]]
-    features = torch.tensor(film, dtype=torch.float64, requires_grad=True)
+    radiograph = [[0.1, 0.5], [0.2, 0.9]]
+    features = torch.tensor(radiograph, dtype=torch.float64, requires_grad=True)
     score = (features * torch.tensor(slopes, dtype=torch.float64)).sum().exp()
     weight = 0.0
-    for place in np.ndindex(2, 2):
+    for position in np.ndindex(2, 2):
         grads = [score]
         for _ in range(3):
             (grad,) = torch.autograd.grad(grads[-1], features, create_graph=True)
-            grads.append(grad[place])
+            grads.append(grad[position])
         first, second, third = (each.item() for each in grads[1:])
         alpha = second / (2 * second + features.sum().item() * third)
         weight += alpha * max(first, 0)
-    found = _cells(monkeypatch, _OneChannel(slopes), film)
+    found = _cells(monkeypatch, _OneChannel(slopes), radiograph)
     assert found == pytest.approx(weight / score.item(), rel=1e-5)
 
 
 def test_gradcam_is_captums(tmp_path: Path) -> None:
     network = _bundle(tmp_path, "resnet18")
-    film = np.random.default_rng(0).random((1, 64, 64), dtype=np.float32)
+    radiograph = np.random.default_rng(0).random((1, 64, 64), dtype=np.float32)
 
     def margin(images: Tensor) -> Tensor:
         logits: Tensor = network(images).logits
         return logits[:, 1] - logits[:, 0]
 
-    images = torch.from_numpy(film[None].copy()).requires_grad_()
+    images = torch.from_numpy(radiograph[None].copy()).requires_grad_()
     cells = LayerGradCam(margin, network.features).attribute(images)[0, 0].detach().numpy()
-    found = gradients.gradcam(film, QuadrantModel(weights=tmp_path), "covid-19", OPTIONS)
+    found = gradients.gradcam(radiograph, QuadrantModel(weights=tmp_path), "covid-19", OPTIONS)
     expected = from_cells(cells, (64, 64))
     np.testing.assert_allclose(found.attribution, expected, atol=1e-4 * np.abs(expected).max())
 
@@ -243,10 +245,10 @@ def test_gradcam_plus_plus_of_the_other_class_is_the_negative(
     tmp_path: Path, architecture: str
 ) -> None:
     _bundle(tmp_path, architecture)
-    film = np.random.default_rng(0).random((1, 224, 224), dtype=np.float32)
+    radiograph = np.random.default_rng(0).random((1, 224, 224), dtype=np.float32)
     model = QuadrantModel(weights=tmp_path)
-    found = gradients.gradcam_plus_plus(film, model, "covid-19", OPTIONS).attribution
-    other = gradients.gradcam_plus_plus(film, model, "non-covid-19", OPTIONS).attribution
+    found = gradients.gradcam_plus_plus(radiograph, model, "covid-19", OPTIONS).attribution
+    other = gradients.gradcam_plus_plus(radiograph, model, "non-covid-19", OPTIONS).attribution
     assert np.abs(found).max() > 0
     np.testing.assert_allclose(found, -other, atol=1e-5 * np.abs(found).max())
 
@@ -284,12 +286,12 @@ def test_integrated_gradients_by_hand(
     np.testing.assert_allclose(found.attribution, (start**2 - image[0] ** 2) / 2, atol=1e-6)
 
 
-def test_integrated_gradients_from_a_blurred_film() -> None:
-    film = dotted_input()
-    start = gradients.baseline(film, Options(fill="blur"))
-    assert start.shape == film.shape
-    assert float(start.std()) < 0.1 * float(film.std())
-    assert float(start.mean()) == pytest.approx(float(film.mean()), abs=1e-3)
+def test_integrated_gradients_from_a_blurred_radiograph() -> None:
+    radiograph = dotted_input()
+    start = gradients.baseline(radiograph, Options(fill="blur"))
+    assert start.shape == radiograph.shape
+    assert float(start.std()) < 0.1 * float(radiograph.std())
+    assert float(start.mean()) == pytest.approx(float(radiograph.mean()), abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -302,11 +304,11 @@ def test_integrated_gradients_add_up_or_say_what_is_missing(
     tmp_path: Path, architecture: str, size: int, bound: float, fill: Fill
 ) -> None:
     network = _bundle(tmp_path, architecture)
-    film = np.random.default_rng(0).random((1, size, size), dtype=np.float32)
+    radiograph = np.random.default_rng(0).random((1, size, size), dtype=np.float32)
     options = Options(samples=16, fill=fill, batch_size=8)
     model = QuadrantModel(weights=tmp_path)
-    found = gradients.integrated_gradients(film, model, "covid-19", options)
-    ends = torch.from_numpy(np.stack([film, gradients.baseline(film, options)]))
+    found = gradients.integrated_gradients(radiograph, model, "covid-19", options)
+    ends = torch.from_numpy(np.stack([radiograph, gradients.baseline(radiograph, options)]))
     with torch.no_grad():
         logits = network(ends).logits
     margins = (logits[:, 1] - logits[:, 0]).numpy()

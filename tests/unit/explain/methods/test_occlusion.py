@@ -27,7 +27,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 @dataclass
 class _Model:
-    """Logits from a function of the films (N, S, S); keeps account of what it was asked."""
+    """Logits from a function of the images (N, S, S); keeps account of what it was asked."""
 
     logits: Callable[[np.ndarray], np.ndarray]
     classes: tuple[str, ...] = ("non-covid-19", "covid-19")
@@ -43,26 +43,26 @@ class _Model:
         return None
 
 
-def _linear(reads: np.ndarray) -> _Model:
-    """Log-odds of covid-19: the sum of `reads` times the film."""
-    return _Model(lambda films: np.einsum("nhw,chw->nc", films, np.stack([0 * reads, reads])))
+def _linear_model(reads: np.ndarray) -> _Model:
+    """Log-odds of covid-19: the sum of `reads` times the radiograph."""
+    return _Model(lambda images: np.einsum("nhw,chw->nc", images, np.stack([0 * reads, reads])))
 
 
 def _corner() -> tuple[np.ndarray, _Model]:
-    film = np.zeros((1, 4, 4), dtype=np.float32)
-    film[0, 0, 0] = 1
+    radiograph = np.zeros((1, 4, 4), dtype=np.float32)
+    radiograph[0, 0, 0] = 1
     reads = np.zeros((4, 4))
     reads[0, 0] = 3
-    return film, _linear(reads)
+    return radiograph, _linear_model(reads)
 
 
 @pytest.mark.parametrize(("fill", "left"), [("mean", 0.25), ("dark", 0.2), ("dataset", 0.5)])
 def test_window_by_hand(fill: Fill, left: float) -> None:
     # Windows of 2 x 2 start at 0, 1 and 2. Only the first holds the corner, and takes
-    # 3 (1 - left) from the log-odds. The corner lies in 1 window, its neighbours in 2, the next
+    # 3 (1 - left) from the log-odds. The corner lies in 1 window, those beside it in 2, the next
     # pixel on the diagonal in 4.
-    film, model = _corner()
-    found = occlusion.explain(film, model, "covid-19", Options(fill=fill))
+    radiograph, model = _corner()
+    found = occlusion.explain(radiograph, model, "covid-19", Options(fill=fill))
     expected = np.zeros((4, 4))
     expected[:2, :2] = np.array([[1, 1 / 2], [1 / 2, 1 / 4]]) * 3 * (1 - left)
     np.testing.assert_allclose(found.attribution, expected, atol=1e-6)
@@ -73,32 +73,32 @@ def test_window_by_hand(fill: Fill, left: float) -> None:
         "against": "mean of the other classes",
     }
     assert (found.segments, found.weights, found.fidelity) == (None, (), None)
-    other = occlusion.explain(film, model, "non-covid-19", Options(fill=fill))
+    other = occlusion.explain(radiograph, model, "non-covid-19", Options(fill=fill))
     np.testing.assert_allclose(other.attribution, -expected, atol=1e-6)
 
 
-def test_window_under_a_blur_takes_the_whole_films_blur() -> None:
-    film = np.random.default_rng(0).random((1, 16, 16), dtype=np.float32)
+def test_window_under_a_blur_takes_the_whole_radiographs_blur() -> None:
+    radiograph = np.random.default_rng(0).random((1, 16, 16), dtype=np.float32)
     reads = np.zeros((16, 16))
     reads[8, 8] = 1
-    found = occlusion.explain(film, _linear(reads), "covid-19", Options(fill="blur"))
-    blurred = filled(film[0], np.zeros((16, 16), np.int32), Options(fill="blur"))
-    assert found.attribution[8, 8] == pytest.approx(film[0, 8, 8] - blurred[8, 8], abs=1e-5)
+    found = occlusion.explain(radiograph, _linear_model(reads), "covid-19", Options(fill="blur"))
+    blurred = filled(radiograph[0], np.zeros((16, 16), np.int32), Options(fill="blur"))
+    assert found.attribution[8, 8] == pytest.approx(radiograph[0, 8, 8] - blurred[8, 8], abs=1e-5)
 
 
 @given(size=st.integers(1, 300))
-def test_windows_cover_the_film_and_stay_inside(size: int) -> None:
+def test_windows_cover_the_radiograph_and_stay_inside(size: int) -> None:
     places, edge = windows(size)
     times = np.zeros((size, size), dtype=int)
-    for place in places:
-        assert times[place].shape == (edge, edge)
-        times[place] += 1
+    for window in places:
+        assert times[window].shape == (edge, edge)
+        times[window] += 1
     assert times.min() >= 1
-    assert times.max() <= 9  # two a direction, but three where the last one ends with the film
+    assert times.max() <= 9  # two a direction, but three at the end of a row
     assert edge == min(size, max(2, round(size / 8)))
 
 
-def test_windows_of_a_usual_film() -> None:
+def test_windows_of_a_usual_radiograph() -> None:
     places, edge = windows(224)
     assert (len(places), edge) == (15**2, 28)
     assert places[0] == (slice(0, 28), slice(0, 28))
@@ -126,52 +126,52 @@ def test_margin_of_a_model_without_doubt_is_finite() -> None:
 
 @given(
     reads=npst.arrays(np.float64, (8, 8), elements=st.floats(-0.2, 0.2)),
-    film=npst.arrays(np.float32, (1, 8, 8), elements=st.floats(0, 1, width=32)),
+    radiograph=npst.arrays(np.float32, (1, 8, 8), elements=st.floats(0, 1, width=32)),
     fill=st.sampled_from(["mean", "dark", "blur", "dataset"]),
     batch_size=st.integers(1, 20),
 )
 def test_a_region_of_a_linear_model_weighs_its_exact_effect(
-    reads: np.ndarray, film: np.ndarray, fill: Fill, batch_size: int
+    reads: np.ndarray, radiograph: np.ndarray, fill: Fill, batch_size: int
 ) -> None:
     options = Options(superpixels="grid", regions=9, fill=fill, batch_size=batch_size)
-    found = occlusion.explain_regions(film, _linear(reads), "covid-19", options)
-    segments = superpixels(film[0], options)
+    found = occlusion.explain_regions(radiograph, _linear_model(reads), "covid-19", options)
+    segments = superpixels(radiograph[0], options)
     assert np.array_equal(found.segments, segments)
-    change = (film[0].astype(np.float64) - filled(film[0], segments, options)) * reads
+    change = (radiograph[0].astype(np.float64) - filled(radiograph[0], segments, options)) * reads
     exact = [change[segments == region].sum() for region in range(9)]
     assert found.weights == pytest.approx(exact, abs=1e-5)
     np.testing.assert_allclose(found.attribution, np.array(exact)[segments], atol=1e-5)
 
 
 def test_regions_of_three_classes_against_the_mean_of_the_others() -> None:
-    # Logits 4 a, 2 b and 8 c, each the brightness of one quarter of a 4 x 4 film, all 1; the
+    # Logits 4 a, 2 b and 8 c, each the brightness of one quarter of a 4 x 4 radiograph, all 1; the
     # hidden quarter goes to 0.5. Margin of covid-19: 8 c - (4 a + 2 b) / 2.
-    def logits(films: np.ndarray) -> np.ndarray:
-        a, b, c = films[:, 0, 0], films[:, 0, 3], films[:, 3, 0]
+    def logits(images: np.ndarray) -> np.ndarray:
+        a, b, c = images[:, 0, 0], images[:, 0, 3], images[:, 3, 0]
         return np.stack([4 * a, 2 * b, 8 * c], axis=1)
 
     model = _Model(logits, ("normal", "pneumonia", "covid-19"))
     options = Options(superpixels="grid", regions=4, fill="dataset")
-    film = np.ones((1, 4, 4), dtype=np.float32)
-    found = occlusion.explain_regions(film, model, "covid-19", options)
+    radiograph = np.ones((1, 4, 4), dtype=np.float32)
+    found = occlusion.explain_regions(radiograph, model, "covid-19", options)
     assert found.weights == pytest.approx([-1, -0.5, 4, 0], abs=1e-5)
     assert found.parameters["segmentation"] == {"method": "grid", "regions": 4}
 
 
 def test_batches_share_one_buffer_and_are_no_larger_than_asked() -> None:
-    film, model = _corner()
-    occlusion.explain(film, model, "covid-19", Options(batch_size=4))
+    radiograph, model = _corner()
+    occlusion.explain(radiograph, model, "covid-19", Options(batch_size=4))
     whole, *batches = model.asked
     assert whole.shape == (1, 1, 4, 4)
     assert [len(batch) for batch in batches] == [4, 4, 1]
     assert all(np.shares_memory(batches[0], batch) for batch in batches)
-    assert not any(np.shares_memory(film, images) for images in model.asked)
+    assert not any(np.shares_memory(radiograph, images) for images in model.asked)
     assert all(images.dtype == np.float32 for images in model.asked)
 
 
 def test_a_model_may_reuse_its_answer() -> None:
-    film, honest = _corner()
-    expected = occlusion.explain(film, honest, "covid-19", Options(batch_size=3)).attribution
+    radiograph, honest = _corner()
+    expected = occlusion.explain(radiograph, honest, "covid-19", Options(batch_size=3)).attribution
 
     class _Reuses(_Model):
         kept = np.empty((3, 2))
@@ -181,13 +181,13 @@ def test_a_model_may_reuse_its_answer() -> None:
             return self.kept[: len(images)]
 
     model = _Reuses(honest.logits)
-    found = occlusion.explain(film, model, "covid-19", Options(batch_size=3)).attribution
+    found = occlusion.explain(radiograph, model, "covid-19", Options(batch_size=3)).attribution
     assert np.array_equal(found, expected)
 
 
 def test_no_more_is_asked_than_is_looked_at() -> None:
-    film, model = _corner()
-    asked = answers(film[0], windows(4)[0], lambda place: np.float32(0), model, 2)
+    radiograph, model = _corner()
+    asked = answers(radiograph[0], windows(4)[0], lambda window: np.float32(0), model, 2)
     assert next(asked).shape == (2, 2)
     assert len(model.asked) == 1
 

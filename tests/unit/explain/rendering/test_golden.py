@@ -1,7 +1,7 @@
 """Pages and montages against pictures that were looked at and found good.
 
-The films are phantoms: no picture of a patient is in the repository. After a wanted change, run
-`GOLDEN=write pytest tests/unit/explain/rendering/test_golden.py` and look at `tests/golden` again.
+The radiographs are phantoms: no image of a patient is in the repository. After a wanted change,
+run `GOLDEN=write pytest tests/unit/explain/rendering/test_golden.py` and look at `tests/golden`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from covid_cxr.phantoms import Phantom, draw
 from covid_cxr.types import Explanation, FloatArray, Lungs
 
 GOLDEN = Path(__file__).parents[3] / "golden"
-FACTS = Caption(0.93, 0.41, "phantoms/röntgen 3.png")
+CAPTION = Caption(0.93, 0.41, "phantoms/röntgen 3.png")
 SMALL = OverlayStyle(longest=224)  # small files
 _WHOLE, _BLOCK, _PANEL_BLOCK = 1.5, 30, 4  # mean differences in grey levels
 
@@ -84,15 +84,17 @@ def _cases() -> dict[str, Image.Image]:
     safe = replace(SMALL, palette="blue-orange")
     doubtful = replace(_regions(), fidelity=0.3, lungs=None, zones=None)
     tiles = [
-        Tile(pixels, _cloud(), FACTS),
-        Tile(_phantom(4)[0].pixels, _regions(4), replace(FACTS, flags=("window missing",))),
-        Tile(pixels, None, FACTS, "covid-19"),
-        Tile(None, None, replace(FACTS, flags=("blank image",))),
+        Tile(pixels, _cloud(), CAPTION),
+        Tile(_phantom(4)[0].pixels, _regions(4), replace(CAPTION, flags=("window missing",))),
+        Tile(pixels, None, CAPTION, "covid-19"),
+        Tile(None, None, replace(CAPTION, flags=("blank image",))),
     ]
     return {
-        "smooth-map": draw_page(pixels, _cloud(), FACTS, SMALL),
-        "regions": draw_page(pixels, _regions_with_zones(), FACTS, safe),
-        "doubtful": draw_page(pixels, doubtful, replace(FACTS, flags=("lungs not found",)), SMALL),
+        "smooth-map": draw_page(pixels, _cloud(), CAPTION, SMALL),
+        "regions": draw_page(pixels, _regions_with_zones(), CAPTION, safe),
+        "doubtful": draw_page(
+            pixels, doubtful, replace(CAPTION, flags=("lungs not found",)), SMALL
+        ),
         "montage": _montage(tiles),
     }
 
@@ -121,7 +123,7 @@ def _worst(one: np.ndarray, other: np.ndarray, edge: int = 16) -> float:
 def _overlay_panel(page: Image.Image) -> np.ndarray:
     """Return the overlay on the page of `_cloud`: no letters, so it must be nearly the same."""
     grey = panel(_phantom()[0].pixels, SMALL.longest)
-    layout = Layout.of((grey.shape[0], grey.shape[1]), _cloud(), FACTS)
+    layout = Layout.of((grey.shape[0], grey.shape[1]), _cloud(), CAPTION)
     found = np.asarray(page)[layout.top : layout.bottom]
     return found[:, layout.right : layout.right + grey.shape[1]]
 
@@ -151,7 +153,7 @@ def test_the_overlay_itself_is_nearly_the_same(drawn: dict[str, Image.Image]) ->
 )
 def test_the_tolerance_lets_no_change_of_style_through(style: OverlayStyle) -> None:
     golden = Image.open(GOLDEN / "smooth-map.png").convert("RGB")
-    other = draw_page(_phantom()[0].pixels, _cloud(), FACTS, style)
+    other = draw_page(_phantom()[0].pixels, _cloud(), CAPTION, style)
     assert _worst(_overlay_panel(other), _overlay_panel(golden)) > _PANEL_BLOCK
 
 

@@ -1,4 +1,4 @@
-"""Maps of a part of a film, brought back to where they belong."""
+"""Maps of a part of a radiograph, brought back to where they belong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAP = np.arange(16, dtype=np.float32).reshape(4, 4)
 FIELD = Box(0.25, 0.5, 0.75, 1.0)
 
 
-def test_a_map_of_the_whole_film_stays() -> None:
+def test_a_map_of_the_whole_radiograph_stays() -> None:
     whole = Explanation("cam", "covid-19", MAP)
     assert on_radiograph(whole, WHOLE) is whole
 

@@ -20,7 +20,7 @@ from covid_cxr.explain.rendering.zones import with_lungs
 from covid_cxr.imaging.text import length
 from covid_cxr.types import DISCLAIMER, Explanation, Lungs
 
-FACTS = Caption(0.93, 0.41, "ward 3/film.png")
+CAPTION = Caption(0.93, 0.41, "ward 3/radiograph.png")
 
 
 def _explanation(value: float = 1.0) -> Explanation:
@@ -29,15 +29,15 @@ def _explanation(value: float = 1.0) -> Explanation:
 
 
 def _tile(grey: float = 0.5, shape: tuple[int, int] = (60, 60), **named: object) -> Tile:
-    tile = Tile(np.full(shape, grey, dtype=np.float32), None, FACTS, "covid-19")
+    tile = Tile(np.full(shape, grey, dtype=np.float32), None, CAPTION, "covid-19")
     return tile._replace(**named)
 
 
 def _cell(page: Image.Image, column: int, row: int = 0) -> np.ndarray:
-    film, gap = montage._EDGE, montage._GAP
-    x = gap + column * (film + gap)
-    y = montage._HEAD + row * (film + montage._CAPTION + gap)
-    return np.asarray(page)[y : y + film, x : x + film]
+    radiograph, gap = montage._EDGE, montage._GAP
+    x = gap + column * (radiograph + gap)
+    y = montage._HEAD + row * (radiograph + montage._CAPTION + gap)
+    return np.asarray(page)[y : y + radiograph, x : x + radiograph]
 
 
 class _Pages:
@@ -79,10 +79,10 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_tile_is_the_overlay_and_what_is_known(texts: list[str], pages: _Pages) -> None:
     lungs = Lungs(np.tri(16, dtype=bool), np.zeros((16, 16), dtype=bool))
     explanation = with_lungs(_explanation(), lungs)
-    facts = replace(FACTS, flags=("window missing",))
-    page = pages([_tile(explanation=explanation, caption=facts)])[0]
+    caption = replace(CAPTION, flags=("window missing",))
+    page = pages([_tile(explanation=explanation, caption=caption)])[0]
     assert texts == [
-        "film.png",
+        "radiograph.png",
         "covid-19 · 0.93",
         "LIME · fidelity 0.71, fair",
         "53 % of the support inside the lungs",  # 136 of 256 pixels
@@ -104,9 +104,11 @@ def test_the_style_is_kept_and_told(texts: list[str], pages: _Pages) -> None:
     assert blue > max(red, green)
 
 
-def test_films_without_an_explanation_or_without_pixels(texts: list[str], pages: _Pages) -> None:
-    abstained = _tile(label="", caption=replace(FACTS, flags=("blank image",)))
-    broken = Tile(None, None, replace(FACTS, flags=("is no picture",)))
+def test_radiographs_without_an_explanation_or_without_pixels(
+    texts: list[str], pages: _Pages
+) -> None:
+    abstained = _tile(label="", caption=replace(CAPTION, flags=("blank image",)))
+    broken = Tile(None, None, replace(CAPTION, flags=("is no picture",)))
     page = pages([_tile(), abstained, broken])[0]
     assert texts.count("covid-19 · 0.93") == 1
     assert texts.count("no prediction") == 2
@@ -123,9 +125,9 @@ def test_aspect_is_kept_on_black(pages: _Pages) -> None:
 
 
 def test_long_names_and_many_flags_stay_inside_their_cell(texts: list[str], pages: _Pages) -> None:
-    flags = tuple(f"remark number {number} on how it was read" for number in range(9))
-    facts = replace(FACTS, file="ward/" + "röntgen" * 40 + "胸.png", flags=flags)
-    pages([_tile(caption=facts, explanation=_explanation())])[0]
+    flags = tuple(f"warning number {number} on how it was read" for number in range(9))
+    caption = replace(CAPTION, file="ward/" + "röntgen" * 40 + "胸.png", flags=flags)
+    pages([_tile(caption=caption, explanation=_explanation())])[0]
     caption = texts[:-3]
     assert len(caption) == montage._LINES
     assert caption[0].startswith("röntgen")
@@ -135,7 +137,7 @@ def test_long_names_and_many_flags_stay_inside_their_cell(texts: list[str], page
 
 
 @pytest.mark.parametrize(
-    ("films", "count", "last"),
+    ("tiles", "count", "last"),
     [
         (0, 0, None),
         (1, 1, (3, 1)),
@@ -145,27 +147,27 @@ def test_long_names_and_many_flags_stay_inside_their_cell(texts: list[str], page
         (31, 2, (6, 2)),
     ],
 )
-def test_24_films_a_page(
-    films: int, count: int, last: tuple[int, int] | None, pages: _Pages
+def test_24_radiographs_a_page(
+    tiles: int, count: int, last: tuple[int, int] | None, pages: _Pages
 ) -> None:
-    found = pages(_tile(number / films) for number in range(films))
+    found = pages(_tile(number / tiles) for number in range(tiles))
     assert len(found) == count
     if last:
         across, down = last
         width = montage._GAP + across * (montage._EDGE + montage._GAP)
         rows = down * (montage._EDGE + montage._CAPTION + montage._GAP)
         assert found[-1].size == (width, montage._HEAD + rows + montage._FOOT)
-        assert _cell(found[-1], (films - 1) % 24 % 6, (films - 1) % 24 // 6)[5, 5, 0] == round(
-            255 * (films - 1) / films
+        assert _cell(found[-1], (tiles - 1) % 24 % 6, (tiles - 1) % 24 // 6)[5, 5, 0] == round(
+            255 * (tiles - 1) / tiles
         )
 
 
 def test_a_writer_writes_each_page_when_it_is_full(tmp_path: Path) -> None:
-    with MontageWriter(tmp_path / "new", stem="films") as writer:
+    with MontageWriter(tmp_path / "new", stem="radiographs") as writer:
         for number in range(25):
             writer.add(_tile(number / 25))
             assert len(writer.written) == (number >= 23)
-    names = ["films-1.png", "films-2.png"]
+    names = ["radiographs-1.png", "radiographs-2.png"]
     assert [path.name for path in writer.written] == names
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == names
     assert writer.close() == writer.written  # a second time, nothing more
@@ -178,12 +180,12 @@ def test_a_writer_that_is_interrupted_writes_no_half_page(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_colour_picture_is_refused(pages: _Pages) -> None:
+def test_a_colour_picture_is_rejected(pages: _Pages) -> None:
     with pytest.raises(InputError, match=r"expected \(H, W\)"):
         pages([_tile(pixels=np.zeros((4, 4, 3), dtype=np.float32))])[0]
 
 
-def test_memory_does_not_grow_with_films(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_radiographs(tmp_path: Path) -> None:
     peaks = []
     for count in (24, 96):
         tracemalloc.start()

@@ -20,8 +20,8 @@ from support.explanations import cloud, halves, lungs
 
 
 def test_green_supports_and_red_speaks_against() -> None:
-    film = draw_overlay(np.full((400, 300), 100, dtype=np.uint8), halves()).astype(int)
-    left, right = film[200, 50], film[200, 250]
+    overlay = draw_overlay(np.full((400, 300), 100, dtype=np.uint8), halves()).astype(int)
+    left, right = overlay[200, 50], overlay[200, 250]
     assert left[1] > left[0] + 40  # greener than red
     assert right[0] > right[1] + 20
     # Full colour is the 99th percentile, 0.5: opacity 0.6 on the left and 0.3 on the right.
@@ -31,8 +31,8 @@ def test_green_supports_and_red_speaks_against() -> None:
 
 def test_no_attribution_leaves_the_radiograph_grey() -> None:
     grey = np.arange(400 * 300, dtype=np.uint32).reshape(400, 300).astype(np.uint8)
-    film = draw_overlay(grey, halves(0, 0))
-    assert np.array_equal(film, np.repeat(grey[..., None], 3, axis=2))
+    overlay = draw_overlay(grey, halves(0, 0))
+    assert np.array_equal(overlay, np.repeat(grey[..., None], 3, axis=2))
 
 
 def test_blend_leaves_zero_untouched() -> None:
@@ -57,8 +57,8 @@ def test_strongest_regions_by_hand() -> None:
 
 
 def test_strong_regions_are_outlined() -> None:
-    film = draw_overlay(np.full((400, 300), 100, dtype=np.uint8), halves()).astype(int)
-    assert abs(film[200, 149] - film[200, 100]).max() > 10  # the left region's right edge
+    overlay = draw_overlay(np.full((400, 300), 100, dtype=np.uint8), halves()).astype(int)
+    assert abs(overlay[200, 149] - overlay[200, 100]).max() > 10  # the left region's right edge
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_style_that_cannot_be_drawn(
 
 
 # Machado, Oliveira, Fernandes, "A physiologically-based model for simulation of color vision
-# deficiency", IEEE TVCG 2009: severity 1.0, on linear RGB.
+# deficiency", IEEE TVCG 2009: severity 1.0, on linear_rgb RGB.
 _EYES = {
     "all cones": np.eye(3),
     "no red cones": np.array(
@@ -105,19 +105,21 @@ _EYES = {
 }
 
 
-def _seen(colour: np.ndarray, eyes: str) -> np.ndarray:
-    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(_EYES[eyes] @ linear, 0, 1)
-    return rgb2lab(np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055))
+def _perceived(colour: np.ndarray, eyes: str) -> np.ndarray:
+    linear_rgb = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    perceived = np.clip(_EYES[eyes] @ linear_rgb, 0, 1)
+    return rgb2lab(
+        np.where(perceived <= 0.0031308, 12.92 * perceived, 1.055 * perceived ** (1 / 2.4) - 0.055)
+    )
 
 
 @pytest.mark.parametrize("eyes", list(_EYES))
 @pytest.mark.parametrize("grey", [0, 60, 120, 180, 240])
-def test_blue_and_orange_are_told_apart_by_everyone_on_any_film(eyes: str, grey: int) -> None:
-    film = np.full((1, 1), grey, dtype=np.uint8)
+def test_blue_and_orange_are_told_apart_by_everyone_on_any_radiograph(eyes: str, grey: int) -> None:
+    overlay = np.full((1, 1), grey, dtype=np.uint8)
     style = OverlayStyle(palette="blue-orange")
     support, against, nothing = (
-        _seen(blend(film, np.full((1, 1), value, np.float32), style)[0, 0] / 255, eyes)
+        _perceived(blend(overlay, np.full((1, 1), value, np.float32), style)[0, 0] / 255, eyes)
         for value in (1, -1, 0)
     )
     assert deltaE_ciede2000(support, against) > 45  # 2.3 is just noticeable
@@ -126,26 +128,26 @@ def test_blue_and_orange_are_told_apart_by_everyone_on_any_film(eyes: str, grey:
 
 def test_green_and_red_are_for_those_with_all_cones() -> None:
     green, red = (np.array(each) / 255 for each in PALETTES["green-red"])
-    assert deltaE_ciede2000(_seen(green, "all cones"), _seen(red, "all cones")) > 45
+    assert deltaE_ciede2000(_perceived(green, "all cones"), _perceived(red, "all cones")) > 45
 
 
 def test_the_palette_and_the_opacity_are_the_styles() -> None:
     grey = np.full((400, 300), 100, dtype=np.uint8)
-    film = draw_overlay(grey, halves(), OverlayStyle("blue-orange", opacity=0.4)).astype(int)
+    overlay = draw_overlay(grey, halves(), OverlayStyle("blue-orange", opacity=0.4)).astype(int)
     blue, orange = PALETTES["blue-orange"]
-    assert film[200, 50].tolist() == pytest.approx([0.6 * 100 + 0.4 * c for c in blue], abs=1)
-    assert film[200, 250].tolist() == pytest.approx([0.8 * 100 + 0.2 * c for c in orange], abs=1)
+    assert overlay[200, 50].tolist() == pytest.approx([0.6 * 100 + 0.4 * c for c in blue], abs=1)
+    assert overlay[200, 250].tolist() == pytest.approx([0.8 * 100 + 0.2 * c for c in orange], abs=1)
 
 
 def test_between_opposed_regions_there_is_no_pale_seam() -> None:
     grey = np.full((400, 320), 100, dtype=np.uint8)
-    film = draw_overlay(grey, halves(0.5, -0.5), OverlayStyle(contours=False)).astype(int)
-    away = np.abs(film[200] - 100).max(axis=1)  # from grey, along a row
+    overlay = draw_overlay(grey, halves(0.5, -0.5), OverlayStyle(contours=False)).astype(int)
+    away = np.abs(overlay[200] - 100).max(axis=1)  # from grey, along a row
     assert away.min() > 15  # it was 0, grey, where the signs met
 
 
 def _changed(style: OverlayStyle, explanation: Explanation) -> np.ndarray:
-    """Return where on a 512 x 512 film this style draws what one without lines does not."""
+    """Return where on a 512 x 512 overlay this style draws what one without lines does not."""
     grey = np.full((512, 512), 128, dtype=np.uint8)
     bare = draw_overlay(grey, explanation, OverlayStyle(contours=False, outline=False)).astype(int)
     return np.abs(draw_overlay(grey, explanation, style) - bare).max(axis=2) > 20
@@ -154,7 +156,7 @@ def _changed(style: OverlayStyle, explanation: Explanation) -> np.ndarray:
 def test_the_lungs_outline_is_thin_and_where_the_lungs_end() -> None:
     explanation = replace(halves(0, 0), lungs=lungs(64))
     drawn = _changed(OverlayStyle(contours=False), explanation)
-    # Eight pixels of the film to one of the mask: rows 128 to 384, columns 64 to 192.
+    # Eight pixels of the overlay to one of the mask: rows 128 to 384, columns 64 to 192.
     assert set(np.flatnonzero(drawn[256, :256])) <= {*range(61, 67), *range(189, 195)}
     assert drawn[256, 62:66].any()
     assert drawn[256, 190:194].any()
@@ -199,6 +201,6 @@ def test_a_line_has_the_width_asked_for_at_any_enlargement() -> None:
         assert abs(int(covered[size // 2].argmax()) - size // 2) <= 3
 
 
-def test_flat_fields_and_thin_films_have_no_line() -> None:
+def test_flat_fields_and_thin_radiographs_have_no_line() -> None:
     assert np.isinf(distance(np.full((8, 8), 0.5, np.float32), (64, 64))).all()
     assert np.isinf(distance(np.eye(8, dtype=np.float32), (1, 64))).all()

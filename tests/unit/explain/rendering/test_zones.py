@@ -96,12 +96,12 @@ def test_where_nothing_supports_the_class_there_are_no_zones() -> None:
     assert with_lungs(_explanation(np.zeros((3, 4))), SMALL).inside_lungs is None
 
 
-def test_lungs_that_are_no_masks_are_refused() -> None:
+def test_lungs_that_are_no_masks_are_rejected() -> None:
     with pytest.raises(InputError, match="expected bool"):
         with_lungs(_explanation(np.ones((3, 4))), Lungs(SMALL.right[0], SMALL.left[0]))
 
 
-def _film(seed: int) -> tuple[Explanation, Lungs]:
+def _random_case(seed: int) -> tuple[Explanation, Lungs]:
     rng = np.random.default_rng(seed)
     side = rng.integers(0, 3, (12, 9))
     lungs = Lungs(side == 1, side == 2)
@@ -111,7 +111,7 @@ def _film(seed: int) -> tuple[Explanation, Lungs]:
 @settings(deadline=None)  # the first call imports, and machines may be busy
 @given(seed=st.integers(0, 9999))
 def test_zones_and_the_outside_add_up(seed: int) -> None:
-    explanation, lungs = _film(seed)
+    explanation, lungs = _random_case(seed)
     zones = with_lungs(explanation, lungs).zones
     assert zones is not None
     support = np.clip(explanation.attribution, 0, None)
@@ -123,8 +123,8 @@ def test_zones_and_the_outside_add_up(seed: int) -> None:
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 9999))
-def test_a_mirrored_film_swaps_left_and_right(seed: int) -> None:
-    explanation, lungs = _film(seed)
+def test_a_mirrored_radiograph_swaps_left_and_right(seed: int) -> None:
+    explanation, lungs = _random_case(seed)
     mirrored = Lungs(np.fliplr(lungs.left), np.fliplr(lungs.right))
     one = with_lungs(explanation, lungs).zones
     other = with_lungs(_explanation(np.fliplr(explanation.attribution)), mirrored).zones
@@ -234,19 +234,19 @@ def test_every_sentence_is_one_of_these(parts: list[float], fidelity: float | No
     if named:  # what one zone is said to hold, it holds
         assert zones[f"{named[1]} {named[2]}"] == max(zones.values())
     if found.startswith("The score rests"):
-        held = [zones[f"{band} {side}"] for band, side in product(_bands(found), _sides(found))]
-        assert sum(held) > 0.5
+        shares = [zones[f"{band} {side}"] for band, side in product(_bands(found), _sides(found))]
+        assert sum(shares) > 0.5
 
 
 def _bands(found: str) -> list[str]:
-    place = found.split(";", maxsplit=1)[0]
-    bands = [band for band in ("upper", "middle", "lower") if band in place]
+    location = found.split(";", maxsplit=1)[0]
+    bands = [band for band in ("upper", "middle", "lower") if band in location]
     return bands or ["upper", "middle", "lower"]
 
 
 def _sides(found: str) -> list[str]:
-    place = found.split(";", maxsplit=1)[0]
-    return [side for side in ("right", "left") if side in place or "both lungs" in place]
+    location = found.split(";", maxsplit=1)[0]
+    return [side for side in ("right", "left") if side in location or "both lungs" in location]
 
 
 @pytest.mark.parametrize(
