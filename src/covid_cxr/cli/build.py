@@ -15,9 +15,8 @@ from covid_cxr.cli.options import (
     Data,
     Runs,
     Settings,
-    command,
     data_root,
-    repeated,
+    repeat_command,
     with_runs,
 )
 
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from covid_cxr.pipeline import RunFolder
 
 Protocol = Literal["leave-out"]
+Out = Annotated[Path | None, typer.Option(help="Run folder; default runs/<name of the config>.")]
+Seeds = Annotated[int, typer.Option(min=1, help="With --protocol: random seeds per hold-out.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,8 +40,8 @@ def add_to(app: typer.Typer) -> None:
 def demo(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/demo"),
-    rigged: Annotated[bool, typer.Option(help="Tie COVID-19 to one hospital.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of phantoms, split and training.")] = 2020,
+    rigged: Annotated[bool, typer.Option(help="Shortcut: all COVID-19 from one hospital.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 2020,
     json: AsJson = False,
 ) -> None:
     """Run the whole pipeline on synthetic radiographs, in minutes.
@@ -49,9 +50,8 @@ def demo(
     """
     from covid_cxr import pipeline
 
-    words = ["demo", *(["--rigged"] if rigged else []), "--seed", str(seed)]
     with output.progress(context):
-        folder = pipeline.demo(out, command=command(*words), rigged=rigged, seed=seed)
+        folder = pipeline.demo(out, command=repeat_command(context), rigged=rigged, seed=seed)
     _finish(folder, json)
 
 
@@ -59,16 +59,14 @@ def run(
     context: typer.Context,
     config: Config,
     data: Data = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder; default runs/<name of the config>.")
-    ] = None,
+    out: Out = None,
     settings: Settings = None,
     runs: Runs = None,
     json: AsJson = False,
 ) -> None:
-    """Cohort, training, audit, evaluation, explanations and report, on real data.
+    """Build a cohort, train, audit, evaluate, explain and report, on real data.
 
-    The same command on the same folder goes on where it was stopped.
+    The same command on the same folder continues where it was stopped.
 
     Example: `covid-cxr run configs/seed-protocol.yaml --data DATA -s model=dcnn-resnet`
     """
@@ -78,13 +76,12 @@ def run(
     settings = with_runs(settings, runs)
     chosen = configuration.load(config, settings)
     out = out or Path("runs") / chosen.name
-    words = ["run", str(config), "--data", "DATA", *repeated(settings)]
     with output.progress(context):
         folder = pipeline.run(
             chosen,
             data_root(data, chosen.data_root),
             out,
-            command=command(*words),
+            command=repeat_command(context),
             processes=os.cpu_count() or 1,
         )
     _finish(folder, json)
@@ -108,20 +105,18 @@ def train(
     config: Config,
     cohort: Annotated[Path, typer.Option(help="cohort.csv made by `cohort build`.")],
     data: Data = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder; default runs/<name of the config>.")
-    ] = None,
+    out: Out = None,
     settings: Settings = None,
     runs: Runs = None,
     folds: Annotated[
         int | None,
-        typer.Option(min=2, help="Instead of one model: score the recipe out of fold."),
+        typer.Option(min=2, help="Instead of one model: cross-validate the recipe in N folds."),
     ] = None,
     protocol: Annotated[
         Protocol | None,
-        typer.Option(help="Instead of one model: score the recipe on left-out sources and sites."),
+        typer.Option(help="Instead of one model: hold out each source and site in turn."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="With --protocol: trainings of each task.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="With --protocol: seeds of each.")] = 3,
     json: AsJson = False,
 ) -> None:
     """Train on a cohort; the test split is not read.
@@ -141,12 +136,9 @@ def train(
     settings = with_runs(settings, runs)
     chosen = configuration.load(config, settings)
     out = out or Path("runs") / chosen.name
-    words = ["train", str(config), "--cohort", str(cohort), "--data", "DATA", *repeated(settings)]
-    words += ["--folds", str(folds)] if folds else []
-    words += ["--protocol", protocol, "--seeds", str(seeds)] if protocol else []
     root = data_root(data, chosen.data_root)
     table = schema.load(cohort)
-    folder = pipeline.RunFolder.create(out, chosen, root, command(*words))
+    folder = pipeline.RunFolder.create(out, chosen, root, repeat_command(context))
     folder.put_cohort(table)
     with output.progress(context):
         if protocol:
@@ -163,8 +155,8 @@ def train(
 
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
-    out: Annotated[Path, typer.Option(help="Where to; a name that ends in .zip makes a zip.")],
-    weights: Annotated[bool, typer.Option(help="Take the weights to train on along.")] = True,
+    out: Annotated[Path, typer.Option(help="Folder, or zip if it ends in .zip.")],
+    weights: Annotated[bool, typer.Option(help="Include weights to train on.")] = True,
 ) -> None:
     """Copy a run's bundle, verified, to a folder or a zip.
 
@@ -193,9 +185,6 @@ def models(json: AsJson = False) -> None:
         output.as_json({"architectures": architectures, "default_bundle": manifest})
         return
     output.out.print("Architectures: " + ", ".join(architectures))
-    manifest_ = shipped.manifest
-    output.out.print(
-        f"Default bundle: {manifest_.name} {manifest_.id} ({manifest_.architecture}, "
-        f"{manifest_.task}), card in {shipped.folder}",
-        soft_wrap=True,
-    )
+    made = shipped.manifest
+    what = f"{made.name} {made.id} ({made.architecture}, {made.task})"
+    output.out.print(f"Default bundle: {what}, card in {shipped.folder}", soft_wrap=True)

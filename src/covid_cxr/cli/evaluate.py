@@ -1,4 +1,4 @@
-"""The command that measures: a run's test split, or a bundle on a hospital's own films."""
+"""The command evaluate: a run on its test split, or a bundle on a hospital's own images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from covid_cxr.cli import output
-from covid_cxr.cli.options import AsJson, Data, Settings, command, data_root, repeated
+from covid_cxr.cli.options import AsJson, Data, Settings, data_root, repeat_command
 from covid_cxr.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -25,34 +25,37 @@ def add_to(app: typer.Typer) -> None:
 def evaluate(
     context: typer.Context,
     run: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="Run folder, to open its test split.")
+        Path | None,
+        typer.Argument(metavar="[RUN]", help="Run folder, for its test split."),
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="Bundle, to measure on own films.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Bundle, for your own images.")] = None,
     cohort: Annotated[
         Path | None, typer.Option(help="With --model: cohort.csv made by `cohort build`.")
     ] = None,
     data: Data = None,
     out: Annotated[Path | None, typer.Option(help="With --model: folder for the report.")] = None,
     recalibrate: Annotated[
-        bool, typer.Option("--recalibrate", help="Fit half of the patients, measure the other.")
+        bool,
+        typer.Option("--recalibrate", help="Fit to half of the patients, test on the rest."),
     ] = False,
     share: Annotated[
-        float, typer.Option(min=0.1, max=0.9, help="With --recalibrate: share to fit to.")
+        float,
+        typer.Option(min=0.1, max=0.9, help="With --recalibrate: share to fit to."),
     ] = 0.5,
     prevalence: Annotated[
         float | None,
-        typer.Option(help="Share with COVID-19 in a place that the report also speaks of: 0.05."),
+        typer.Option(help="Share of patients with COVID-19 to report for as well, such as 0.05."),
     ] = None,
     settings: Settings = None,
     json: AsJson = False,
 ) -> None:
-    """Measure, with intervals and per source: a run on its test split, or a bundle on own films.
+    """Evaluate a run on its test split, or a bundle on your own images, with intervals, per source.
 
-    With `--model` nothing is trained: every usable film of the cohort is predicted, and the same
-    report is written. With `--recalibrate` a new bundle with a calibration and a threshold of
-    this place is written and measured on patients that it was not fitted to. With `--prevalence`
-    the report also says what the threshold and the probabilities mean where COVID-19 has that
-    share; nothing but the report and `metrics.json` depends on it.
+    With `--model` nothing is trained: every usable image of the cohort is predicted, and the same
+    report is written. With `--recalibrate` a new bundle is written, with its calibration and
+    threshold fitted to your images, and evaluated on patients that it was not fitted to. With
+    `--prevalence` the report also says what the threshold and the probabilities mean where
+    COVID-19 has that share; nothing but the report and `metrics.json` depends on it.
 
     Examples:
 
@@ -62,14 +65,14 @@ def evaluate(
 
     `covid-cxr evaluate --model BUNDLE --cohort cohort.csv --data DATA --out here --recalibrate`
     """
-    local = {"--model": model, "--cohort": cohort, "--out": out}
+    external = {"--model": model, "--cohort": cohort, "--out": out}
     if run is not None:
         given = {"--data": data, "--recalibrate": recalibrate or None, "-s": settings or None}
-        _refuse_both([name for name, value in (local | given).items() if value is not None])
+        _reject_both([name for name, value in (external | given).items() if value is not None])
         _evaluate_run(context, run, prevalence, json)
         return
     if model is None or cohort is None or out is None:
-        missing = next(name for name, value in local.items() if value is None)
+        missing = next(name for name, value in external.items() if value is None)
         raise ConfigError(
             f"{missing} is missing: give a RUN folder, or --model, --cohort, --data and --out"
         )
@@ -107,9 +110,6 @@ def _accept(
     from covid_cxr import pipeline
     from covid_cxr.models import bundle
 
-    words = ["evaluate", "--model", str(model), "--cohort", str(cohort), "--data", "DATA"]
-    words += ["--out", str(out), *(["--recalibrate", "--share", f"{share:g}"] * recalibrate)]
-    words += [] if prevalence is None else ["--prevalence", f"{prevalence:g}"]
     with output.progress(context):
         return pipeline.accept(
             bundle.load(model),
@@ -117,17 +117,17 @@ def _accept(
             data_root(data, None),
             out,
             settings=configuration.load(None, settings),
-            command=command(*words, *repeated(settings)),
+            command=repeat_command(context, out=out),
             recalibrate=recalibrate,
             share=share,
             prevalence=prevalence,
         )
 
 
-def _refuse_both(given: Sequence[str]) -> None:
+def _reject_both(given: Sequence[str]) -> None:
     if given:
         raise ConfigError(
-            f"{given[0]} is for a bundle on own films and RUN for a run on its test split; "
+            f"{given[0]} is for a bundle on your own images, RUN for a run on its test split; "
             "give one of them"
         )
 

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from covid_cxr.cli import output
-from covid_cxr.cli.options import AsJson, Data, command, data_root
+from covid_cxr.cli.options import AsJson, Data, data_root, repeat_command
 from covid_cxr.types import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -87,9 +87,7 @@ def explain_eval(
     folder = RunFolder.open(run)
     listed = [method.model_dump(exclude_none=True) for method in chosen]
     flow = yaml.safe_dump(listed, default_flow_style=True, sort_keys=False, width=1_000_000)
-    words = ["explain-eval", "RUN", "--data", "DATA", "--budget", budget, "--seed", str(seed)]
-    words += ["--methods", flow.strip(), "--samples", str(settings.samples)]
-    words += ["--images", str(images)] if images else []
+    repeated = {"run": "RUN", "methods": flow.strip(), "samples": settings.samples}
     target = out or run / "explain-eval"
     with output.progress(context):
         result = benchmark.explain_eval(
@@ -97,7 +95,7 @@ def explain_eval(
             data_root(data, folder.config.data_root),
             target,
             settings,
-            command=command(*words),
+            command=repeat_command(context, budget=budget, **repeated),
             threads=threads,
         )
     if (run / "report.html").exists():

@@ -40,12 +40,10 @@ audit.add_to(app)
 @app.callback(invoke_without_command=True)
 def _options(
     context: typer.Context,
-    verbose: Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more.")] = 0,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say only what failed.")] = False,
+    verbose: Annotated[int, typer.Option("-v", "--verbose", count=True, help="Log more.")] = 0,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Log warnings only.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         from covid_cxr import __version__
@@ -60,7 +58,7 @@ def _options(
     chosen = handler if console.is_terminal else plain
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[chosen], force=True)
     logging.getLogger("covid_cxr").setLevel(level)
-    # What it remarks on quotes what a file holds, a patient's name among it.
+    # Its warnings quote the contents of files, patients' names among them.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     context.obj = {"quiet": quiet, "debug": debug}
 
@@ -68,8 +66,8 @@ def _options(
 def main() -> None:
     """Run the command line and leave with its exit status.
 
-    0 done, 1 a fault of ours, 2 bad input or usage, 3 an audit failed or a leak was found, 4 every
-    file was answered but some with an error, 130 interrupted.
+    0 done, 1 an internal error, 2 bad input or usage, 3 an audit failed or a leak was found,
+    4 every file was answered but some with an error, 130 interrupted.
     """
     sys.exit(run(sys.argv[1:]))
 
@@ -84,7 +82,7 @@ def run(arguments: list[str]) -> int:
         command = context.command_path if context else "covid-cxr"
         return _fail(f"{error.format_message()} See {command} --help", 2)
     except (typer.Abort, KeyboardInterrupt):
-        return _fail("interrupted; the same command goes on where it can", 130)
+        return _fail("interrupted; the same command continues where it can", 130)
     except Exception as error:  # noqa: BLE001 - the last resort: say it in one line
         return _fail(*_explained(error))
 
@@ -99,14 +97,14 @@ def _explained(error: Exception) -> tuple[str, int]:
         where = f"'{error.filename}': " if error.filename else ""
         return f"{where}{error.strerror or error}", 2
     said = f"{type(error).__name__}: {error}"[:_LONGEST]
-    return f"a fault of ours, {said}; --debug shows where", 1
+    return f"internal error, {said}; --debug shows where", 1
 
 
 def _globals_first(arguments: list[str]) -> list[str]:
     """Let -v, -q and --debug stand behind the command as well as before it."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    flags = [each for each in arguments[:end] if each in _GLOBALS]
-    rest = [each for each in arguments[:end] if each not in _GLOBALS]
+    flags = [word for word in arguments[:end] if word in _GLOBALS]
+    rest = [word for word in arguments[:end] if word not in _GLOBALS]
     return flags + rest + arguments[end:]
 
 

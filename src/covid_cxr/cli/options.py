@@ -1,4 +1,4 @@
-"""Options that several commands share, and the words that repeat a command."""
+"""Options that several commands share, and how to repeat a command."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ Settings = Annotated[
     typer.Option("-s", "--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
 ]
 Runs = Annotated[
-    int | None, typer.Option(min=1, help="Train so many seeds and keep the best on validation.")
+    int | None,
+    typer.Option(min=1, help="Train this many seeds; keep the best on validation."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print for a machine.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def with_runs(settings: Sequence[str] | None, runs: int | None) -> list[str]:
@@ -30,14 +31,34 @@ def with_runs(settings: Sequence[str] | None, runs: int | None) -> list[str]:
     return [*(settings or []), *([f"training.runs={runs}"] if runs else [])]
 
 
-def command(*words: str) -> str:
-    """Return a command as one would type it, for manifests and reports."""
-    return shlex.join(["covid-cxr", *words])
+def repeat_command(context: typer.Context, **replaced: object) -> str:
+    """Return the command line that repeats a command, for manifests and reports.
 
+    The data root is written as DATA, the random seed always; other options that have their default
+    are left out, and so is where the result goes.
 
-def repeated(settings: Sequence[str] | None) -> list[str]:
-    """Return the words that repeat these settings."""
-    return [word for each in settings or [] for word in ("-s", each)]
+    Args:
+        context: of the command.
+        replaced: parameter -> what to write instead of its value.
+    """
+    words = ["covid-cxr", str(context.info_name)]
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        value = context.params[name]
+        if name in replaced:
+            value = replaced[name]
+        elif name == "data":
+            value = "DATA"
+        elif name in ("out", "json") or (value == parameter.default and name != "seed"):
+            continue
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if item is None or item is False:
+                continue
+            if parameter.param_type_name == "option":
+                words.append(parameter.opts[0])
+            if item is not True:
+                words.append(f"{item:g}" if isinstance(item, float) else str(item))
+    return shlex.join(words)
 
 
 def data_root(given: Path | None, configured: str | None) -> Path:
