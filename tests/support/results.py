@@ -2,6 +2,7 @@
 
 import json
 
+from covid_cxr.models.manifest import Manifest
 from covid_cxr.results import (
     AuditFinding,
     AuditResult,
@@ -112,3 +113,28 @@ def changed(record, path, value):
         inner = inner[key]
     inner[leaf] = json.loads(value.model_dump_json()) if hasattr(value, "model_dump") else value
     return type(record).model_validate_json(json.dumps(fields))
+
+
+def manifest(**fields):
+    """The manifest of a binary bundle, of no training data and no files that exist."""
+    plain = {
+        "format_version": 1,
+        "id": "abc123",
+        "name": "default",
+        "task": "binary",
+        "classes": ["non-covid-19", "covid-19"],
+        "architecture": "resnet18",
+        "has_cam": True,
+        "embedding_size": 512,
+        "preprocess": {"size": 224},
+        "temperature": 1.25,
+        "threshold": 0.4,
+        "seed": 7,
+        "created": "2026-01-31",
+        "command": "covid-cxr run c.yaml --data DATA",
+        "licences": ["CC0"],
+        "training_data": [],
+        "metrics": {},
+        "files": {"model.onnx": "0" * 64},
+    }
+    return Manifest.model_validate(plain | fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -99,6 +100,15 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return result
 
 
+def cell(text: str) -> str:
+    """Return text that stays in its cell of a Markdown table, whatever names it holds."""
+    plain = " ".join(text.split())
+    for character in ("\\", "|", "<", "`", "*", "_", "[", "]"):
+        plain = plain.replace(character, "\\" + character)
+    return plain
+
+
+@cache
 def templates() -> Environment:
     """Return the Jinja environment of this folder's templates; HTML is escaped."""
     environment = Environment(
@@ -109,7 +119,13 @@ def templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"interval": interval, "number": number, "percent": percent}
+    environment.filters |= {
+        "cell": cell,
+        "interval": interval,
+        "listed": listed,
+        "number": number,
+        "percent": percent,
+    }
     environment.globals |= {"score_names": score_names, "why": why}
     return environment
 

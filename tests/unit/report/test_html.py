@@ -188,7 +188,7 @@ def test_nothing_found_and_an_empty_file(run):
     ("name", "content", "message"),
     [
         ("metrics.json", None, "has no metrics.json"),
-        ("config.json", "{", "is not JSON"),
+        ("config.json", "{", "is not a configuration"),
         ("environment.json", "[]", "holds a list"),
         ("attrition.csv", 'a,b\n"x,1\n', "is no CSV table"),
         ("attrition.csv", "source,rule\nmila,view\n", "has no column 'removed'"),

@@ -86,7 +86,7 @@ def test_external_validation_says_what_it_is(run, metrics):
         "| 25 | Training: augmentation, hyperparameters, number of models | To be stated" in claim
     )
     tripod = (run / "TRIPOD-AI.md").read_text()
-    assert "before Brier score 0.100 (0.050-0.200)" in tripod
+    assert "Brier score before 0.100 (0.050-0.200); after 0.080" in tripod
     rejected = ExternalValidationMetrics(
         training_overlap=3, recalibration_rejected="too few images"
     )

@@ -1,10 +1,10 @@
 """CLAIM 2024 and TRIPOD+AI, filled from a run: each item answered by it or left to the author.
 
-An item of `*.yaml` names a function of `ANSWERS`, from `Facts` to a sentence or, where the run
-does not know, None. To answer one more item, write the function and name it in both places.
+An item of `*.yaml` names a macro of `report/templates/answers.j2`, which yields a sentence or,
+where the run does not know, nothing. To answer one more item, write the macro and name it in the
+YAML.
 """
 
-from covid_cxr.report.checklists.facts import Facts
-from covid_cxr.report.checklists.fill import AUTHOR, Entry, Filled, fill, markdown
+from covid_cxr.report.checklists.fill import AUTHOR, Checklist, Entry, fill, markdown
 
-__all__ = ["AUTHOR", "Entry", "Facts", "Filled", "fill", "markdown"]
+__all__ = ["AUTHOR", "Checklist", "Entry", "fill", "markdown"]

@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from types import ModuleType
+from typing import cast
 
 import yaml
+from pydantic import BaseModel
 
-from covid_cxr.report.checklists import data, model, results
-from covid_cxr.report.checklists.facts import Facts
+from covid_cxr.cohort.download.catalogue import CATALOGUE
+from covid_cxr.cohort.summary.strata import NOT_STATED
+from covid_cxr.report import formatting
+from covid_cxr.report.checklists.partitions import by_source, development, partitions
+from covid_cxr.report.record import RunRecord
+from covid_cxr.report.verdict import verdict
 from covid_cxr.types import DISCLAIMER
 
 AUTHOR = "To be stated by the author"
 NAMES = ("claim-2024", "tripod-ai")
-ANSWERS = data.ANSWERS | model.ANSWERS | results.ANSWERS
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(BaseModel):
     """One item.
 
     Attributes:
         number: as the checklist numbers it.
         text: what it asks, paraphrased.
-        answer: from the run, "" where the run knows nothing of it.
+        answer: from the run, "" where the run knows nothing of it; in the YAML the macro's name.
         rest: what the author adds, "" where nothing is left.
     """
 
     number: str
     text: str
-    answer: str
-    rest: str
+    answer: str = ""
+    rest: str = ""
 
     @property
-    def told(self) -> str:
+    def statement(self) -> str:
         """The answer, and what is left to the author."""
         if not self.rest:
             return self.answer
@@ -43,17 +45,15 @@ class Entry:
         return f"{self.answer} {left}.".strip()
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(BaseModel):
     """Items under one heading."""
 
     name: str
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True)
-class Filled:
-    """A checklist with its answers; `file` is its name in a run folder."""
+class Checklist(BaseModel):
+    """A checklist; `file` is its name in a run folder."""
 
     title: str
     file: str
@@ -77,52 +77,50 @@ class Filled:
         )
 
 
-def fill(facts: Facts) -> tuple[Filled, ...]:
+def read(name: str) -> Checklist:
+    """Return a checklist of `NAMES`, each entry's `answer` still the name of a macro."""
+    text = files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    return Checklist.model_validate(yaml.safe_load(text))
+
+
+def fill(run: RunRecord) -> tuple[Checklist, ...]:
     """Return both checklists, every item of each in order."""
-    return tuple(_fill(name, facts) for name in NAMES)
+    answers = _answers(run)
+    return tuple(_fill(read(name), answers) for name in NAMES)
 
 
-def markdown(checklist: Filled) -> str:
+def markdown(checklist: Checklist) -> str:
     """Return a filled checklist as a Markdown page."""
-    lines = [f"# {checklist.title}", "", f"**{DISCLAIMER}**", "", checklist.reference, ""]
-    lines += [
-        f"Filled from the run alone: {checklist.summary}. Numbers are 95 % intervals over patients."
-    ]
-    for section in checklist.sections:
-        lines += [
-            "",
-            f"## {section.name}",
-            "",
-            "| item | what it asks | answer |",
-            "| --- | --- | --- |",
-        ]
-        lines += [
-            f"| {entry.number} | {_cell(entry.text)} | {_cell(entry.told)} |"
-            for entry in section.entries
-        ]
-    return "\n".join(lines) + "\n"
+    template = formatting.templates().get_template("checklist.md.j2")
+    return template.render(checklist=checklist, disclaimer=DISCLAIMER)
 
 
-def _fill(name: str, facts: Facts) -> Filled:
-    raw: Mapping[str, Any] = yaml.safe_load(
-        files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    )
+def _answers(run: RunRecord) -> ModuleType:
+    template = formatting.templates().get_template("answers.j2")
+    cohort = run.cohort
+    context = {
+        "run": run,
+        "cohort": [] if cohort is None else partitions(cohort),
+        "sources_of_cohort": [] if cohort is None else by_source(cohort),
+        "development": None if cohort is None else development(cohort),
+        "catalogue": CATALOGUE,
+        "verdict": verdict(run.metrics, run.audit),
+        "not_stated": NOT_STATED,
+        "disclaimer": DISCLAIMER,
+    }
+    return cast(ModuleType, template.make_module(context))
+
+
+def _fill(checklist: Checklist, answers: ModuleType) -> Checklist:
     sections = tuple(
-        Section(each["name"], tuple(_entry(item, facts) for item in each["entries"]))
-        for each in raw["sections"]
+        section.model_copy(
+            update={"entries": tuple(_answer(entry, answers) for entry in section.entries)}
+        )
+        for section in checklist.sections
     )
-    return Filled(raw["title"], raw["file"], raw["reference"], sections)
+    return checklist.model_copy(update={"sections": sections})
 
 
-def _entry(item: Mapping[str, str], facts: Facts) -> Entry:
-    told = ANSWERS[item["answer"]](facts) if "answer" in item else None
-    rest = item.get("rest", "") if told else AUTHOR
-    return Entry(str(item["number"]), item["text"], told or "", rest)
-
-
-def _cell(text: str) -> str:
-    """Return text that stays in its cell, whatever names of the data it holds."""
-    plain = " ".join(text.split())
-    for sign in ("\\", "|", "<", "`", "*", "_", "[", "]"):
-        plain = plain.replace(sign, "\\" + sign)
-    return plain
+def _answer(entry: Entry, answers: ModuleType) -> Entry:
+    text = " ".join(getattr(answers, entry.answer)().split()) if entry.answer else ""
+    return entry.model_copy(update={"answer": text, "rest": entry.rest if text else AUTHOR})
