@@ -9,7 +9,7 @@ from typing import cast
 import yaml
 from pydantic import BaseModel
 
-from covid_cxr.cohort.download.catalogue import CATALOGUE
+from covid_cxr.cohort.download.catalogue import catalogue
 from covid_cxr.cohort.summary.strata import NOT_STATED
 from covid_cxr.report import formatting
 from covid_cxr.report.checklists.partitions import by_source, development, partitions
@@ -103,7 +103,7 @@ def _answers(run: RunRecord) -> ModuleType:
         "cohort": [] if cohort is None else partitions(cohort),
         "sources_of_cohort": [] if cohort is None else by_source(cohort),
         "development": None if cohort is None else development(cohort),
-        "catalogue": CATALOGUE,
+        "catalogue": catalogue(),
         "verdict": verdict(run.metrics, run.audit),
         "not_stated": NOT_STATED,
         "disclaimer": DISCLAIMER,
