@@ -1,8 +1,8 @@
 """How fast a cohort is built, how much memory it takes, and what the second time costs.
 
-    python benchmarks/build.py --films 1000 4000 --processes 2
+    python benchmarks/build.py --images 1000 4000 --processes 2
 
-Films are noisy phantom-sized pictures of their own. `of_bare_decoding` is the speed of a first
+Images are noisy pictures of the size of phantoms. `of_bare_decoding` is the speed of a first
 build's reading (decoding, hash, fingerprint, database) over that of decoding alone with Pillow in
 one process. Each size runs in a process of its own. Prints a line of JSON each.
 """
@@ -44,7 +44,7 @@ def generate(root: Path, count: int) -> None:
 
 def measure(count: int, processes: int) -> None:
     with tempfile.TemporaryDirectory() as name:
-        root = Path(name) / "films"
+        root = Path(name) / "images"
         root.mkdir()
         generate(root, count)
         paths = sorted(root.rglob("*.jpg"))
@@ -52,13 +52,13 @@ def measure(count: int, processes: int) -> None:
         database = Path(name) / NAME
         taken = seconds(lambda: Inventory(database).take(paths, processes=processes))
         labels = {"normal": "normal", "pneumonia": "pneumonia"}
-        films = DatasetConfig(adapter="folder", path=".", labels=labels)
-        chosen = CohortConfig(datasets={"films": films})
+        dataset = DatasetConfig(adapter="folder", path=".", labels=labels)
+        chosen = CohortConfig(datasets={"images": dataset})
         again = seconds(lambda: build(root, chosen, 0, files=database))
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     say(
-        films=count,
+        images=count,
         read_per_second=round(count / taken, 1),
         of_bare_decoding=round(bare * count / taken, 2),
         build_once_read_seconds=round(again, 1),
@@ -83,11 +83,11 @@ def say(**figures: object) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="How fast a cohort is built.")
-    parser.add_argument("--films", type=int, nargs="+", default=[1000, 4000])
+    parser.add_argument("--images", type=int, nargs="+", default=[1000, 4000])
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
-    for count in arguments.films:
+    for count in arguments.images:
         process = context.Process(target=measure, args=(count, arguments.processes))
         process.start()
         process.join()

@@ -71,7 +71,7 @@ def test_steps_are_an_answer(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert not root.exists()
     status, out, _ = run(capsys, "kaggle-covid19", "--json")
     entry = json.loads(out)
-    assert (status, entry["how"], len(entry["steps"])) == (0, "steps", 4)
+    assert (status, entry["access"], len(entry["steps"])) == (0, "steps", 4)
     assert "paediatric" in entry["note"]
 
 

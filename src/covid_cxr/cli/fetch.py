@@ -46,14 +46,14 @@ def fetch(
         _list(catalogue(), json)
         return
     chosen = choose(name, folder)
-    if chosen.how == "steps":
+    if chosen.access == "steps":
         _explain(name, chosen, out, json)
         return
     if out is None:
         raise ConfigError(f"where to put '{name}'? give the data root, --out DATA")
     with output.progress(context):
         fetched = fetch_set(chosen, out, sha256)
-    kind = "sha256" if chosen.how == "https" else "commit"
+    kind = "sha256" if chosen.access == "https" else "commit"
     if json:
         lines = _entry(chosen) | {"folder": str(fetched.folder), kind: fetched.version}
         output.as_json(lines | {"new": fetched.new})
@@ -69,11 +69,11 @@ def _list(datasets: dict[str, DataSet], machine: bool) -> None:
         output.as_json([{"name": name} | _entry(chosen) for name, chosen in datasets.items()])
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1))
-    for column in ("name", "GB", "how", "licence"):
+    for column in ("name", "GB", "access", "licence"):
         table.add_column(column, no_wrap=column == "name")
     for name, chosen in datasets.items():
-        how = "steps to follow" if chosen.how == "steps" else chosen.how
-        table.add_row(name, f"{chosen.gigabytes:g}", how, chosen.license)
+        access = "steps to follow" if chosen.access == "steps" else chosen.access
+        table.add_row(name, f"{chosen.gigabytes:g}", access, chosen.license)
     output.out.print(table)
     _say("Sizes are rough. To fetch one, or see its steps: covid-cxr cohort fetch NAME --out DATA")
 
@@ -99,8 +99,8 @@ def _terms(chosen: DataSet) -> None:
 def _entry(chosen: DataSet) -> dict[str, Any]:
     from covid_cxr.cohort.download.archives import address
 
-    where = address(chosen.where) if chosen.how == "https" else chosen.where
-    fields = ("how", "gigabytes", "license", "cite", "note")
+    where = address(chosen.where) if chosen.access == "https" else chosen.where
+    fields = ("access", "gigabytes", "license", "cite", "note")
     return {"where": where} | {field: getattr(chosen, field) for field in fields}
 
 

@@ -89,9 +89,9 @@ def build(
     exclusions.by_description(table, own, config.filters)
     with closing(Inventory(files, max_pixels=max_pixels)) as inventory:
         paths = [data_root / path for path in table["path"]]
-        known = inventory.take(paths, processes=processes)
-    _add_files(table, known, config)
-    pairs = _add_groups(table, known)
+        examined = inventory.take(paths, processes=processes)
+    _add_files(table, examined, config)
+    pairs = _add_groups(table, examined)
     exclusions.by_duplicates(table, config)
     _check_emptied(table)
     assigned = strategies.assign(table, config, seed, data_root)

@@ -119,18 +119,18 @@ class Inventory:
 
     def _taken(self, paths: Sequence[Path], processes: int) -> list[File]:
         stamps = {str(path): self._stamp(path) for path in paths}
-        known = {str(path): file for path in paths if (file := self._known(path, stamps))}
-        unknown = [path for path in map(Path, stamps) if str(path) not in known]
+        answers = {str(path): file for path in paths if (file := self._stored(path, stamps))}
+        unknown = [path for path in map(Path, stamps) if str(path) not in answers]
         try:
             for done, (path, file) in enumerate(_examined(unknown, self._max_pixels, processes), 1):
-                known[str(path)] = file
+                answers[str(path)] = file
                 self._keep(path, stamps[str(path)], file)
                 if done % _SAVED == 0:
                     self._rows.commit()
                 report("reading radiographs", len(paths) - len(unknown) + done, len(paths))
         finally:
             self._rows.commit()
-        return [known[str(path)] for path in paths]
+        return [answers[str(path)] for path in paths]
 
     def _stamp(self, path: Path) -> str:
         try:
@@ -139,7 +139,7 @@ class Inventory:
             return ""
         return f"{_VERSION} {self._max_pixels} {status.st_size} {status.st_mtime_ns}"
 
-    def _known(self, path: Path, stamps: dict[str, str]) -> File | None:
+    def _stored(self, path: Path, stamps: dict[str, str]) -> File | None:
         row = self._rows.execute("SELECT * FROM files WHERE path = ?", (_text(path),)).fetchone()
         return File(*row[2:]) if row and row[1] == stamps[str(path)] else None
 
@@ -175,15 +175,15 @@ def _examined(
         return
     waiting = iter(paths)
     while chunks := [c for _ in range(_ROUND) if (c := list(islice(waiting, _CHUNK)))]:
-        answered = 0
+        done = 0
         try:
             with _pool(processes) as pool:
                 for files in pool.map(_examine_all, chunks, repeat(max_pixels)):
-                    yield from zip(chunks[answered], files, strict=True)
-                    answered += 1
+                    yield from zip(chunks[done], files, strict=True)
+                    done += 1
         except BrokenProcessPool:
             # A decoder that crashes takes its process along: find the file, and go on.
-            for chunk in chunks[answered:]:
+            for chunk in chunks[done:]:
                 yield from zip(chunk, _carefully(chunk, max_pixels), strict=True)
 
 

@@ -48,10 +48,10 @@ def mask(folder: Path, *structures: str) -> BoolArray | None:
         UnreadableImage: a mask that is no picture.
         CohortError: masks of different sizes.
     """
-    drawn = [imaging.read(path).pixels > 0.5 for path in _files(folder, structures)]
-    if len({pixels.shape for pixels in drawn}) > 1:
+    masks = [imaging.read(path).pixels > 0.5 for path in _files(folder, structures)]
+    if len({pixels.shape for pixels in masks}) > 1:
         raise CohortError(f"masks in '{folder}' differ in size; expected the image's own")
-    return np.logical_or.reduce(drawn) if drawn else None
+    return np.logical_or.reduce(masks) if masks else None
 
 
 def _folder(path: str) -> str:

@@ -29,8 +29,8 @@ def _excluded_says_why(table: pd.DataFrame) -> pd.Series:
 
 
 def _included_is_complete(table: pd.DataFrame) -> pd.Series:
-    known = table["finding"].isin(FINDINGS) & (table["sha256"] != "") & (table["width"] > 0)
-    return known | (table["split"] == "excluded")
+    complete = table["finding"].isin(FINDINGS) & (table["sha256"] != "") & (table["width"] > 0)
+    return complete | (table["split"] == "excluded")
 
 
 SCHEMA = pa.DataFrameSchema(

@@ -55,9 +55,9 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     rows = read_table(root / _TABLE, _COLUMNS).to_dict("records")
     admitted = {row["patient_id"] for row in rows if row["admission_offset"].strip()}
     described = [_described(row, row["patient_id"] in admitted) for row in rows]
-    known = {record.path for record in described}
+    listed = {record.path for record in described}
     paths = (path.relative_to(root).as_posix() for path in pictures_below(root / _FOLDER))
-    return described + [_undescribed(path) for path in paths if path not in known]
+    return described + [_undescribed(path) for path in paths if path not in listed]
 
 
 def _described(row: Mapping[str, str], admitted: bool) -> Record:

@@ -75,9 +75,9 @@ def _crowded(pairs: Pairs, group: Pairs) -> Pairs:
     return np.unique(group[counts.index[counts >= _CROWDED].to_numpy(np.int64)])
 
 
-def _without(pairs: Pairs, known: Pairs, count: int) -> Pairs:
+def _without(pairs: Pairs, compared: Pairs, count: int) -> Pairs:
     pairs, numbers = np.sort(pairs, axis=1), np.array([count, 1])
-    return pairs[~np.isin(pairs @ numbers, known @ numbers)]
+    return pairs[~np.isin(pairs @ numbers, compared @ numbers)]
 
 
 def _registered(prints: Fingerprint, pairs: Pairs, before: int) -> pd.DataFrame:

@@ -20,7 +20,7 @@ Batch = NDArray[np.float32]  # (n, edge, edge), or (n, 4): scale x, shift x, sca
 
 COPY = 0.95  # from this similarity on, two images are called copies; see docs/cohort.md
 
-_LEVELS = ((2, 0.0, 3.0, 8), (1, 0.5, 5.0, 4), (0, 0.7, 4.0, 5))  # halvings, band (pixels), steps
+_PYRAMID = ((2, 0.0, 3.0, 8), (1, 0.5, 5.0, 4), (0, 0.7, 4.0, 5))  # halvings, band (pixels), steps
 _LIMITS = (0.85, 0.88)  # correlation that a pair must reach to go on to the next level
 _HOPELESS = -0.25  # of a pair that was dropped: its correlation was below 0.75
 _BLOCK = 8
@@ -53,7 +53,7 @@ def _registered(first: Fingerprint, second: Fingerprint) -> NDArray[np.float32]:
     answer = np.full(len(first), -1, np.float32)
     left = np.arange(len(first))
     warp = np.tile(np.array([1, 0, 1, 0], np.float32), (len(first), 1))
-    for (halvings, low, high, steps), limit in zip(_LEVELS, (*_LIMITS, None), strict=True):
+    for (halvings, low, high, steps), limit in zip(_PYRAMID, (*_LIMITS, None), strict=True):
         image, target = (
             _band(_shrunk(prints[left], halvings), low, high) for prints in (first, second)
         )

@@ -76,8 +76,8 @@ def duplicates_table(cohort: pd.DataFrame) -> pd.DataFrame:
     columns = ["duplicate_group", "image_id", "path", "source", "patient_id", "finding"]
     rows = cohort[cohort["duplicate_group"] != ""]
     rows = rows.sort_values(["duplicate_group", "exclusion", "image_id"])
-    known = rows["finding"].mask(rows["finding"] == "")
-    conflict = known.groupby(rows["duplicate_group"]).transform("nunique") > 1
+    stated = rows["finding"].mask(rows["finding"] == "")
+    conflict = stated.groupby(rows["duplicate_group"]).transform("nunique") > 1
     rows = rows[[*columns, "raw_finding", "split", "exclusion"]].assign(conflict=conflict)
     return rows.reset_index(drop=True)
 

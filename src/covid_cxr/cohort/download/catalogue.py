@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 @dataclass(frozen=True)
 class DataSet:
-    """One set: `how` is "git" or "https" if a program may fetch it, else "steps".
+    """One set: `access` is "git" or "https" if a program may fetch it, else "steps".
 
     Attributes:
         where: address of the repository, the file or the page to start from.
@@ -22,7 +22,7 @@ class DataSet:
         steps: what to do by hand; `{data}` stands for the data root.
     """
 
-    how: Literal["git", "https", "steps"]
+    access: Literal["git", "https", "steps"]
     where: str
     folder: str
     license: str

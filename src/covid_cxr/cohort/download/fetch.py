@@ -73,7 +73,7 @@ def fetch(chosen: DataSet, data: Path, sha256: str | None = None) -> Fetched:
     """Fetch a set into the data root `data`; one that is there is verified and left alone.
 
     Args:
-        chosen: what `choose` returned; not one whose `how` is "steps".
+        chosen: what `choose` returned; not one whose `access` is "steps".
         data: data root, made where missing.
         sha256: what the archive's checksum must be.
 
@@ -84,7 +84,7 @@ def fetch(chosen: DataSet, data: Path, sha256: str | None = None) -> Fetched:
         MissingDependency: git is needed and not installed.
     """
     if sha256 is not None and (
-        chosen.how != "https" or not re.fullmatch("[0-9a-fA-F]{64}", sha256)
+        chosen.access != "https" or not re.fullmatch("[0-9a-fA-F]{64}", sha256)
     ):
         raise InputError(
             f"the checksum '{sha256}' is of no use; expected 64 hexadecimal digits, with an "
@@ -98,7 +98,9 @@ def fetch(chosen: DataSet, data: Path, sha256: str | None = None) -> Fetched:
     if tree.exists():  # of a run that was killed
         shutil.rmtree(tree)
     try:
-        version = _clone(chosen, tree) if chosen.how == "git" else _unpacked(chosen, tree, sha256)
+        version = (
+            _clone(chosen, tree) if chosen.access == "git" else _unpacked(chosen, tree, sha256)
+        )
     except (CohortError, InputError, MissingDependency):
         with suppress(OSError):  # it holds an archive that is used the next time
             part.rmdir()
@@ -124,8 +126,8 @@ def _unpacked(chosen: DataSet, tree: Path, sha256: str | None) -> str:
 def _record(chosen: DataSet, version: str, tree: Path) -> dict[str, object]:
     files, size = _count_files(tree)
     return {
-        "url": chosen.where if chosen.how == "git" else address(chosen.where),
-        "commit" if chosen.how == "git" else "sha256": version,
+        "url": chosen.where if chosen.access == "git" else address(chosen.where),
+        "commit" if chosen.access == "git" else "sha256": version,
         "fetched": datetime.now(UTC).isoformat(timespec="seconds"),
         "files": files,
         "bytes": size,
@@ -142,7 +144,7 @@ def _verify(chosen: DataSet, target: Path, sha256: str | None) -> Fetched:
         CohortError: it is another one, or not as it was fetched.
     """
     aside = "move it away, or give another --out or --folder"
-    if chosen.how == "git":
+    if chosen.access == "git":
         if not (target / ".git").exists():
             raise CohortError(f"'{target}' is there and was not fetched with git; {aside}")
         changed = _git(target, "status", "--porcelain", "--untracked-files=no").splitlines()

@@ -127,7 +127,7 @@ def _listed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     return answer
 
 
-def _read_list(path: Path, known: pd.Series) -> pd.Series:
+def _read_list(path: Path, image_ids: pd.Series) -> pd.Series:
     """Return image_id -> split of a list that holds each image of the cohort at most once."""
     rows = read_table(path, ("image_id", "split"))
     repeated = rows["image_id"].duplicated()
@@ -143,7 +143,7 @@ def _read_list(path: Path, known: pd.Series) -> pd.Series:
             f"split list '{path}' gives image '{image}' the split '{side}', expected "
             f"{', '.join(_SIDES)}; an image without a line is left out"
         )
-    unknown = ~rows["image_id"].isin(known)
+    unknown = ~rows["image_id"].isin(image_ids)
     if unknown.any():
         raise CohortError(
             f"split list '{path}' names what the cohort does not have: "

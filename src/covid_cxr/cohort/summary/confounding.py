@@ -27,7 +27,7 @@ class Confounder(NamedTuple):
     """A row of the confounding table; NaN, and "" for strength, where undefined."""
 
     column: str
-    levels: int
+    n_levels: int
     cramers_v: float
     low: float
     high: float

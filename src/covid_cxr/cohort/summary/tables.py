@@ -105,7 +105,7 @@ def _confounding(summary: CohortSummary) -> TextTable:
         (
             row.column,
             row.strength or _NONE,
-            _cell(row.levels),
+            _cell(row.n_levels),
             _with_interval(row.cramers_v, row.low, row.high),
             _decimal(row.auroc),
         )

@@ -188,10 +188,10 @@ def test_the_catalogue_is_complete() -> None:
         assert chosen.cite, name
         assert chosen.gigabytes > 0, name
         assert choose(name) == chosen
-        if chosen.how == "steps":
+        if chosen.access == "steps":
             assert f"{{data}}/{chosen.folder}/" in chosen.steps[-1]
         else:
-            assert chosen.how == "git"
+            assert chosen.access == "git"
             assert chosen.where.endswith("/" + chosen.folder)
     assert "paediatric" in catalogue()["kaggle-covid19"].note
     assert set(catalogue()) <= set(datasets.DATASETS)  # each has an adapter of the same name

@@ -172,7 +172,7 @@ class TestAccount:
         columns = ["source", "site", "view", "sex", "age band", "aspect ratio", "longer side"]
         stated = ["site stated", "view stated", "sex stated", "age band stated"]
         assert list(found["column"]) == columns + stated
-        assert line(found, "sex")["levels"] == line(found, "sex stated")["levels"] == 2
+        assert line(found, "sex")["n_levels"] == line(found, "sex stated")["n_levels"] == 2
         always = summarise(cohort([*many(5, "a", "normal"), *many(5, "a", "covid-19")])).confounding
         assert list(always["column"]) == columns
 
@@ -252,7 +252,7 @@ def table_of(**lines: tuple[float, float]) -> pd.DataFrame:
         (name.replace("_", " "), 3, v, v, v, confounding.strength(v), area)
         for name, (v, area) in lines.items()
     ]
-    names = ["column", "levels", "cramers_v", "low", "high", "strength", "auroc"]
+    names = ["column", "n_levels", "cramers_v", "low", "high", "strength", "auroc"]
     return pd.DataFrame(rows, columns=names)
 
 
