@@ -13,7 +13,6 @@ def sign(folder: RunFolder, made: Bundle, metrics: RunMetrics) -> None:
     """Write metrics and card into the bundle; its id, which they do not decide, stays."""
     headlines = {name: HeadlineMetrics.of(split) for name, split in metrics.splits.items()}
     manifest = made.manifest.model_copy(update={"metrics": headlines})
-    config = folder.config.model_dump(mode="json")
-    card = model_card(manifest.model_dump(mode="json"), metrics, config, folder.audit())
+    card = model_card(manifest, metrics, folder.config, folder.audit())
     atomic_write(made.folder / CARD, card)
     write_manifest(made.folder, manifest)

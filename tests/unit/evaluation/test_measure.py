@@ -135,7 +135,7 @@ def claims(*rows, **more):
 def test_verdict_calls_out_a_model_that_reads_the_source():
     found = claims(cohort(0, mila_gain=0.8))
     text = " ".join(found.sentences)
-    assert found.caution
+    assert found.warns
     assert "higher than the one inside mila" in text
     assert "one class only: nih (none with COVID-19)" in text
     assert "from 400 images of 400 patients, 100 of them with COVID-19" in text
@@ -143,13 +143,13 @@ def test_verdict_calls_out_a_model_that_reads_the_source():
 
 def test_verdict_accepts_a_model_that_reads_the_disease():
     found = claims(cohort(0, mila_gain=5))
-    assert not found.caution
+    assert not found.warns
     assert "The score inside mila backs the pooled one." in found.sentences
 
 
 def test_verdict_doubts_few_patients():
     found = claims(cohort(3, mila_gain=5, mila=8))
-    assert found.caution
+    assert found.warns
     assert any("too few patients" in sentence for sentence in found.sentences)
 
 
@@ -161,7 +161,7 @@ def test_verdict_prefers_out_of_fold_and_names_the_external():
             out_of_fold=OutOfFoldMetrics(**dict(weak), folds=5, conformal=None),
         )
     )
-    assert found.caution
+    assert found.warns
     assert any(
         sentence.startswith("Inside mila alone (out of fold)") for sentence in found.sentences
     )
@@ -172,7 +172,7 @@ def test_verdict_without_a_two_class_source_or_with_one_source():
     apart = [row if row[0] == "nih" else (*row[:2], "covid-19", *row[3:]) for row in cohort(0, 1)]
     assert "No source holds both classes" in " ".join(claims(apart).sentences)
     alone = claims([row for row in cohort(0, 5) if row[0] == "mila"])
-    assert alone.caution and "one source" in alone.sentences[1]
+    assert alone.warns and "one source" in alone.sentences[1]
     assert verdict(run_metrics()).claims == ()
     assert verdict(run_metrics()).sentences == ("Nothing was measured.",)
 
@@ -186,9 +186,9 @@ def test_sites_stand_in_for_sources_where_there_is_one():
     table_ = table(rows).assign(site=["north", "north", "south", "south"] * 50)
     options = {"task": "binary", "prevalence": PRIOR, "bootstrap": BOOTSTRAP}
     found = verdict(run_metrics(splits={"test": evaluate(table_, threshold=0.5, **options)}))
-    assert not found.caution
+    assert not found.warns
     assert found.sentences[1].startswith("Among images of the same site, 2 sites in all, it is")
     assert "The score inside one site backs the pooled one." in found.sentences
     alike = table_.assign(site=np.where(table_["finding"] == "covid-19", "north", "south"))
     apart = verdict(run_metrics(splits={"test": evaluate(alike, threshold=0.5, **options)}))
-    assert apart.caution and "one source" in apart.sentences[1]
+    assert apart.warns and "one source" in apart.sentences[1]

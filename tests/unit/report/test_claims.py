@@ -58,25 +58,25 @@ def supported(run, audit=AUDIT):
 
 def test_all_is_supported_but_use_on_patients():
     assert supported(metrics()) == dict.fromkeys(NAMES, True) | {"diagnose": False}
-    assert not verdict(metrics(), AUDIT).caution
+    assert not verdict(metrics(), AUDIT).warns
 
 
 @pytest.mark.parametrize(
     ("path", "value", "denied", "why"),
     [
         ("pooled.auroc", score(0.6, 0.49, 0.7), "tells", "60 times in 100"),
-        ("events", 9, "tells", "Only 9 films of the rarer kind"),
+        ("events", 9, "tells", "Only 9 images of the rarer kind"),
         ("per_source.a.auroc", score(0.7, 0.6, 0.8), "recognises", "higher than the one inside a"),
         ("calibration.slope", score(0.6, 0.4, 0.9), "probabilities", "they are too extreme"),
         ("calibration.slope", score(1.6, 1.1, 1.9), "probabilities", "not extreme enough"),
         ("calibration.intercept", score(-1, -1.5, -0.5), "probabilities", "too high on the whole"),
         ("calibration.intercept", score(1, 0.5, 1.5), "probabilities", "too low on the whole"),
         ("calibration.ece", score(0.1, 0.0, 0.2), "probabilities", "more than a tenth"),
-        ("calibration.slope", score(1, None, None), "probabilities", "too few films"),
+        ("calibration.slope", score(1, None, None), "probabilities", "too few images"),
         ("calibration.slope", score(None, None, None), "probabilities", "made no mistake"),
         ("calibration", None, "probabilities", "Not measured"),
         ("per_sex.F.auroc", score(0.7, 0.6, 0.8), "group", "Lower in sex F, AUROC 0.700"),
-        ("per_sex.F.events", 3, "group", "Too few films to say in 1 of 5 groups: sex F"),
+        ("per_sex.F.events", 3, "group", "Too few images to say in 1 of 5 groups: sex F"),
     ],
 )
 def test_one_thing_denies_one_claim(path, value, denied, why):
@@ -100,7 +100,7 @@ def test_the_audit_decides_over_the_disease():
     frame = results.check(name="frame", sentence="The frame alone tells it")
     failed = results.audit(frame, summary="1 of 2 checks fails: frame.")
     found = verdict(metrics(), failed)
-    assert found.caution and not found.claims[1].supported
+    assert found.warns and not found.claims[1].supported
     assert "The frame alone tells it." in found.claims[1].why
     assert "Shortcut audit: 1 of 2 checks fails: frame." in found.sentences
     many = results.audit(*[frame] * 5)

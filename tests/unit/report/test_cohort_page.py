@@ -76,7 +76,7 @@ def test_the_page_holds_all_and_fetches_nothing(
     assert text.count(DISCLAIMER) == 2
     for sentence in found.warnings.sentences:
         assert sentence.replace("'", "&#39;").replace("<b>", "&lt;b&gt;") in text
-    assert 'class="verdict caution"' in text
+    assert 'class="verdict warning"' in text
     assert "<b>" not in text and "&lt;b&gt;a$b" in text
     assert "://" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", text)
     ids = re.findall(r' id="([^"]+)"', text)

@@ -51,7 +51,7 @@ def test_the_audit_stands_on_the_page_and_decides(run):
     assert '<span class="badge fail">fail</span>' in text
     assert "0.930 (0.910-0.950); bound 0.650" in text
     assert "It can: 0.93 &lt;b&gt;." in text and "Few patients." in text
-    assert 'class="verdict caution"' in text
+    assert 'class="verdict warning"' in text
 
 
 def test_external_validation_says_what_it_is(run, metrics):

@@ -5,6 +5,7 @@ import pytest
 from covid_cxr.config import RunConfig
 from covid_cxr.report import formatting
 from covid_cxr.report.model_card import model_card
+from covid_cxr.results.external_validation import ExternalValidationMetrics
 from covid_cxr.results.scores import MulticlassScores
 from covid_cxr.types import DISCLAIMER
 from support import joined_tables as made
@@ -16,16 +17,9 @@ def metrics():
     return made.metrics()
 
 
-MANIFEST = {
-    "name": "default",
-    "id": "abc123",
-    "task": "binary",
-    "classes": ["non-covid-19", "covid-19"],
-    "architecture": "efficientnet-lite0",
-    "preprocess": {"size": 224, "remove_markers": True},
-    "temperature": 1.25,
-    "threshold": 0.4,
-    "training_data": [
+MANIFEST = results.manifest(
+    architecture="efficientnet-lite0",
+    training_data=[
         {
             "source": "mila",
             "images": 30,
@@ -35,15 +29,12 @@ MANIFEST = {
             "sha256": "0" * 64,
         }
     ],
-    "licences": {"mila": "CC BY 4.0"},
-    "created": "2025-01-01",
-    "seed": 7,
-    "command": "covid-cxr run c.yaml --data DATA",
-}
+    licences=["mila: CC BY 4.0"],
+)
 
 
 def test_model_card(metrics):
-    config = RunConfig(model="efficientnet-lite0").model_dump(mode="json")
+    config = RunConfig(model="efficientnet-lite0")
     card = model_card(MANIFEST, metrics, config, made.AUDIT)
     assert DISCLAIMER in card
     assert "| Lungs removed | fail | It can: 0.93 <b>. |" in card and "Verdict: **fail**." in card
@@ -61,13 +52,13 @@ def test_model_card(metrics):
     assert "\n\n\n" not in card
 
 
-@pytest.mark.parametrize("licences", ["CC0", ["CC0"], {"nih": "CC0"}])
-def test_model_card_without_scores(licences):
-    manifest = MANIFEST | {"licences": licences}
-    card = model_card(manifest, results.run_metrics(), {"model": "resnet18"})
+def test_model_card_without_scores():
+    validated = ExternalValidationMetrics(training_overlap=0)
+    metrics = results.run_metrics(external_validation=validated)
+    card = model_card(results.manifest(), metrics, RunConfig())
     assert "- Nothing was measured." in card and "None was made." in card
-    assert "Left out of the cohort" not in card
-    assert "CC0" in card and "## Scores" not in card
+    assert "Left out of the cohort" not in card  # the cohort of the training is not this run's
+    assert "- CC0\n" in card and "## Scores" not in card
 
 
 def test_wording():
