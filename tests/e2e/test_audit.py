@@ -13,7 +13,7 @@ from covid_cxr.cli.main import run as command
 from covid_cxr.cohort import build, schema
 from covid_cxr.config import AuditConfig, RunConfig, dump
 from covid_cxr.phantoms import write_cohort
-from covid_cxr.pipeline.audit import audit_unless_done, read
+from covid_cxr.pipeline.run import audit_unless_done
 
 pytestmark = pytest.mark.usefixtures("graph_templates")
 
@@ -114,14 +114,14 @@ def test_a_run_is_audited_once_and_how_may_change(own_run: Path) -> None:
     leak_only = AuditConfig(off=tuple(name for name in CHECKS if name != "leak"))
     folder = pipeline.RunFolder.open(with_audit(own_run, leak_only))
     audit_unless_done(folder)
-    first = read(folder)
+    first = folder.audit()
     assert first is not None
-    assert first["summary"] == "None of 1 check fails."
+    assert first.summary == "None of 1 check fails."
     (own_run / "cohort.csv").unlink()
     audit_unless_done(folder)  # nothing is read again
-    assert read(folder) == first
+    assert folder.audit() == first
     none = folder.config.model_copy(update={"audit": AuditConfig(budget="none")})
     again = pipeline.RunFolder.create(own_run, none, folder.data_root, "again")
     (own_run / "audit.json").unlink()
     audit_unless_done(again)
-    assert read(again) is None
+    assert again.audit() is None

@@ -40,7 +40,7 @@ def folds(tiny_config: RunConfig, phantoms: Path, tmp_path_factory: pytest.TempP
     out = tmp_path_factory.mktemp("folds")
     folder = pipeline.RunFolder.create(out, tiny_config, phantoms, "covid-cxr train")
     build.write(build.build(phantoms, tiny_config.cohort, tiny_config.seed), out)
-    pipeline.train_folds(folder, 2)
+    pipeline.cross_validate(folder, 2)
     return out
 
 

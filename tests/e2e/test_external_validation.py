@@ -20,7 +20,7 @@ from covid_cxr.inference.batch import predict_cohort
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.models import bundle
 from covid_cxr.models.recalibrate import recalibrate
-from covid_cxr.pipeline import RunFolder, accept
+from covid_cxr.pipeline import RunFolder, validate
 from covid_cxr.report import verdict
 from covid_cxr.results import METRICS, RunMetrics
 
@@ -51,10 +51,10 @@ def hospital(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 
 @pytest.fixture(scope="module")
-def accepted(
+def validated(
     tiny_run: Path, hospital: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    out = tmp_path_factory.mktemp("accepted") / "here"
+    out = tmp_path_factory.mktemp("validated") / "here"
     root, cohort = hospital
     words = ["--model", tiny_run / "bundle", "--cohort", cohort, "--data", root, "--out", out]
     assert cli.run([*map(str, ["evaluate", *words, "--recalibrate", "-s", *FEW_DRAWS])]) == 0
@@ -75,8 +75,8 @@ def test_every_usable_film_is_measured_whatever_its_split(
     images_[0].write_bytes(b"no picture any more")
     made = bundle.load(tiny_run / "bundle")
     settings = configuration.load(None, FEW_DRAWS)
-    found = accept(made, file, data, tmp_path / "out", settings=settings, command="c --data DATA")
-    assert found.refusal is None and found.folder is found.before
+    found = validate(made, file, data, tmp_path / "out", settings=settings, command="c --data DATA")
+    assert found.rejection is None and found.folder is found.before
     usable = cohort[cohort["split"] != "excluded"]
     numbers = metrics_of(tmp_path / "out")
     external = numbers["splits"]["external"]
@@ -106,50 +106,52 @@ def test_films_of_the_training_are_left_out(
     cohort = schema.load(tiny_run / "cohort.csv")
     made = bundle.load(tiny_run / "bundle")
     settings = configuration.load(None, FEW_DRAWS)
-    accept(made, tiny_run / "cohort.csv", phantoms, tmp_path / "o", settings=settings, command="c")
+    validate(
+        made, tiny_run / "cohort.csv", phantoms, tmp_path / "o", settings=settings, command="c"
+    )
     kept = RunFolder.open(tmp_path / "o").cohort().set_index("image_id")
     trained = cohort[cohort["split"].isin(("train", "val"))]["image_id"]
     assert (kept.loc[trained, "split"] == "excluded").all()
     assert (kept.loc[trained, "exclusion"] == "in the bundle's training").all()
-    listed = pd.read_csv(tmp_path / "o" / "known.csv").set_index("image_id")
-    assert (listed.loc[trained, "film"] == trained.to_numpy()).all()
+    listed = pd.read_csv(tmp_path / "o" / "training-overlap.csv").set_index("image_id")
+    assert (listed.loc[trained, "training_image"] == trained.to_numpy()).all()
     assert metrics_of(tmp_path / "o")["external_validation"]["training_overlap"] >= len(trained)
-    assert "films are left out: the bundle was trained on them" in caplog.text
+    assert "images are left out: the bundle was trained on them" in caplog.text
     only = cohort[cohort["split"].isin(("train", "val"))]
     schema.save(only.reset_index(drop=True), tmp_path / "trained.csv")
-    with pytest.raises(InputError, match=r"trained on all \d+ films of the cohort"):
-        accept(
+    with pytest.raises(InputError, match=r"trained on all \d+ images of the cohort"):
+        validate(
             made, tmp_path / "trained.csv", phantoms, tmp_path / "x", settings=settings, command="c"
         )
     assert not (tmp_path / "x").exists()
 
 
 def test_the_new_bundle_is_its_own_and_says_whose_child_it_is(
-    accepted: Path, tiny_run: Path
+    validated: Path, tiny_run: Path
 ) -> None:
-    old, new = bundle.load(tiny_run / "bundle"), bundle.load(accepted / "bundle")
+    old, new = bundle.load(tiny_run / "bundle"), bundle.load(validated / "bundle")
     assert new.id != old.id and new.manifest.derived_from == old.id
-    found = metrics_of(accepted)["external_validation"]["recalibration"]
+    found = metrics_of(validated)["external_validation"]["recalibration"]
     assert new.manifest.temperature == pytest.approx(old.manifest.temperature / found["slope"])
     assert new.manifest.shift == pytest.approx(found["shift"], abs=1e-6)
     assert found["derived_from"] == old.id and found["threshold"]["after"] == new.manifest.threshold
     assert new.manifest.training_data == old.manifest.training_data
-    cohort = RunFolder.open(accepted).cohort()
+    cohort = RunFolder.open(validated).cohort()
     fitted = cohort[cohort["split"] == "val"]
     assert sum(source.images for source in new.manifest.recalibrated_on) == len(fitted)
     assert new.has_reference and new.has_weights
-    card = (accepted / "bundle" / "MODEL_CARD.md").read_text()
+    card = (validated / "bundle" / "MODEL_CARD.md").read_text()
     assert old.id in card and new.id in card and "recalibrat" in card.lower()
     assert new.manifest.metrics["external"]["n"] == found["after"]["n"]
 
 
 def test_it_is_measured_on_patients_that_it_was_not_fitted_to(
-    accepted: Path, hospital: tuple[Path, Path]
+    validated: Path, hospital: tuple[Path, Path]
 ) -> None:
-    cohort = RunFolder.open(accepted).cohort()
+    cohort = RunFolder.open(validated).cohort()
     halves = [cohort[cohort["split"] == name] for name in ("val", "external")]
     assert not set(halves[0]["patient_id"]) & set(halves[1]["patient_id"])
-    numbers = metrics_of(accepted)
+    numbers = metrics_of(validated)
     found = numbers["external_validation"]["recalibration"]
     assert numbers["splits"]["external"]["n"] == len(halves[1]) == found["after"]["n"]
     assert found["before"]["n"] == found["after"]["n"]
@@ -157,25 +159,25 @@ def test_it_is_measured_on_patients_that_it_was_not_fitted_to(
         found["after"]["auroc"]["value"], abs=0.02
     )
     # Every number follows from the predictions in the folder.
-    rows = pd.read_csv(accepted / "predictions-external.csv")
+    rows = pd.read_csv(validated / "predictions-external.csv")
     truth = rows["file"].map(halves[1].set_index("path")["finding"]) == "covid-19"
     brier = float(np.mean((rows["probability_covid-19"] - truth) ** 2))
     assert found["after"]["brier"]["value"] == pytest.approx(brier, abs=1e-5)
-    before = pd.read_csv(accepted / "before" / "predictions-external.csv")
+    before = pd.read_csv(validated / "before" / "predictions-external.csv")
     assert len(before) == len(cohort[cohort["split"] != "excluded"])
-    compared = json.loads((accepted / "compare" / "compare.json").read_text())
+    compared = json.loads((validated / "compare" / "compare.json").read_text())
     assert compared["groups"]["pooled"]["n"] == len(halves[1])
     assert [run["name"] for run in compared["runs"]] == ["before", "here"]
-    again = compare([accepted / "before", accepted], "external")
+    again = compare([validated / "before", validated], "external")
     assert again.model_dump(mode="json")["runs"] == compared["runs"]
-    assert (accepted / "report.html").exists() and (accepted / "before" / "report.html").exists()
+    assert (validated / "report.html").exists() and (validated / "before" / "report.html").exists()
 
 
 def test_logits_and_class_maps_stay_consistent(
-    accepted: Path, tiny_run: Path, hospital: tuple[Path, Path]
+    validated: Path, tiny_run: Path, hospital: tuple[Path, Path]
 ) -> None:
-    old, new = (bundle.load(path / "bundle") for path in (tiny_run, accepted))
-    line = metrics_of(accepted)["external_validation"]["recalibration"]
+    old, new = (bundle.load(path / "bundle") for path in (tiny_run, validated))
+    line = metrics_of(validated)["external_validation"]["recalibration"]
     paths = schema.load(hospital[1])["path"][:6]
     films = np.stack(
         [
@@ -195,8 +197,8 @@ def test_logits_and_class_maps_stay_consistent(
         assert np.ptp(rest) < 1e-4
 
 
-def test_a_bundle_is_recalibrated_again(accepted: Path, tmp_path: Path) -> None:
-    once = bundle.load(accepted / "bundle")
+def test_a_bundle_is_recalibrated_again(validated: Path, tmp_path: Path) -> None:
+    once = bundle.load(validated / "bundle")
     twice = recalibrate(
         *(once, tmp_path / "again"),
         slope=0.5,
@@ -220,8 +222,8 @@ def test_a_bundle_is_recalibrated_again(accepted: Path, tmp_path: Path) -> None:
         )
 
 
-def test_nothing_changed_is_the_same_answer(accepted: Path, tmp_path: Path) -> None:
-    made = bundle.load(accepted / "bundle")
+def test_nothing_changed_is_the_same_answer(validated: Path, tmp_path: Path) -> None:
+    made = bundle.load(validated / "bundle")
     same = recalibrate(
         made, tmp_path / "same", slope=1, shift=0, threshold=0.5, fitted_to=(), command="c"
     )
@@ -247,7 +249,7 @@ def test_too_few_patients_are_measured_but_not_fitted_to(
     shown = capsys.readouterr()
     assert status == 2
     assert shown.err.count("\n") == 1
-    assert "not recalibrated: the films to fit to come from" in shown.err
+    assert "not recalibrated: the images to fit to come from" in shown.err
     assert "AUROC" in shown.out and (out / "report.html").exists()
     external = metrics_of(out)["external_validation"]
     assert external["recalibration"] is None and external["recalibration_rejected"]
@@ -308,34 +310,34 @@ def test_another_prevalence_changes_the_report_alone(
 
 
 def test_a_recalibrated_bundle_moves_from_the_share_it_was_fitted_to(
-    accepted: Path, hospital: tuple[Path, Path], tmp_path: Path
+    validated: Path, hospital: tuple[Path, Path], tmp_path: Path
 ) -> None:
     root, cohort = hospital
-    made = bundle.load(accepted / "bundle")
+    made = bundle.load(validated / "bundle")
     other = schema.load(cohort)
     other["sha256"] = other["sha256"].str[::-1]  # else all are known to the bundle
     schema.save(other, tmp_path / "cohort.csv")
     settings = configuration.load(None, FEW_DRAWS)
     options = {"settings": settings, "command": "c", "prevalence": 0.1}
-    found = accept(made, tmp_path / "cohort.csv", root, tmp_path / "out", **options)
+    found = validate(made, tmp_path / "cohort.csv", root, tmp_path / "out", **options)
     fitted = made.manifest.recalibrated_on
     ill = sum(source.findings.get("covid-19", 0) for source in fitted)
     told = metrics_of(found.folder.path)["splits"]["external"]["at_prevalence"]
     assert told["fitted"] == pytest.approx(ill / sum(s.images for s in fitted), abs=1e-6)
 
 
-def test_a_used_folder_is_refused(accepted: Path, tiny_run: Path, hospital: tuple) -> None:
+def test_a_used_folder_is_refused(validated: Path, tiny_run: Path, hospital: tuple) -> None:
     made = bundle.load(tiny_run / "bundle")
     with pytest.raises(InputError, match="holds a run already"):
-        accept(
-            *(made, hospital[1], hospital[0], accepted),
+        validate(
+            *(made, hospital[1], hospital[0], validated),
             settings=configuration.load(None, FEW_DRAWS),
             command="c",
         )
 
 
 def test_without_onnx_it_says_what_to_install(
-    accepted: Path, tmp_path: Path, hospital: tuple, monkeypatch: pytest.MonkeyPatch
+    validated: Path, tmp_path: Path, hospital: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sys
 
@@ -343,8 +345,8 @@ def test_without_onnx_it_says_what_to_install(
 
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(MissingDependency, match=r"covid-cxr\[train\]"):
-        accept(
-            *(bundle.load(accepted / "bundle"), hospital[1], hospital[0], tmp_path / "o"),
+        validate(
+            *(bundle.load(validated / "bundle"), hospital[1], hospital[0], tmp_path / "o"),
             settings=configuration.load(None, FEW_DRAWS),
             command="c",
             recalibrate=True,
@@ -352,13 +354,15 @@ def test_without_onnx_it_says_what_to_install(
     assert not (tmp_path / "o").exists()
 
 
-def test_the_run_folder_can_be_exported(accepted: Path, tmp_path: Path) -> None:
-    assert cli.run(["export", str(accepted), "--out", str(tmp_path / "b.zip"), "--no-weights"]) == 0
-    assert bundle.load(tmp_path / "b.zip").id == bundle.load(accepted / "bundle").id
+def test_the_run_folder_can_be_exported(validated: Path, tmp_path: Path) -> None:
+    assert (
+        cli.run(["export", str(validated), "--out", str(tmp_path / "b.zip"), "--no-weights"]) == 0
+    )
+    assert bundle.load(tmp_path / "b.zip").id == bundle.load(validated / "bundle").id
 
 
-def test_own_films_say_nothing_of_other_hospitals(accepted: Path) -> None:
-    said = verdict(RunMetrics.read(accepted / METRICS))
+def test_own_films_say_nothing_of_other_hospitals(validated: Path) -> None:
+    said = verdict(RunMetrics.read(validated / METRICS))
     elsewhere = next(claim for claim in said.claims if "hospitals" in claim.text)
     assert not elsewhere.supported and "These films alone were measured" in elsewhere.why
     assert "the pooled AUROC is" in said.sentences[0]

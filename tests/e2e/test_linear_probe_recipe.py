@@ -38,7 +38,7 @@ def run(config: RunConfig, phantoms: Path, tmp_path_factory: pytest.TempPathFact
     out = tmp_path_factory.mktemp("lungs")
     folder = pipeline.RunFolder.create(out, config, phantoms, "covid-cxr train lungs.yaml")
     folder.put_cohort(build.build(phantoms, config.cohort, config.seed).cohort)
-    pipeline.train_only(folder)
+    pipeline.train(folder)
     return out
 
 

@@ -14,6 +14,7 @@ from covid_cxr.errors import ConfigError, InputError, LeakError, UnknownName
 from covid_cxr.models import bundle
 from covid_cxr.pipeline.examples import choose
 from covid_cxr.progress import reporting
+from covid_cxr.results.metrics import PointingMetrics
 from covid_cxr.training import datamodule, experiment
 
 pytestmark = pytest.mark.usefixtures("graph_templates")
@@ -71,7 +72,7 @@ def test_training_never_reads_the_test_split(
     cohort = folder.cohort()
     for path in cohort.loc[cohort["split"] == "test", "path"]:
         (data / path).unlink()
-    made = pipeline.train_only(folder)
+    made = pipeline.train(folder)
     assert made.manifest.temperature != 1
 
 
@@ -152,7 +153,7 @@ def test_out_of_fold_answers_every_training_row_once(
 ) -> None:
     folder = pipeline.RunFolder.create(tmp_path, tiny_config, phantoms, "covid-cxr train")
     shutil.copy(tiny_run / "cohort.csv", tmp_path / "cohort.csv")
-    pipeline.train_folds(folder, 2)
+    pipeline.cross_validate(folder, 2)
     cohort = folder.cohort()
     rows = pd.read_csv(tmp_path / "predictions-oof.csv")
     assert sorted(rows["file"]) == sorted(
@@ -296,10 +297,10 @@ def test_localisation_counts_the_phantoms_called_right(
     rows.loc[called, "predicted_class"] = "covid-19"
     rows.to_csv(path, index=False)
     found = localise(pipeline.RunFolder.open(run), phantoms / "masks", methods=["cam"])["cam"]
-    assert found["images"] == len(called) > 0
-    assert found["hit_rate"]["value"] == found["hits"] / found["images"]
-    assert 0 <= found["inside_lungs"] <= 1
+    assert found.images == len(called) > 0
+    assert found.hit_rate.value == pytest.approx(found.hits / found.images, abs=1e-6)
+    assert 0 <= found.inside_lungs <= 1
     rows["predicted_class"] = "non-covid-19"
     rows.to_csv(path, index=False)
     none = localise(pipeline.RunFolder.open(run), phantoms / "masks", methods=["cam"])
-    assert none == {"cam": {"images": 0}}
+    assert none == {"cam": PointingMetrics(images=0)}

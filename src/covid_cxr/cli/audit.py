@@ -43,8 +43,8 @@ def audit(
 ) -> None:
     """Does the model read the disease, or the data set? Exit status 3 if a check fails.
 
-    Looks at train and validation films, never at test; writes RUN/audit.json and, where the run is
-    evaluated, its report anew. A full audit that is killed goes on where it was.
+    Reads train and validation images, never the test split; writes RUN/audit.json and, if the run
+    is evaluated, its report. A full audit that is killed continues where it was.
 
     Examples:
 
@@ -55,14 +55,14 @@ def audit(
     from covid_cxr import pipeline
 
     with output.progress(context):
-        found = pipeline.audit(pipeline.RunFolder.open(run), budget=budget, only=only or ())
+        result = pipeline.audit(pipeline.RunFolder.open(run), budget=budget, only=only or ())
     if json:
-        output.as_json(found.model_dump(mode="json"))
+        output.as_json(result.model_dump(mode="json"))
     else:
-        summarise(found)
+        summarise(result)
         output.out.print(f"Audit: {run / 'audit.json'}", soft_wrap=True)
         output.out.print(DISCLAIMER, style="dim")
-    if found.verdict == "fail":
+    if result.verdict == "fail":
         raise typer.Exit(_FAILED)
 
 

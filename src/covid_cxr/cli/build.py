@@ -145,10 +145,10 @@ def train(
             output.hold_out_scores(pipeline.hold_out_validation(folder, seeds), json)
             return
         if folds:
-            pipeline.train_folds(folder, folds)
+            pipeline.cross_validate(folder, folds)
             output.summarise(folder.metrics(), out, json)
             return
-        made = pipeline.train_only(folder)
+        made = pipeline.train(folder)
     output.out.print(f"Bundle {made.id}: {made.folder}", soft_wrap=True)
     output.out.print(f"Next: covid-cxr evaluate {out}", soft_wrap=True)
 

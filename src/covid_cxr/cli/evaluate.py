@@ -13,7 +13,7 @@ from covid_cxr.cli.options import AsJson, Data, Settings, data_root, repeat_comm
 from covid_cxr.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from covid_cxr.pipeline import Accepted
+    from covid_cxr.pipeline import ExternalValidation
     from covid_cxr.results.external_validation import RecalibrationMetrics
 
 
@@ -76,15 +76,15 @@ def evaluate(
         raise ConfigError(
             f"{missing} is missing: give a RUN folder, or --model, --cohort, --data and --out"
         )
-    accepted = _accept(
+    validation = _validate(
         context, model, cohort, data, out, settings or [], recalibrate, share, prevalence
     )
     if json:
-        output.as_json(accepted.folder.metrics().model_dump(mode="json"))
+        output.as_json(validation.folder.metrics().model_dump(mode="json"))
     else:
-        _tell(accepted, out)
-    if accepted.refusal:
-        raise InputError(accepted.refusal)
+        _print(validation, out)
+    if validation.rejection:
+        raise InputError(validation.rejection)
 
 
 def _evaluate_run(context: typer.Context, run: Path, prevalence: float | None, json: bool) -> None:
@@ -95,7 +95,7 @@ def _evaluate_run(context: typer.Context, run: Path, prevalence: float | None, j
     output.summarise(folder.metrics(), run, json)
 
 
-def _accept(
+def _validate(
     context: typer.Context,
     model: Path,
     cohort: Path,
@@ -105,13 +105,13 @@ def _accept(
     recalibrate: bool,
     share: float,
     prevalence: float | None,
-) -> Accepted:
+) -> ExternalValidation:
     from covid_cxr import config as configuration
     from covid_cxr import pipeline
     from covid_cxr.models import bundle
 
     with output.progress(context):
-        return pipeline.accept(
+        return pipeline.validate(
             bundle.load(model),
             cohort,
             data_root(data, None),
@@ -132,8 +132,8 @@ def _reject_both(given: Sequence[str]) -> None:
         )
 
 
-def _tell(accepted: Accepted, out: Path) -> None:
-    metrics = accepted.folder.metrics()
+def _print(validation: ExternalValidation, out: Path) -> None:
+    metrics = validation.folder.metrics()
     output.summarise(metrics, out, machine=False)
     external = metrics.external_validation
     if external is None:

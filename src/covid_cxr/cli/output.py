@@ -45,7 +45,7 @@ def progress(context: typer.Context) -> Iterator[None]:
 
 
 def as_json(value: Any) -> None:
-    """Print for a machine."""
+    """Print JSON."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -86,9 +86,9 @@ def hold_out_scores(result: Mapping[str, Any], machine: bool) -> None:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
     for column in ("", "COVID/n", "AUROC", "AP images", "PA images", "view alone"):
         table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
-    for name, found in result["comparisons"].items():
-        scores = [found[key] for key in ("auroc", "within_ap", "within_pa", "view_alone")]
-        table.add_row(name, f"{found['events']}/{found['n']}", *(interval(each) for each in scores))
+    for name, comparison in result["comparisons"].items():
+        scores = [comparison[key] for key in ("auroc", "within_ap", "within_pa", "view_alone")]
+        table.add_row(name, f"{comparison['events']}/{comparison['n']}", *map(interval, scores))
     out.print(table)
 
 

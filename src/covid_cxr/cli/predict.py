@@ -96,9 +96,9 @@ def with_explain_options(command: Callable[..., None]) -> Callable[..., None]:
         options = explain_options(**{name: given.pop(name) for name in shared})
         command(options=options, **given)
 
-    keywords = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in merged]
+    keywords = [option.replace(kind=Parameter.KEYWORD_ONLY) for option in merged]
     run.__dict__["__signature__"] = Signature(keywords)
-    run.__annotations__ = {each.name: each.annotation for each in merged}
+    run.__annotations__ = {option.name: option.annotation for option in merged}
     return run
 
 

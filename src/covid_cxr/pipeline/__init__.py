@@ -1,20 +1,20 @@
 """The whole way: cohort -> train -> audit -> evaluate -> explain -> report."""
 
-from covid_cxr.pipeline.audit import audit
 from covid_cxr.pipeline.demo import demo
-from covid_cxr.pipeline.external_validation import Accepted, accept
-from covid_cxr.pipeline.run import evaluate, hold_out_validation, run, train_folds, train_only
+from covid_cxr.pipeline.evaluate import cross_validate, evaluate
+from covid_cxr.pipeline.external_validation import ExternalValidation, validate
+from covid_cxr.pipeline.run import audit, hold_out_validation, run, train
 from covid_cxr.pipeline.run_folder import RunFolder
 
 __all__ = [
-    "Accepted",
+    "ExternalValidation",
     "RunFolder",
-    "accept",
     "audit",
+    "cross_validate",
     "demo",
     "evaluate",
     "hold_out_validation",
     "run",
-    "train_folds",
-    "train_only",
+    "train",
+    "validate",
 ]

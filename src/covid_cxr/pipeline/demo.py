@@ -21,6 +21,7 @@ from covid_cxr.config import (
 from covid_cxr.explain.measures.localisation import hits, inside_lungs
 from covid_cxr.inference import Predictor
 from covid_cxr.metrics import Bootstrap
+from covid_cxr.phantoms.shortcuts import Shortcut
 from covid_cxr.pipeline.examples import explain_options
 from covid_cxr.pipeline.run import run
 from covid_cxr.pipeline.run_folder import RunFolder
@@ -56,30 +57,20 @@ def demo_config(seed: int, rigged: bool = False) -> RunConfig:
     )
 
 
-def demo(
-    out: Path,
-    *,
-    command: str,
-    rigged: bool = False,
-    seed: int = 2020,
-) -> RunFolder:
+def demo(out: Path, *, command: str, rigged: bool = False, seed: int = 2020) -> RunFolder:
     """Draw a cohort of phantoms into `out/phantoms`, then run everything on it.
 
     Args:
         out: run folder.
         command: how to repeat it.
-        rigged: tie COVID-19 to one hospital, the mistake that an audit must find.
+        rigged: inject a shortcut that an audit must find: all COVID-19 is from one hospital.
         seed: of phantoms, split and training.
     """
     data, config = out / "phantoms", demo_config(seed, rigged)
     RunFolder.create(out, config, data, command)
     if not (data / "manifest.csv").exists():
-        phantoms.write_cohort(
-            data,
-            patients=PATIENTS,
-            seed=seed,
-            shortcut="hospital" if rigged else "none",
-        )
+        shortcut: Shortcut = "hospital" if rigged else "none"
+        phantoms.write_cohort(data, patients=PATIENTS, seed=seed, shortcut=shortcut)
     folder = run(config, data, out, command=command)
     pointing = localise(folder, data / "masks")
     folder.write_metrics(folder.metrics().model_copy(update={"explanations": pointing}))
@@ -88,15 +79,12 @@ def demo(
 
 
 def localise(
-    folder: RunFolder,
-    masks: Path,
-    *,
-    methods: Sequence[str] = ("cam", "lime"),
+    folder: RunFolder, masks: Path, *, methods: Sequence[str] = ("cam", "lime")
 ) -> dict[str, PointingMetrics]:
     """Count how often each method's peak falls on a true opacity.
 
-    Over the COVID-19 test images that the model calls right; the pointing game of Zhang et al.
-    (IJCV 2018) without tolerance.
+    Over the COVID-19 test images that the model classifies correctly; the pointing game of Zhang
+    et al. (IJCV 2018) without tolerance.
 
     Args:
         folder: an evaluated run.
@@ -107,14 +95,14 @@ def localise(
         By method; the hit rate's interval is over patients.
     """
     predictor = Predictor(folder.bundle())
-    rows = _called_right(folder)
+    rows = _correct(folder)
     options = explain_options(folder.config)
     pointing: dict[str, PointingMetrics] = {}
     for method in methods:
         hit, inside = [], []
         for row in track(rows.itertuples(), f"checking where {method} points", len(rows)):
-            film = predictor.prepare(predictor.read(folder.data_root / str(row.path)))
-            explanation = predictor.explain_class(film, COVID, method, options)
+            prepared = predictor.prepare(predictor.read(folder.data_root / str(row.path)))
+            explanation = predictor.explain_class(prepared, COVID, method, options)
             name = str(row.image_id).split(":", 1)[1] + ".png"
             hit.append(hits(explanation, _mask(masks / "opacities" / name)))
             inside.append(inside_lungs(explanation, _mask(masks / "lungs" / name)))
@@ -122,12 +110,12 @@ def localise(
     return pointing
 
 
-def _called_right(folder: RunFolder) -> pd.DataFrame:
+def _correct(folder: RunFolder) -> pd.DataFrame:
     cohort = folder.cohort()
     test = cohort[(cohort["split"] == "test") & (cohort["finding"] == COVID)]
-    predictions = evaluation.read_predictions(folder.path / "predictions-test.csv")
-    right = predictions.loc[predictions["predicted_class"] == COVID, "file"]
-    return test[test["path"].isin(set(right))]
+    predictions = evaluation.read_predictions(folder.predictions("test"))
+    correct = predictions.loc[predictions["predicted_class"] == COVID, "file"]
+    return test[test["path"].isin(set(correct))]
 
 
 def _mask(path: Path) -> BoolArray:
@@ -137,7 +125,6 @@ def _mask(path: Path) -> BoolArray:
 def _summary(hit: list[bool], inside: list[float | None], patients: pd.Series) -> PointingMetrics:
     if not hit:
         return PointingMetrics(images=0)
-
     values, clusters = np.array(hit, np.float64)[:, None], patients.to_numpy(dtype=object)
     (interval,) = Bootstrap().means(values, clusters, proportions=[0])
     shares = [share for share in inside if share is not None]

@@ -25,27 +25,23 @@ from covid_cxr.progress import track
 from covid_cxr.report.html import MONTAGES
 from covid_cxr.types import COVID, class_of
 
-_STYLE = OverlayStyle(longest=768)  # the report holds every picture within itself
+_STYLE = OverlayStyle(longest=768)  # every picture is embedded in the report
 
 
 class _Chosen(NamedTuple):
-    """An image to explain, and why it: "drawn" or "error"."""
+    """An image to explain, and why it was chosen: "drawn" or "error"."""
 
     path: str
     finding: str
     why: str
 
 
-def explain_examples(
-    folder: RunFolder,
-    predictor: Predictor,
-    cohort: pd.DataFrame,
-) -> None:
+def explain_examples(folder: RunFolder, predictor: Predictor, cohort: pd.DataFrame) -> None:
     """Write `explanations/` and `montages/` anew: a few images by each configured method.
 
-    Test images drawn by seed, the same for every model, half of them with COVID-19, so that nobody
-    picks the pretty ones; and the errors that the model is surest of, so that nobody hides the
-    ugly ones. Their predictions must stand in the folder.
+    Test images sampled by seed, the same for every model, half of them with COVID-19, so that
+    examples are not hand-picked; and the most confident errors, so that they are not hidden. The
+    predictions must be in the folder.
     """
     settings = folder.config.explain
     pictures = folder.path / "explanations"
@@ -59,11 +55,12 @@ def explain_examples(
         for row in choose(cohort, settings.examples, folder.config.seed)
     ]
     threshold = predictor.bundle.manifest.threshold
-    known = {each.path for each in chosen}
-    chosen += [each for each in _errors(folder, cohort, threshold) if each.path not in known]
-    work = [(each, method) for each in chosen for method in methods]
-    for each, method in track(work, "explaining examples"):
-        _explain(folder, predictor, each, method)
+    paths = {example.path for example in chosen}
+    errors = _errors(folder, cohort, threshold)
+    chosen += [example for example in errors if example.path not in paths]
+    work = [(example, method) for example in chosen for method in methods]
+    for example, method in track(work, "explaining examples"):
+        _explain(folder, predictor, example, method)
     if settings.montages:
         montages(cohort, folder.data_root, folder.path / MONTAGES, folder.config.seed)
 
@@ -87,15 +84,15 @@ def _explain(folder: RunFolder, predictor: Predictor, chosen: _Chosen, method: s
 
 
 def _errors(folder: RunFolder, cohort: pd.DataFrame, threshold: float) -> list[_Chosen]:
-    """Return the surest errors on test, or on validation where there is no test."""
+    """Return the most confident errors on test, or on validation without a test split."""
     most = folder.config.explain.errors
     for split in ("test", "val"):
-        path, rows = folder.path / f"predictions-{split}.csv", cohort[cohort["split"] == split]
+        path, rows = folder.predictions(split), cohort[cohort["split"] == split]
         if most and len(rows) and path.exists():
             table = evaluation.join(evaluation.read_predictions(path), rows)
-            found = most_confident(table, folder.config.task, threshold, most)
-            both = zip(found["file"], found["finding"], strict=True)
-            return [_Chosen(file, finding, "error") for file, finding in both]
+            errors = most_confident(table, folder.config.task, threshold, most)
+            pairs = zip(errors["file"], errors["finding"], strict=True)
+            return [_Chosen(file, finding, "error") for file, finding in pairs]
     return []
 
 

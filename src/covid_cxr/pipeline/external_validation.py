@@ -1,4 +1,4 @@
-"""Local acceptance: a bundle measured, and if asked recalibrated, on a hospital's own films."""
+"""External validation: a bundle evaluated, and if asked recalibrated, on a hospital's images."""
 
 from __future__ import annotations
 
@@ -19,49 +19,54 @@ from covid_cxr.errors import CohortError, InputError
 from covid_cxr.evaluation.compare import compare
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
-from covid_cxr.inference.batch import embed_cohort, predict_cohort, table
+from covid_cxr.inference.batch import embed_cohort
 from covid_cxr.metrics import Bootstrap
-from covid_cxr.models import bundle
+from covid_cxr.models import bundle as bundles
 from covid_cxr.models.bundle import Bundle
-from covid_cxr.models.manifest import Manifest, TrainingSource
+from covid_cxr.models.manifest import Manifest
 from covid_cxr.models.recalibrate import need_onnx
-from covid_cxr.pipeline import recalibration as recalibrate_on_site
-from covid_cxr.pipeline import training_overlap
-from covid_cxr.pipeline.attach_card import sign
+from covid_cxr.pipeline import recalibration, training_overlap
+from covid_cxr.pipeline.evaluate import (
+    attach_card,
+    bundle_metrics,
+    predict_split,
+    target_prevalence,
+    write_predictions,
+)
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.report import write_report
 from covid_cxr.report.comparison_page import write_comparison
-from covid_cxr.results import RunMetrics, SplitMetrics
+from covid_cxr.results import SplitMetrics
 from covid_cxr.results.external_validation import ExternalValidationMetrics, RecalibrationMetrics
 from covid_cxr.types import Prediction, class_of
 
 log = logging.getLogger(__name__)
 
-BEFORE = "before"  # the bundle as it came, beside the recalibrated one
+BEFORE = "before"  # the original bundle, beside the recalibrated one
 COMPARED = "compare"
-KNOWN = "known.csv"  # films that the bundle was trained on
+OVERLAP = "training-overlap.csv"  # images that the bundle was trained on
 _EXTERNAL: Literal["external"] = "external"
 _FITTED: Literal["val"] = "val"
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """What local acceptance left behind.
+class ExternalValidation:
+    """What an external validation wrote.
 
     Attributes:
-        folder: of the new bundle, on films it was not fitted to, where one was made.
-        before: of the bundle as it came, on all films; the same folder where none was made.
-        refusal: why none was made although asked, in one line; else None.
+        folder: of the recalibrated bundle, on images it was not fitted to, where there is one.
+        before: of the original bundle, on all images; the same folder without recalibration.
+        rejection: why the bundle was not recalibrated although asked for, in one line.
     """
 
     folder: RunFolder
     before: RunFolder
-    refusal: str | None = None
+    rejection: str | None = None
 
 
 @dataclass(frozen=True)
-class _Films:
-    """A hospital's cohort, where it lies, and how it is measured."""
+class _Site:
+    """A hospital's cohort, its data root, and how it is evaluated."""
 
     cohort: pd.DataFrame
     data_root: Path
@@ -71,22 +76,22 @@ class _Films:
 
     @property
     def rows(self) -> pd.DataFrame:
-        """The films that are measured."""
+        """The images that are evaluated on."""
         return self.split(_EXTERNAL)
 
     def split(self, name: str) -> pd.DataFrame:
         return self.cohort[self.cohort["split"] == name]
 
-    def moved(self, to: str, reasons: pd.Series) -> _Films:
-        """Return the films with those that `reasons` is about in split `to`."""
+    def moved(self, split: str, reasons: pd.Series) -> _Site:
+        """Return the cohort with the images in the index of `reasons` in another split."""
         cohort = self.cohort.copy()
-        cohort.loc[reasons.index, ["split", "exclusion"]] = to, ""
+        cohort.loc[reasons.index, ["split", "exclusion"]] = split, ""
         cohort.loc[reasons.index, "exclusion"] = reasons
         return replace(self, cohort=cohort)
 
 
-def accept(
-    made: Bundle,
+def validate(
+    bundle: Bundle,
     cohort: Path,
     data_root: Path,
     out: Path,
@@ -96,17 +101,17 @@ def accept(
     recalibrate: bool = False,
     share: float = 0.5,
     prevalence: float | None = None,
-) -> Accepted:
-    """Measure a bundle on every usable film of a cohort, and write a run folder with its report.
+) -> ExternalValidation:
+    """Evaluate a bundle on every usable image of a cohort, and write a run folder with its report.
 
-    Whatever split the cohort gives a film, it is external here; films that the bundle was trained
-    on are left out, as far as it can tell (`seen.find`). To recalibrate, `share` of the films, by
-    whole patients drawn by seed and stratified by source and finding, are kept to fit slope, shift
-    and threshold. The new bundle, in `out/bundle`, is measured on the others; `out/before` holds
-    the old one on all films, and `out/compare` both on the same.
+    Whatever split the cohort gives an image, it is external here; images that the bundle was
+    trained on are left out, as far as can be told (`training_overlap.find`). To recalibrate, slope,
+    shift and threshold are fitted to `share` of the images, whole patients drawn by seed and
+    stratified by source and finding. The new bundle, in `out/bundle`, is evaluated on the rest;
+    `out/before` holds the original on all images, and `out/compare` both on the same images.
 
     Args:
-        made: the bundle.
+        bundle: to evaluate.
         cohort: a `cohort.csv` of `cohort build`.
         data_root: folder that its paths are relative to.
         out: folder that holds no run yet.
@@ -114,13 +119,13 @@ def accept(
         command: how to repeat it, data root written as DATA.
         recalibrate: make a new bundle; needs the package onnx.
         share: to fit to, in (0, 1).
-        prevalence: share with COVID-19, in (0, 1), of a place that the report speaks of too.
+        prevalence: share with COVID-19 that the report interprets predictions for too, in (0, 1).
 
     Raises:
-        ConfigError: the prevalence is none.
+        ConfigError: the prevalence is not between 0 and 1.
         InputError: `out` holds a run, or the bundle was trained on all of the cohort.
-        CohortError: the cohort is not according to the schema, or has no usable film.
-        LeakError: a patient of the cohort stands in two splits.
+        CohortError: the cohort does not match the schema, or has no usable image.
+        LeakError: a patient of the cohort is in two splits.
         MissingDependency: onnx is not installed.
     """
     evaluation.check_prevalence(prevalence)
@@ -128,29 +133,27 @@ def accept(
         need_onnx()
     if (out / "config.json").exists() or (out / "bundle").exists():
         raise InputError(f"--out '{out}' holds a run already; name a folder that does not")
-    table_ = schema.load(cohort)
-    usable = table_["split"] != "excluded"
+    rows = schema.load(cohort)
+    usable = rows["split"] != "excluded"
     if not usable.any():
-        raise CohortError(
-            f"all {len(table_)} rows of '{cohort}' are excluded; none can be measured"
-        )
-    as_external = table_.assign(split=table_["split"].mask(usable, _EXTERNAL))
-    config = _config(made.manifest, settings)
-    films = _Films(as_external, data_root, config, command, prevalence)
-    predictor = Predictor(made)
-    answers, embeddings = embed_cohort(predictor, films.rows["path"], data_root)
-    known = _known(films.rows, training_overlap.find(films.rows, embeddings, made), out)
-    answers = [each for each, reason in zip(answers, known, strict=True) if not reason]
-    films = films.moved("excluded", known[known != ""])
+        raise CohortError(f"all {len(rows)} rows of '{cohort}' are excluded; expected usable ones")
+    as_external = rows.assign(split=rows["split"].mask(usable, _EXTERNAL))
+    config = _config(bundle.manifest, settings)
+    site = _Site(as_external, data_root, config, command, prevalence)
+    predictor = Predictor(bundle)
+    predictions, embeddings = embed_cohort(predictor, site.rows["path"], data_root)
+    reasons = _overlap(site.rows, training_overlap.find(site.rows, embeddings, bundle), out)
+    new = [prediction for prediction, why in zip(predictions, reasons, strict=True) if not why]
+    site = site.moved("excluded", reasons[reasons != ""])
     if recalibrate:
-        return _recalibrated(films, answers, predictor, out, share)
-    folder = _as_it_came(films, answers, made, out)
-    return Accepted(folder, folder)
+        return _recalibrate(site, new, predictor, out, share)
+    folder = _evaluate_original(site, new, bundle, out)
+    return ExternalValidation(folder, folder)
 
 
 def _config(manifest: Manifest, settings: RunConfig) -> RunConfig:
     return RunConfig(
-        name=f"{manifest.name}-local",
+        name=f"{manifest.name}-external",
         task=manifest.task,
         model=manifest.architecture,
         seed=settings.seed,
@@ -159,156 +162,127 @@ def _config(manifest: Manifest, settings: RunConfig) -> RunConfig:
     )
 
 
-def _known(rows: pd.DataFrame, found: pd.DataFrame, out: Path) -> pd.Series:
-    """Return why films are known, "" for new ones, and list them; refuse where all are known."""
-    listed = found[found["reason"] != ""]
-    if len(listed) == len(found):
+def _overlap(rows: pd.DataFrame, overlap: pd.DataFrame, out: Path) -> pd.Series:
+    """Return why each image is left out, "" for new ones, and write those that are.
+
+    Raises:
+        InputError: none is left.
+    """
+    listed = overlap[overlap["reason"] != ""]
+    if len(listed) == len(overlap):
         raise InputError(
-            f"the bundle was trained on all {len(listed)} films of the cohort or on their "
-            "patients, so that none is left to measure it on; give films of other patients"
+            f"the bundle was trained on all {len(listed)} images of the cohort or on their "
+            "patients, so that none is left to evaluate it on; give images of other patients"
         )
     if len(listed):
         log.warning(
-            "%d of %d films are left out: the bundle was trained on them or on their patients",
-            *(len(listed), len(found)),
+            "%d of %d images are left out: the bundle was trained on them or on their patients",
+            *(len(listed), len(overlap)),
         )
         columns = rows.loc[listed.index, ["image_id", "path"]]
         text = columns.join(listed).to_csv(index=False, lineterminator="\n")
-        atomic_write(out / KNOWN, text)
-    return found["reason"]
+        atomic_write(out / OVERLAP, text)
+    return overlap["reason"]
 
 
-def _recalibrated(
-    films: _Films, answers: list[Prediction], predictor: Predictor, out: Path, share: float
-) -> Accepted:
-    made, config = predictor.bundle, films.config
-    fitted = recalibrate_on_site.deal_patients(films.rows, share, config.seed)
-    fit = recalibrate_on_site.fit(films.rows, answers, fitted, made.manifest, config.evaluation)
+def _recalibrate(
+    site: _Site, predictions: list[Prediction], predictor: Predictor, out: Path, share: float
+) -> ExternalValidation:
+    original, config = predictor.bundle, site.config
+    fitted = recalibration.sample_patients(site.rows, share, config.seed)
+    fit = recalibration.fit(site.rows, predictions, fitted, original.manifest, config.evaluation)
     if isinstance(fit, str):
-        folder = _as_it_came(films, answers, made, out, rejected=fit)
-        return Accepted(folder, folder, f"not recalibrated: {fit}. '{out}' holds the evaluation")
+        folder = _evaluate_original(site, predictions, original, out, rejected=fit)
+        rejection = f"not recalibrated: {fit}. '{out}' holds the evaluation"
+        return ExternalValidation(folder, folder, rejection)
     log.info("slope %.3f, shift %.3f, threshold %.3f", *fit.line, fit.threshold)
-    before = _as_it_came(films, answers, made, out / BEFORE)
-    rows = films.rows[fitted]
-    new = recalibrate_on_site.write(made, out / "bundle", fit, rows, films.command)
-    recalibrate_on_site.check_parity(predictor, new, films.rows["path"], films.data_root, fit)
-    halves = films.moved(_FITTED, pd.Series("", index=rows.index))
+    before = _evaluate_original(site, predictions, original, out / BEFORE)
+    rows = site.rows[fitted]
+    new = recalibration.write(original, out / "bundle", fit, rows, site.command)
+    recalibration.check_parity(predictor, new, site.rows["path"], site.data_root, fit)
+    halves = site.moved(_FITTED, pd.Series("", index=rows.index))
     record = partial(
-        recalibrate_on_site.record,
-        *(made, new, fit, halves.split(_FITTED)),
+        recalibration.record,
+        *(original, new, fit, halves.split(_FITTED)),
         share=share,
-        before=recalibrate_on_site.brief(_measure(halves, before.path, made)),
+        before=recalibration.scores(_measure(halves, before, original)),
     )
-    folder = _new_bundle(halves, new, out, record)
+    folder = _evaluate_new(halves, new, out, record)
     write_comparison(compare([before.path, folder.path], _EXTERNAL), out / COMPARED)
-    return Accepted(folder, before)
+    return ExternalValidation(folder, before)
 
 
-def _as_it_came(
-    films: _Films,
-    answers: Sequence[Prediction],
-    made: Bundle,
+def _evaluate_original(
+    site: _Site,
+    predictions: Sequence[Prediction],
+    bundle: Bundle,
     out: Path,
     rejected: str | None = None,
 ) -> RunFolder:
-    """Measure the bundle as it came, keep a copy of it in the folder, and report."""
-    folder = _begin(films, out)
-    _put(folder, _EXTERNAL, answers, made)
+    """Evaluate the original bundle, keep a copy of it in the folder, and report."""
+    folder = _begin(site, out)
+    write_predictions(folder, _EXTERNAL, predictions, bundle)
     external = ExternalValidationMetrics(
-        training_overlap=_training_overlap(films), recalibration_rejected=rejected
+        training_overlap=_count_overlap(site), recalibration_rejected=rejected
     )
-    _write_metrics(films, folder, made, _measure(films, out, made), external)
-    bundle.copy(made, out / "bundle", weights=False)
+    splits = {_EXTERNAL: _measure(site, folder, bundle)}
+    folder.write_metrics(
+        bundle_metrics(folder, bundle, splits=splits, external_validation=external)
+    )
+    bundles.copy(bundle, out / "bundle", weights=False)
     write_report(out)
     return folder
 
 
-def _new_bundle(
-    films: _Films, new: Bundle, out: Path, record: Callable[..., RecalibrationMetrics]
+def _evaluate_new(
+    site: _Site, bundle: Bundle, out: Path, record: Callable[..., RecalibrationMetrics]
 ) -> RunFolder:
-    """Predict both halves by the new bundle, measure it on the one it was not fitted to, report."""
-    folder, predictor = _begin(films, out), Predictor(new)
+    """Predict both halves by the new bundle, evaluate it on the one it was not fitted to."""
+    folder, predictor = _begin(site, out), Predictor(bundle)
     for split in (_FITTED, _EXTERNAL):
-        paths = films.split(split)["path"]
-        _put(
-            folder,
-            split,
-            predict_cohort(predictor, paths, films.data_root, f"predicting {split}"),
-            new,
-        )
-    numbers = _measure(films, out, new)
+        predict_split(folder, predictor, split, site.split(split))
+    split_metrics = _measure(site, folder, bundle)
     external = ExternalValidationMetrics(
-        training_overlap=_training_overlap(films),
-        recalibration=record(after=recalibrate_on_site.brief(numbers)),
+        training_overlap=_count_overlap(site),
+        recalibration=record(after=recalibration.scores(split_metrics)),
     )
-    metrics = _write_metrics(films, folder, new, numbers, external)
-    sign(folder, new, metrics)
+    splits = {_EXTERNAL: split_metrics}
+    metrics = bundle_metrics(folder, bundle, splits=splits, external_validation=external)
+    folder.write_metrics(metrics)
+    attach_card(folder, bundle, metrics)
     write_report(out)
     return folder
 
 
-def _begin(films: _Films, out: Path) -> RunFolder:
-    folder = RunFolder.create(out, films.config, films.data_root, films.command)
-    folder.put_cohort(films.cohort)
+def _begin(site: _Site, out: Path) -> RunFolder:
+    folder = RunFolder.create(out, site.config, site.data_root, site.command)
+    folder.put_cohort(site.cohort)
     return folder
 
 
-def _put(folder: RunFolder, split: str, answers: Sequence[Prediction], made: Bundle) -> None:
-    atomic_write(folder.path / f"predictions-{split}.csv", table(answers, made.manifest.classes))
+def _count_overlap(site: _Site) -> int:
+    reasons = (training_overlap.TRAINED, training_overlap.SAME_PATIENT)
+    return int(site.cohort["exclusion"].isin(reasons).sum())
 
 
-def _training_overlap(films: _Films) -> int:
-    reasons = (training_overlap.TRAINED, training_overlap.KIN)
-    return int(films.cohort["exclusion"].isin(reasons).sum())
-
-
-def _write_metrics(
-    films: _Films,
-    folder: RunFolder,
-    made: Bundle,
-    numbers: SplitMetrics,
-    external: ExternalValidationMetrics,
-) -> RunMetrics:
-    manifest = made.manifest
-    metrics = RunMetrics(
-        task=manifest.task,
-        classes=manifest.classes,
-        model=manifest.architecture,
-        bundle=made.id,
-        threshold=manifest.threshold,
-        temperature=manifest.temperature,
-        command=films.command,
-        splits={_EXTERNAL: numbers},
-        external_validation=external,
-    )
-    folder.write_metrics(metrics)
-    return metrics
-
-
-def _measure(films: _Films, folder: Path, made: Bundle) -> SplitMetrics:
-    """Measure what a folder's predictions say of the films that are external."""
-    predictions = evaluation.read_predictions(folder / f"predictions-{_EXTERNAL}.csv")
-    wanted = predictions["file"].isin(set(films.rows["path"]))
+def _measure(site: _Site, folder: RunFolder, bundle: Bundle) -> SplitMetrics:
+    """Return the metrics of a folder's predictions for the images that are external."""
+    predictions = evaluation.read_predictions(folder.predictions(_EXTERNAL))
+    wanted = predictions["file"].isin(set(site.rows["path"]))
     return evaluation.evaluate(
-        evaluation.join(predictions[wanted], films.rows),
-        task=made.manifest.task,
-        threshold=made.manifest.threshold,
-        prevalence=_shares(made.manifest.training_data, made.manifest),
-        bootstrap=Bootstrap(films.config.evaluation.bootstrap, films.config.seed),
-        target=_target(films, made.manifest),
+        evaluation.join(predictions[wanted], site.rows),
+        task=bundle.manifest.task,
+        threshold=bundle.manifest.threshold,
+        prevalence=_class_shares(bundle.manifest),
+        bootstrap=Bootstrap(site.config.evaluation.bootstrap, site.config.seed),
+        target=target_prevalence(bundle, site.prevalence),
     )
 
 
-def _target(films: _Films, manifest: Manifest) -> evaluation.TargetPrevalence | None:
-    if films.prevalence is None:
-        return None
-    return evaluation.TargetPrevalence(films.prevalence, manifest.fitted_share)
-
-
-def _shares(films: Sequence[TrainingSource], manifest: Manifest) -> dict[str, float]:
-    """Return each class's share of films in a manifest."""
+def _class_shares(manifest: Manifest) -> dict[str, float]:
+    """Return each class's share of a bundle's training images."""
     counts: Counter[str] = Counter()
-    for source in films:
+    for source in manifest.training_data:
         for finding, images in source.findings.items():
             counts[class_of(finding, manifest.task)] += images
     return {name: counts[name] / max(1, counts.total()) for name in manifest.classes}

@@ -1,4 +1,4 @@
-"""Recalibration on a hospital's own films: which are fitted to, what is fitted, and the check."""
+"""Recalibration on a hospital's own images: the patients fitted to, the fit, and its check."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ PARITY = 1e-4
 # Patients of either class that slope, shift and threshold need at least.
 FEWEST = 10
 _TINY = 1e-12
-_PARITY_FILMS = 8
+_PARITY_IMAGES = 8
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What one half of the patients asked for.
+    """What was fitted to one half of the patients.
 
     Attributes:
-        line: slope (under 1 where the bundle was too sure of itself) and shift of COVID-19's
-            logit (below 0 where it is rarer here than forecasts say).
+        line: slope (under 1 where the bundle was overconfident) and shift of COVID-19's logit
+            (below 0 where it is rarer here than predicted).
         threshold: on the new probability of COVID-19.
     """
 
@@ -51,8 +51,8 @@ class Fit:
     threshold: float
 
 
-def deal_patients(rows: pd.DataFrame, share: float, seed: int) -> NDArray[np.bool_]:
-    """Return which films (N,) to fit to: whole patients, stratified by source and finding."""
+def sample_patients(rows: pd.DataFrame, share: float, seed: int) -> NDArray[np.bool_]:
+    """Return which images (N,) to fit to: whole patients, stratified by source and finding."""
     everything = pd.Series(True, index=rows.index)
     return np.asarray(deal(rows, everything, (share, 1 - share), seed) == 0)
 
@@ -64,56 +64,56 @@ def fit(
     manifest: Manifest,
     config: EvaluationConfig,
 ) -> Fit | str:
-    """Return slope, shift and threshold for the films to fit to, or why there is none.
+    """Return slope, shift and threshold for the images to fit to, or why there are none.
 
     Args:
         rows: of the cohort (N).
-        predictions: the bundle's answers to them.
-        fitted: (N,) as `deal_patients` returns it.
+        predictions: the bundle's, of these rows.
+        fitted: (N,) as `sample_patients` returns it.
         manifest: of the bundle.
         config: the threshold rule.
     """
     classes, covid = manifest.classes, manifest.classes.index(COVID)
-    answered = [place for place, each in enumerate(predictions) if each.status == "ok"]
-    taken = [place for place in answered if fitted[place]]
+    is_ok = np.array([prediction.status == "ok" for prediction in predictions])
+    taken = np.flatnonzero(is_ok & fitted)
     chosen = rows.iloc[taken]
-    labels = np.array([classes.index(class_of(each, manifest.task)) for each in chosen["finding"]])
+    labels = np.array([classes.index(class_of(name, manifest.task)) for name in chosen["finding"]])
     patients = chosen["patient_id"].to_numpy()
-    held = [len(set(patients[labels == covid])), len(set(patients[labels != covid]))]
-    if min(held) < FEWEST:
+    counts = [len(set(patients[labels == covid])), len(set(patients[labels != covid]))]
+    if min(counts) < FEWEST:
         return (
-            f"the films to fit to come from {held[0]} patients with COVID-19 and {held[1]} "
+            f"the images to fit to come from {counts[0]} patients with COVID-19 and {counts[1]} "
             f"without, expected {FEWEST} of each or more"
         )
-    scores = [list(predictions[place].probabilities.values()) for place in taken]
-    # The log of the probabilities is the logits but for a constant a film.
+    scores = [list(predictions[int(row)].probabilities.values()) for row in taken]
+    # The log of the probabilities is the logits up to a constant per image.
     logits = np.log(np.maximum(scores, _TINY))
     line = fit_recalibration(logits, labels, covid)
     if not line.slope > 0:
         return (
-            f"the slope of the calibration is {line.slope:.3f}, expected more than 0: here, films "
-            "with COVID-19 are not forecast higher than others, which no recalibration mends"
+            f"the slope of the calibration is {line.slope:.3f}, expected more than 0: images "
+            "with COVID-19 do not score higher than others here, which recalibration cannot change"
         )
     moved = softmax(line.of(logits, covid))[:, covid]
     threshold = choose_threshold(labels == covid, moved, config.threshold, config.min_sensitivity)
     return Fit(line, threshold)
 
 
-def write(made: Bundle, out: Path, found: Fit, rows: pd.DataFrame, command: str) -> Bundle:
-    """Write the recalibrated bundle to `out`; `rows` of the cohort were fitted to."""
+def write(original: Bundle, out: Path, fitted: Fit, rows: pd.DataFrame, command: str) -> Bundle:
+    """Write the recalibrated bundle to `out`; it was fitted to `rows` of the cohort."""
     return recalibrate(
-        made,
+        original,
         out,
-        slope=found.line.slope,
-        shift=found.line.shift,
-        threshold=found.threshold,
+        slope=fitted.line.slope,
+        shift=fitted.line.shift,
+        threshold=fitted.threshold,
         fitted_to=training_sources(rows),
         command=command,
     )
 
 
 def record(
-    made: Bundle,
+    original: Bundle,
     new: Bundle,
     fitted: Fit,
     rows: pd.DataFrame,
@@ -124,10 +124,10 @@ def record(
 ) -> RecalibrationMetrics:
     """Return what was changed, the images (`rows`) it was fitted to, and the scores of others."""
     return RecalibrationMetrics(
-        derived_from=made.id,
+        derived_from=original.id,
         slope=round(fitted.line.slope, 6),
         shift=round(fitted.line.shift, 6),
-        threshold=ThresholdChange(before=made.manifest.threshold, after=new.manifest.threshold),
+        threshold=ThresholdChange(before=original.manifest.threshold, after=new.manifest.threshold),
         fit=Counts(
             n=len(rows),
             patients=int(rows["patient_id"].nunique()),
@@ -139,7 +139,7 @@ def record(
     )
 
 
-def brief(split: SplitMetrics) -> RecalibrationScores:
+def scores(split: SplitMetrics) -> RecalibrationScores:
     """Return the scores that recalibration may change."""
     calibration = split.calibration
     return RecalibrationScores(
@@ -157,41 +157,41 @@ def brief(split: SplitMetrics) -> RecalibrationScores:
 
 
 def check_parity(
-    before: Predictor, made: Bundle, paths: Sequence[str], root: Path, found: Fit
+    before: Predictor, bundle: Bundle, paths: Sequence[str], root: Path, fitted: Fit
 ) -> None:
-    """Hold the new graph to the arithmetic that it stands for, on the first films that are read.
+    """Check the new graph against the arithmetic it stands for, on the first readable images.
 
     Raises:
         CovidCxrError: logits, probabilities, embeddings or class maps differ by more than 1e-4,
             so that the bundle must not be used.
     """
-    films = _films(before, paths, root)
-    old, new = before.runtime.run(films), Runtime(made).run(films)
-    covid = made.manifest.classes.index(COVID)
-    for name, expected in _expected(old, found, covid).items():
-        answer: Any = getattr(new, name)
-        difference = float(np.abs(answer - expected).max() / max(1.0, np.abs(expected).max()))
+    inputs = _first_inputs(before, paths, root)
+    old, new = before.runtime.run(inputs), Runtime(bundle).run(inputs)
+    covid = bundle.manifest.classes.index(COVID)
+    for name, expected in _expected(old, fitted, covid).items():
+        output: Any = getattr(new, name)
+        difference = float(np.abs(output - expected).max() / max(1.0, np.abs(expected).max()))
         if not difference <= PARITY:
             raise CovidCxrError(
                 f"the recalibrated graph's {name} differ by {difference:.2g} from what they should "
-                f"be, at most {PARITY:g} is allowed; the bundle in '{made.folder}' must not be used"
+                f"be, at most {PARITY:g} is allowed; do not use the bundle in '{bundle.folder}'"
             )
 
 
-def _expected(old: Outputs, found: Fit, covid: int) -> dict[str, Any]:
-    logits = found.line.of(old.logits, covid)
-    answers = {"logits": logits, "probabilities": softmax(logits), "embedding": old.embedding}
-    return answers if old.cam is None else answers | {"cam": found.line.slope * old.cam}
+def _expected(old: Outputs, fitted: Fit, covid: int) -> dict[str, Any]:
+    logits = fitted.line.of(old.logits, covid)
+    outputs = {"logits": logits, "probabilities": softmax(logits), "embedding": old.embedding}
+    return outputs if old.cam is None else outputs | {"cam": fitted.line.slope * old.cam}
 
 
-def _films(predictor: Predictor, paths: Sequence[str], root: Path) -> FloatArray:
-    """Return the first films that can be read, preprocessed (n, 1, S, S)."""
-    films: list[FloatArray] = []
+def _first_inputs(predictor: Predictor, paths: Sequence[str], root: Path) -> FloatArray:
+    """Return the first images that can be read, preprocessed (n, 1, S, S)."""
+    inputs: list[FloatArray] = []
     for path in paths:
         try:
-            films.append(predictor.prepare(predictor.read(root / path)).image)
+            inputs.append(predictor.prepare(predictor.read(root / path)).image)
         except UnreadableImage:
             continue
-        if len(films) == _PARITY_FILMS:
+        if len(inputs) == _PARITY_IMAGES:
             break
-    return np.stack(films)
+    return np.stack(inputs)

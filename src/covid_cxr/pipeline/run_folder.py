@@ -1,4 +1,4 @@
-"""The run folder: what lies where, and what belongs to the same run."""
+"""The run folder: where its files are, and what belongs to the same run."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, config: RunConfig, data_root: Path, command: str) -> RunFolder:
-        """Start a run in `path`, or take up the one that was begun there with the same config.
+        """Start a run in `path`, or continue the one that was started there with the same config.
 
-        How it is audited may differ: that changes no model and no score.
+        The settings of the audit may differ: they change no model and no score.
 
         Raises:
             ConfigError: the folder holds a run with another configuration.
@@ -50,7 +50,7 @@ class RunFolder:
         resolved = config.model_copy(update={"data_root": str(data_root.resolve())})
         file = path / "config.json"
         if file.exists():
-            _refuse_other(file, resolved)
+            _require_same_config(file, resolved)
         atomic_write(file, configuration.dump(resolved))
         folder = cls(path, resolved, command)
         if not (path / "environment.json").exists():
@@ -66,12 +66,12 @@ class RunFolder:
         """
         if not (path / "config.json").exists():
             raise InputError(
-                f"'{path}' is no run folder (no config.json); name one that covid-cxr run or "
-                "train has made"
+                f"'{path}' is no run folder (no config.json); name one made by covid-cxr run or "
+                "train"
             )
         environment = path / "environment.json"
-        known = json.loads(environment.read_text("utf-8")) if environment.exists() else {}
-        return cls(path, configuration.load(path / "config.json"), known.get("command", ""))
+        stored = json.loads(environment.read_text("utf-8")) if environment.exists() else {}
+        return cls(path, configuration.load(path / "config.json"), stored.get("command", ""))
 
     @property
     def data_root(self) -> Path:
@@ -83,7 +83,7 @@ class RunFolder:
         return schema.load(self.path / "cohort.csv")
 
     def put_cohort(self, cohort: pd.DataFrame) -> None:
-        """Make `cohort` the run's, or see that it is.
+        """Make `cohort` the run's, or check that it is.
 
         Raises:
             ConfigError: the run was begun on another cohort.
@@ -105,7 +105,11 @@ class RunFolder:
     @property
     def is_trained(self) -> bool:
         """Whether the bundle is finished: calibrated, checked, and validation predicted."""
-        return (self.path / "predictions-val.csv").exists()
+        return self.predictions("val").exists()
+
+    def predictions(self, split: str) -> Path:
+        """Return where the predictions of a split are."""
+        return self.path / f"predictions-{split}.csv"
 
     def bundle(self) -> Bundle:
         """Return the run's bundle, verified.
@@ -115,8 +119,8 @@ class RunFolder:
         """
         if not self.is_trained:
             raise InputError(
-                f"'{self.path}' holds no finished bundle; the command that began the run goes on "
-                "with it"
+                f"'{self.path}' holds no finished bundle; repeat the command that started the run "
+                "to continue"
             )
         return bundle.load(self.path / "bundle")
 
@@ -158,7 +162,7 @@ class RunFolder:
         atomic_write(self.path / "environment.json", text + "\n")
 
 
-def _refuse_other(file: Path, config: RunConfig) -> None:
+def _require_same_config(file: Path, config: RunConfig) -> None:
     before = configuration.load(file).model_dump(mode="json")
     for key, value in config.model_dump(mode="json", exclude={"audit"}).items():
         if before.get(key) != value:

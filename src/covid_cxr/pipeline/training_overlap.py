@@ -1,4 +1,4 @@
-"""Which films of a cohort a bundle was trained on, as far as the bundle can tell."""
+"""Which images of a cohort a bundle was trained on, as far as can be told."""
 
 from __future__ import annotations
 
@@ -17,78 +17,78 @@ from covid_cxr.types import FloatArray
 log = logging.getLogger(__name__)
 
 TRAINED = "in the bundle's training"
-KIN = "of a patient in the bundle's training"
-# Embeddings are kept in half precision and trained on in it, which moves them by 0.0003 at most
-# where measured; a film nearer than this is the same whatever the network.
+SAME_PATIENT = "of a patient in the bundle's training"
+# Embeddings are stored in half precision, which moves them by 0.0003 at most where measured; an
+# image nearer than this is the same whatever the network.
 _SAME = 5e-4
-_AT_ONCE = 256
+_BATCH = 256
 _SAMPLED = 1000
 
 
-def find(cohort: pd.DataFrame, embeddings: FloatArray, made: Bundle) -> pd.DataFrame:
-    """Return what a bundle knows of each row of a cohort.
+def find(cohort: pd.DataFrame, embeddings: FloatArray, bundle: Bundle) -> pd.DataFrame:
+    """Return which rows of a cohort a bundle was trained on.
 
-    A film is known where its embedding lies so near to that of a training film that no two
-    different training films do (`bound`). With it go the other films of its patient and its copies.
-    Copies that were cropped or much changed lie farther and are not found; `cohort build` over
-    both collections finds those.
+    A row is taken for a training image if its embedding lies nearer to it than different training
+    images lie to each other (`max_distance`), and with it all other images of its patient and its
+    near-duplicates. Near-duplicates that were cropped or changed more lie farther and are not
+    recognised; `cohort build` over both collections finds those.
 
     Args:
         cohort: as `covid_cxr.cohort.schema.load` returns it.
         embeddings: float32 (N, E) of its rows, NaN where there is none.
-        made: the bundle, with or without `reference.npz`.
+        bundle: with or without `reference.npz`.
 
     Returns:
-        A row an image: `reason` why it is no new film, "" where it is one, and the training
-        `film` it is taken for ("" for none) at which `distance` (1 - cosine).
+        A row an image: `reason`, "" for a new image, the `training_image` it is taken for ("" for
+        none) and their `distance` (1 - cosine).
     """
-    found = pd.DataFrame({"reason": "", "film": "", "distance": np.nan}, index=cohort.index)
-    if not made.has_reference:
+    empty = {"reason": "", "training_image": "", "distance": np.nan}
+    overlap = pd.DataFrame(empty, index=cohort.index)
+    if not bundle.has_reference:
         log.warning(
-            "bundle %s lists no films of its training: whether it has seen these cannot be told",
-            made.id,
+            "bundle %s does not list its training images: whether these are among them is unknown",
+            bundle.id,
         )
-        return found
-    known = similar_cases.load(made.folder / REFERENCE)
-    nearest, distance = _nearest(known, embeddings)
-    copies = distance <= bound(known)
-    found.loc[copies, "reason"] = TRAINED
-    found.loc[copies, "film"] = known.image_ids[nearest[copies]]
-    found.loc[copies, "distance"] = distance[copies].round(6)
-    kin = components(cohort)
-    found.loc[kin.isin(set(kin[copies])) & ~copies, "reason"] = KIN
-    return found
+        return overlap
+    reference = similar_cases.load(bundle.folder / REFERENCE)
+    nearest, distance = _nearest(reference, embeddings)
+    same = distance <= max_distance(reference)
+    overlap.loc[same, "reason"] = TRAINED
+    overlap.loc[same, "training_image"] = reference.image_ids[nearest[same]]
+    overlap.loc[same, "distance"] = distance[same].round(6)
+    linked = components(cohort)
+    overlap.loc[linked.isin(set(linked[same])) & ~same, "reason"] = SAME_PATIENT
+    return overlap
 
 
-def bound(known: Reference) -> float:
-    """Return the distance up to which a film is taken for one of the training.
+def max_distance(reference: Reference) -> float:
+    """Return the distance up to which an image is taken for a training image.
 
-    Half of that under which one training film in a hundred has its nearest other one: 0.08 for
-    the bundle that ships. On 45 of its training films the same file lay at 0.0003 at most, 60 %
-    of the size, JPEG of quality 80 and another contrast at 0.03, 0.06 and 0.02 in the median; the
-    nearest of 110 films that it had not seen lay at 0.18.
+    Half of the distance below which one training image in a hundred has its nearest other one: 0.08
+    for the bundle that ships. For 45 of its training images the same file lay at 0.0003 at most,
+    60 % of the size, JPEG of quality 80 and another contrast at 0.03, 0.06 and 0.02 in the median;
+    the nearest of 110 images that were not trained on lay at 0.18.
     """
-    step = max(1, len(known.embeddings) // _SAMPLED)
-    chosen = np.arange(0, len(known.embeddings), step)
-    if len(known.embeddings) < 2:
+    if len(reference.embeddings) < 2:
         return _SAME
-    _, distance = _nearest(known, known.embeddings[chosen], itself=chosen)
+    chosen = np.arange(0, len(reference.embeddings), max(1, len(reference.embeddings) // _SAMPLED))
+    _, distance = _nearest(reference, reference.embeddings[chosen], itself=chosen)
     return max(_SAME, float(np.quantile(distance, 0.01)) / 2)
 
 
 def _nearest(
-    known: Reference, embeddings: FloatArray, itself: NDArray[np.intp] | None = None
+    reference: Reference, embeddings: FloatArray, itself: NDArray[np.intp] | None = None
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return which known film (N,) is nearest to each embedding, and its distance (N,) or inf."""
-    found = np.zeros(len(embeddings), dtype=np.intp)
+    """Return the reference image (N,) nearest to each embedding, and its distance (N,) or inf."""
+    nearest = np.zeros(len(embeddings), dtype=np.intp)
     distance = np.full(len(embeddings), np.inf)
     length = np.linalg.norm(embeddings, axis=1, keepdims=True)
     unit = np.divide(embeddings, length, out=np.full_like(embeddings, np.nan), where=length > 0)
-    for start in range(0, len(unit), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        apart = np.nan_to_num(1 - unit[part] @ known.embeddings.T, nan=np.inf)
+    for start in range(0, len(unit), _BATCH):
+        part = slice(start, start + _BATCH)
+        apart = np.nan_to_num(1 - unit[part] @ reference.embeddings.T, nan=np.inf)
         if itself is not None:
             apart[np.arange(len(apart)), itself[part]] = np.inf
-        found[part] = apart.argmin(axis=1)
+        nearest[part] = apart.argmin(axis=1)
         distance[part] = apart.min(axis=1)
-    return found, distance
+    return nearest, distance

@@ -66,19 +66,19 @@ def probabilities(predictions):
 
 def test_patients_stay_whole_and_strata_are_shared():
     rows = cohort()
-    fitted = recalibration.deal_patients(rows, 0.5, seed=3)
+    fitted = recalibration.sample_patients(rows, 0.5, seed=3)
     assert not set(rows["patient_id"][fitted]) & set(rows["patient_id"][~fitted])
     for _, stratum in rows.assign(fitted=fitted).groupby(["source", "finding"]):
         assert 0.4 < stratum["fitted"].mean() < 0.6
-    assert (recalibration.deal_patients(rows, 0.5, seed=3) == fitted).all()
-    assert (recalibration.deal_patients(rows, 0.5, seed=4) != fitted).any()
-    assert recalibration.deal_patients(rows, 0.8, seed=3).mean() == pytest.approx(0.8, abs=0.05)
+    assert (recalibration.sample_patients(rows, 0.5, seed=3) == fitted).all()
+    assert (recalibration.sample_patients(rows, 0.5, seed=4) != fitted).any()
+    assert recalibration.sample_patients(rows, 0.8, seed=3).mean() == pytest.approx(0.8, abs=0.05)
 
 
 def test_what_was_bent_is_straight_on_the_other_half(manifest):
     rows = cohort(patients=1500)
     answers = forecasts(rows, slope=0.4, shift=-1.2)
-    fitted = recalibration.deal_patients(rows, 0.5, seed=0)
+    fitted = recalibration.sample_patients(rows, 0.5, seed=0)
     fit = recalibration.fit(rows, answers, fitted, manifest, EvaluationConfig())
     assert fit.line == pytest.approx((0.4, -1.2), abs=0.12)
     p, event = probabilities(answers), (rows["finding"] == "covid-19").to_numpy()
@@ -111,7 +111,7 @@ def test_too_few_patients_are_refused_with_the_numbers(manifest):
     events = rows["patient_id"][rows["finding"] == "covid-19"].nunique()
     assert events < 10
     said = recalibration.fit(rows, answers, np.full(len(rows), True), manifest, EvaluationConfig())
-    assert said.startswith(f"the films to fit to come from {events} patients with COVID-19 and ")
+    assert said.startswith(f"the images to fit to come from {events} patients with COVID-19 and ")
     assert "expected 10 of each" in said
 
 
@@ -149,10 +149,10 @@ def reference(embeddings):
 def test_how_near_is_the_same_film_follows_from_the_training_films():
     rng = np.random.default_rng(0)
     wide = rng.normal(0, 1, (60, 40)).astype(np.float32)
-    assert 0.1 < training_overlap.bound(reference(wide)) < 0.3
+    assert 0.1 < training_overlap.max_distance(reference(wide)) < 0.3
     # A network to which all films look nearly alike: near is near in its own terms.
-    assert training_overlap.bound(reference(10 + 0.5 * wide)) < 0.002
-    assert training_overlap.bound(reference(wide[:1])) == training_overlap.bound(
+    assert training_overlap.max_distance(reference(10 + 0.5 * wide)) < 0.002
+    assert training_overlap.max_distance(reference(wide[:1])) == training_overlap.max_distance(
         reference(np.tile(wide[:1], (5, 1)))
     )
 
@@ -171,8 +171,8 @@ def test_films_of_the_training_are_found_with_their_patients(tiny_run, tmp_path)
     mine[3] = 7 * known[11] + rng.normal(0, 0.02, 40)  # length plays no part
     mine[5] = np.nan
     found = training_overlap.find(rows, mine, made)
-    assert found.loc[3, "film"] == "theirs:11" and found.loc[3, "distance"] < 0.01
-    assert (found["film"] != "").sum() == 1
+    assert found.loc[3, "training_image"] == "theirs:11" and found.loc[3, "distance"] < 0.01
+    assert (found["training_image"] != "").sum() == 1
     found = found["reason"]
     assert found[3] == "in the bundle's training"
     kin = rows["patient_id"] == rows["patient_id"][3]
