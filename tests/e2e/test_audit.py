@@ -54,12 +54,12 @@ def test_all_checks_on_a_whole_run(own_run: Path, capsys: pytest.CaptureFixture[
         assert len(check["findings"]) >= 1
     changes = next(each for each in found["checks"] if each["name"] == "perturbation")
     assert {"markers removed", "JPEG"} <= {each["name"] for each in changes["findings"]}
-    # the test split stays shut, and the report is written anew
+    # the test split is not read, and the report is written again
     assert json.loads((own_run / "metrics.json").read_text("utf-8")) == before
     assert (own_run / "report.html").read_text("utf-8") != report
 
 
-def test_an_audit_reads_no_test_film(own_run: Path, tmp_path: Path) -> None:
+def test_an_audit_reads_no_test_image(own_run: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(pipeline.RunFolder.open(own_run).data_root, tmp_path / "data"))
     cohort = schema.read(own_run / "cohort.csv")
     for path in cohort.loc[~cohort["split"].isin(("train", "val")), "path"]:
@@ -74,18 +74,18 @@ def test_an_audit_reads_no_test_film(own_run: Path, tmp_path: Path) -> None:
 def test_a_rigged_cohort_has_exit_status_3(
     own_run: Path, tiny_config: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    films = tmp_path / "films"
-    write_cohort(films, patients=40, seed=7, shortcut="border", duplicates=0)
+    images = tmp_path / "images"
+    write_cohort(images, patients=40, seed=7, shortcut="border", duplicates=0)
     fractions = {"train": 0.6, "val": 0.3, "test": 0.1}
-    build.write(build.build(films, tiny_config.cohort.model_copy(update=fractions), 7), own_run)
+    build.write(build.build(images, tiny_config.cohort.model_copy(update=fractions), 7), own_run)
     folder = pipeline.RunFolder.open(own_run)
-    config = folder.config.model_copy(update={"data_root": str(films)})
+    config = folder.config.model_copy(update={"data_root": str(images)})
     (own_run / "config.json").write_text(dump(config))
-    (own_run / "predictions-val.csv").write_text("file,status\n")  # of other films
+    (own_run / "predictions-val.csv").write_text("file,status\n")  # of other images
     (own_run / "report.html").unlink()
     assert command(["audit", str(own_run), "--only", "metadata"]) == 3
     printed = capsys.readouterr().out
-    assert "1 of 1 check fails: facts about the file" in " ".join(printed.split())
+    assert "1 of 1 check fails: acquisition features" in " ".join(printed.split())
     border = next(f for f in audited(own_run)["checks"][0]["findings"] if f["name"] == "border")
     assert border["verdict"] == "fail"
     assert border["value"] > 0.95
@@ -97,7 +97,7 @@ def test_a_leak_has_exit_status_3_and_is_a_finding(own_run: Path) -> None:
     table.loc[test, "patient_id"] = table.loc[train, "patient_id"]
     table.to_csv(own_run / "cohort.csv", index=False)
     assert command(["audit", str(own_run), "--only", "leak", "-q"]) == 3
-    assert "stand in two splits" in audited(own_run)["checks"][0]["sentence"]
+    assert "are in two splits" in audited(own_run)["checks"][0]["sentence"]
 
 
 def test_what_cannot_be_audited(

@@ -1,17 +1,18 @@
 """The shortcut audit: does a model read the disease, or the data set?
 
-`run_audit` runs twelve checks on a run's training and validation rows, and writes `audit.json`
-(`covid_cxr.results.AuditResult`; its schema is `docs/reference/audit.schema.json`). A check's
-verdict is its worst finding's, and its sentence that finding's; the audit's is the worst of its
-checks.
+`run_audit` runs twelve checks on a run's training and validation images, never on its test images,
+and writes `audit.json` (`covid_cxr.results.AuditResult`). The verdict of a check is that of its
+worst finding: "pass", "warn", "fail", or "info" where there is no bound.
 
-`CHECKS` maps a name to "module:function", so that listing the checks imports nothing heavy. A check
-is a function from a `Material` to its findings.
+`CHECKS` maps a name to "module:attribute" of an `AuditCheck`, whose function takes an
+`AuditContext` and a budget and returns findings; `check_bound` makes a finding of a number, its
+interval and a bound.
 """
 
 from __future__ import annotations
 
+from covid_cxr.audit.checks import CHECKS
 from covid_cxr.audit.run import run_audit
-from covid_cxr.audit.verdicts import CHECKS, Finding, judge
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding
 
-__all__ = ["CHECKS", "Finding", "judge", "run_audit"]
+__all__ = ["CHECKS", "AuditCheck", "check_bound", "finding", "run_audit"]

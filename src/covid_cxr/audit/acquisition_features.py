@@ -1,7 +1,7 @@
-"""Facts about a film that are not the chest: its file, its grey levels, its border, its markers.
+"""Acquisition features: what is known of an image without the chest.
 
-The table `GROUPS` says which columns belong together. Sizes are those of the files at hand: where a
-collection was made smaller before it came here, its original sizes are lost.
+File, grey levels, border, markers, patient and devices; `GROUPS` names the columns of each group.
+Sizes are those of the files as they are: reduced copies have lost their original sizes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from covid_cxr.cohort.masks import FOLDER
+from covid_cxr.cohort.records import read_table
+from covid_cxr.cohort.sources import locate
+from covid_cxr.config import CohortConfig
 from covid_cxr.types import FloatArray, Radiograph
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -25,17 +29,26 @@ GROUPS: dict[str, tuple[str, ...]] = {
 _BORDER = 0.03  # share of the edge
 _BLACK, _WHITE = 0.03, 0.97
 _CORNERS = {"top_left": (0, 0), "top_right": (0, 1), "bottom_left": (1, 0), "bottom_right": (1, 1)}
+_STATED_DEVICES = ("intubation_present", "intubated", "in_icu")
+_YES_NO = {"Y": 1.0, "N": 0.0}
+_DEVICE_MASKS = (
+    "endotracheal-tube",
+    "central-venous-line",
+    "nosogastric-tube",
+    "monitoring-probes",
+    "tubings",
+)
 
 
-def film_facts(
-    radiograph: Radiograph, small: FloatArray, markers: FloatArray, path: Path
+def of_image(
+    radiograph: Radiograph, reduced: FloatArray, markers: FloatArray, path: Path
 ) -> dict[str, Any]:
-    """Return what is known of one film without looking at the chest.
+    """Return the features of one image that need no look at the chest.
 
     Args:
         radiograph: as read.
-        small: the same reduced, (h, w).
-        markers: bool (h, w), where lettering was found.
+        reduced: the same at a lower resolution, (h, w).
+        markers: bool (h, w), where text was detected.
         path: of the file.
     """
     height, width = radiograph.height, radiograph.width
@@ -46,23 +59,27 @@ def film_facts(
         "bits": radiograph.bit_depth,
         "bytes_a_pixel": path.stat().st_size / (width * height),
         "format": radiograph.format,
-        **_grey(small),
-        **_border(small),
+        **_grey(reduced),
+        **_border(reduced),
         **_markers(markers),
     }
 
 
-def table(facts: list[dict[str, Any]], rows: pd.DataFrame, devices: pd.DataFrame) -> pd.DataFrame:
-    """Return numbers (N, F): film facts, patient and devices, words as columns of 0 and 1.
+def table(
+    features: list[dict[str, Any]], rows: pd.DataFrame, devices: pd.DataFrame
+) -> pd.DataFrame:
+    """Return all features (N, F) as numbers, categories as indicator columns.
 
-    A value that is not known is NaN; a column that never varies is left out.
+    An unknown value is NaN; a constant column is left out.
     """
-    known = pd.DataFrame(facts, index=rows.index)
-    words = pd.DataFrame({"format": known.pop("format"), "view": rows["view"], "sex": rows["sex"]})
-    marked = pd.get_dummies(words.replace("", "not stated"), prefix_sep="=", dtype=float)
+    known = pd.DataFrame(features, index=rows.index)
+    categories = pd.DataFrame(
+        {"format": known.pop("format"), "view": rows["view"], "sex": rows["sex"]}
+    )
+    indicators = pd.get_dummies(categories.replace("", "not stated"), prefix_sep="=", dtype=float)
     age = rows["age"].rename("age")
     stated = age.notna().astype(float).rename("age_stated")
-    whole = pd.concat([known, marked, age, stated, devices], axis=1).astype(float)
+    whole = pd.concat([known, indicators, age, stated, devices], axis=1).astype(float)
     return whole.loc[:, whole.nunique(dropna=False) > 1]
 
 
@@ -75,19 +92,43 @@ def group_of(column: str) -> str:
     return next(name for name, starts in GROUPS.items() if column.startswith(starts))
 
 
+def devices(rows: pd.DataFrame, data_root: Path, config: CohortConfig) -> pd.DataFrame:
+    """Return columns `device_...` (N, K): 1 present, 0 absent, NaN not stated.
+
+    Tubes, lines and intensive care. Mila's `metadata.csv` states them for about half of its images,
+    and the radiologists' masks name the tubes and lines that they outlined.
+    """
+    columns = pd.DataFrame(index=rows.index)
+    for name, source in locate(data_root, config.datasets).items():
+        if source.options.adapter != "mila":
+            continue
+        own = rows[rows["source"] == name]
+        stated = read_table(source.root / "metadata.csv", ("filename",)).set_index("filename")
+        stated = stated[~stated.index.duplicated()].reindex(
+            own["image_id"].str.split(":", n=1).str[1]
+        )
+        for column in _STATED_DEVICES:
+            if column in stated:
+                columns.loc[own.index, f"device_{column}"] = stated[column].map(_YES_NO).to_numpy()
+    outlined = [_device_outlined(data_root / path) for path in rows["path"]]
+    if not np.isnan(outlined).all():
+        columns["device_drawn"] = outlined
+    return columns
+
+
 def _grey(small: FloatArray) -> dict[str, float]:
     low, *middle, high = np.quantile(small, (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)).tolist()
-    levels = np.unique((small * 255).astype(np.uint8)).size
+    n_levels = np.unique((small * 255).astype(np.uint8)).size
     step = np.abs(np.diff(small, axis=0)).mean() + np.abs(np.diff(small, axis=1)).mean()
     return {
         "grey_least": low,
         "grey_most": high,
-        **{f"grey_q{place}": value for place, value in enumerate(middle)},
+        **{f"grey_q{index}": value for index, value in enumerate(middle)},
         "grey_mean": float(small.mean()),
         "grey_deviation": float(small.std()),
         "grey_black": float((small < _BLACK).mean()),
         "grey_white": float((small > _WHITE).mean()),
-        "grey_levels": float(levels),
+        "grey_levels": float(n_levels),
         "grey_step": float(step),
     }
 
@@ -100,20 +141,27 @@ def _border(small: FloatArray) -> dict[str, float]:
         "left": small[:, :width],
         "right": small[:, -width:],
     }
-    found: dict[str, float] = {}
+    features: dict[str, float] = {}
     for name, side in sides.items():
-        found[f"border_{name}_mean"] = float(side.mean())
-        found[f"border_{name}_deviation"] = float(side.std())
-        found[f"border_{name}_black"] = float((side < _BLACK).mean())
-        found[f"border_{name}_white"] = float((side > _WHITE).mean())
-    return found
+        features[f"border_{name}_mean"] = float(side.mean())
+        features[f"border_{name}_deviation"] = float(side.std())
+        features[f"border_{name}_black"] = float((side < _BLACK).mean())
+        features[f"border_{name}_white"] = float((side > _WHITE).mean())
+    return features
 
 
 def _markers(markers: FloatArray) -> dict[str, float]:
     half = markers.shape[0] // 2, markers.shape[1] // 2
-    found = {"marker_share": float(markers.mean())}
+    features = {"marker_share": float(markers.mean())}
     for name, (down, right) in _CORNERS.items():
         rows = slice(half[0], None) if down else slice(half[0])
         columns = slice(half[1], None) if right else slice(half[1])
-        found[f"marker_{name}"] = float(markers[rows, columns].mean())
-    return found
+        features[f"marker_{name}"] = float(markers[rows, columns].mean())
+    return features
+
+
+def _device_outlined(image: Path) -> float:
+    folder = image.parent.parent / FOLDER / image.stem
+    if not folder.is_dir():
+        return np.nan
+    return float(any((folder / f"{name}.png").is_file() for name in _DEVICE_MASKS))

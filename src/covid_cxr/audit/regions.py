@@ -1,9 +1,9 @@
-"""Films without lungs, without all but the frame, and with nothing but lungs.
+"""Views of an image: without lungs, the outer frame alone, and the lungs alone.
 
-The outline of what is painted over could give away what it hid: a lung network finds less of a
-lung that is full. So a template, the same for all films, is painted over besides, and the paint is
-what lies around, without an edge. Films are changed before brightness and contrast are
-standardised, else the part that is left would tell how white the lungs were.
+The outline of a removed region could reveal its content, since a network segments less of an
+opaque lung. So a template, the same for all images, is removed as well, and the fill is a smooth
+mean of the surroundings without an edge. Images are changed before brightness and contrast are
+standardised, else the rest would reveal how opaque the lungs were.
 """
 
 from __future__ import annotations
@@ -21,70 +21,70 @@ from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.imaging.crop import crop, lung_box
 from covid_cxr.types import BoolArray, FloatArray, Lungs
 
-_MARGIN = 0.05  # share of the edge by which lungs are made wider
-_COMMON = 0.15  # the template: where at least this share of films has lung
+_MARGIN = 0.05  # share of the edge by which lungs are dilated
+_COMMON = 0.15  # the template: where at least this share of images has lung
 _FRAME = 0.12  # width of the frame as a share of the edge
-_COARSE = 4  # paint is mixed on a grid this much coarser
-_REACH = 0.06  # sigma of the paint as a share of the edge
+_COARSE = 4  # the fill is computed on a grid this much coarser
+_REACH = 0.06  # sigma of the fill as a share of the edge
 
 
-class Views(NamedTuple):
-    """What is made of some films (n, S, S) with their lungs (n, S, S)."""
+class Regions(NamedTuple):
+    """Images (n, S, S) with their lungs (n, S, S), and the template of all images."""
 
-    films: NDArray[np.floating]
+    images: NDArray[np.floating]
     lungs: BoolArray
     template: BoolArray  # (S, S)
 
 
-def widened(lungs: BoolArray) -> BoolArray:
-    """Return lungs (N, S, S) made wider by 5 % of the edge."""
+def dilate(lungs: BoolArray) -> BoolArray:
+    """Return lung masks (N, S, S) dilated by 5 % of the edge."""
     reach = _MARGIN * lungs.shape[-1]
     wide = np.zeros_like(lungs)
-    for place, lung in enumerate(lungs):
+    for row, lung in enumerate(lungs):
         if lung.any():
-            wide[place] = ndimage.distance_transform_edt(~lung) <= reach
+            wide[row] = ndimage.distance_transform_edt(~lung) <= reach
     return wide
 
 
-def template(wide: BoolArray) -> BoolArray:
-    """Return where (S, S) at least 15 % of films with lungs (N, S, S) have any."""
-    found = wide[wide.any(axis=(1, 2))]
-    return (
-        np.asarray(found.mean(axis=0) >= _COMMON) if len(found) else np.zeros(wide.shape[1:], bool)
-    )
+def template(masks: BoolArray) -> BoolArray:
+    """Return where (S, S) at least 15 % of the images with lungs (N, S, S) have lung."""
+    segmented = masks[masks.any(axis=(1, 2))]
+    if not len(segmented):
+        return np.zeros(masks.shape[1:], bool)
+    return np.asarray(segmented.mean(axis=0) >= _COMMON)
 
 
-def whole(views: Views) -> FloatArray:
-    """Return the films as they are."""
-    return views.films.astype(np.float32)
+def whole(regions: Regions) -> FloatArray:
+    """Return the images as they are."""
+    return regions.images.astype(np.float32)
 
 
-def lungs_removed(views: Views) -> FloatArray:
-    """Return the films with lungs and template painted over."""
-    return painted(views.films, views.lungs | views.template)
+def lungs_removed(regions: Regions) -> FloatArray:
+    """Return the images with lungs and template inpainted."""
+    return inpaint(regions.images, regions.lungs | regions.template)
 
 
-def frame_only(views: Views) -> FloatArray:
-    """Return the outer 12 % on each side, lungs painted over; the middle is its mean."""
-    size = views.films.shape[-1]
+def frame_only(regions: Regions) -> FloatArray:
+    """Return the outer 12 % on each side, lungs inpainted; the middle is its mean."""
+    size = regions.images.shape[-1]
     width = round(_FRAME * size)
     middle = np.zeros((size, size), bool)
     middle[width:-width, width:-width] = True
-    films = painted(views.films, views.lungs | views.template)
-    return _levelled(films, np.broadcast_to(~middle, films.shape))
+    images = inpaint(regions.images, regions.lungs | regions.template)
+    return _mean_outside(images, np.broadcast_to(~middle, images.shape))
 
 
-def lungs_only(views: Views) -> FloatArray:
-    """Return the lungs; all else is their mean."""
-    return _levelled(views.films, views.lungs)
+def lungs_only(regions: Regions) -> FloatArray:
+    """Return the lungs; the rest is their mean."""
+    return _mean_outside(regions.images, regions.lungs)
 
 
-def outline(views: Views) -> FloatArray:
-    """Return the lungs' outline, filled: what the place and shape of the mask give away."""
-    return views.lungs.astype(np.float32)
+def outline(regions: Regions) -> FloatArray:
+    """Return the lung masks: what their position and shape alone reveal."""
+    return regions.lungs.astype(np.float32)
 
 
-VIEWS: dict[str, Callable[[Views], FloatArray]] = {
+VIEWS: dict[str, Callable[[Regions], FloatArray]] = {
     "whole": whole,
     "lungs removed": lungs_removed,
     "frame only": frame_only,
@@ -93,74 +93,74 @@ VIEWS: dict[str, Callable[[Views], FloatArray]] = {
 }
 
 
-def plain(spec: PreprocessSpec, size: int) -> PreprocessSpec:
-    """Return what brings a film to (size, size) and does nothing else to it."""
-    nothing = {"remove_markers": False, "standardise": False, "equalise": False}
-    return spec.model_copy(update={"size": size, "lung_margin": None, **nothing})
+def resize_only(spec: PreprocessSpec, size: int) -> PreprocessSpec:
+    """Return a specification that resizes an image to (size, size) and does nothing else."""
+    off = {"remove_markers": False, "standardise": False, "equalise": False}
+    return spec.model_copy(update={"size": size, "lung_margin": None, **off})
 
 
-def shown(name: str, views: Views, spec: PreprocessSpec) -> FloatArray:
-    """Return model input (n, 1, S, S) of one of `VIEWS`, standardised as `spec` says."""
-    size = views.films.shape[-1]
-    made = spec.model_copy(update={"size": size, "remove_markers": False, "lung_margin": None})
-    return np.stack([imaging.preprocess(film, made) for film in VIEWS[name](views)])
+def view_inputs(view: str, regions: Regions, spec: PreprocessSpec) -> FloatArray:
+    """Return model inputs (n, 1, S, S) of one of `VIEWS`, standardised as `spec` says."""
+    off = {"remove_markers": False, "lung_margin": None}
+    as_is = spec.model_copy(update={"size": regions.images.shape[-1], **off})
+    return np.stack([imaging.preprocess(image, as_is) for image in VIEWS[view](regions)])
 
 
-def cut_to_lungs(
-    films: NDArray[np.float16], lungs: BoolArray, spec: PreprocessSpec
+def crop_to_lungs(
+    images: NDArray[np.float16], lungs: BoolArray, spec: PreprocessSpec
 ) -> tuple[NDArray[np.float16], BoolArray]:
-    """Return films and lungs (N, S, S) cut as a recipe with a `lung_margin` sees them.
+    """Return images and lungs (N, S, S) cropped as by a recipe with a `lung_margin`.
 
-    The lungs are wider by `widened` already, and so is the cut.
+    The lungs are dilated already, and so is the crop.
     """
-    resize, empty = plain(spec, films.shape[-1]), np.zeros(films.shape[1:], bool)
-    cropped, cropped_lungs = np.empty_like(films), np.empty_like(lungs)
-    for place, lung in enumerate(lungs):
+    resize, empty = resize_only(spec, images.shape[-1]), np.zeros(images.shape[1:], bool)
+    cropped, cropped_lungs = np.empty_like(images), np.empty_like(lungs)
+    for row, lung in enumerate(lungs):
         box = lung_box(spec, Lungs(lung, empty))
-        part = crop(films[place].astype(np.float32), box)
-        cropped[place] = imaging.preprocess(part, resize)[0]
-        cropped_lungs[place] = mask_on_grid(crop(lung, box), empty.shape)
+        part = crop(images[row].astype(np.float32), box)
+        cropped[row] = imaging.preprocess(part, resize)[0]
+        cropped_lungs[row] = mask_on_grid(crop(lung, box), empty.shape)
     return cropped, cropped_lungs
 
 
-def painted(films: NDArray[np.floating], hidden: BoolArray) -> FloatArray:
-    """Return films (n, S, S) with what is hidden replaced by a soft mean of what is around.
+def inpaint(images: NDArray[np.floating], mask: BoolArray) -> FloatArray:
+    """Return images (n, S, S) with a mask replaced by a smooth mean of its surroundings.
 
-    Normalised convolution (Knutsson and Westin, CVPR 1993) at two widths: the narrow one where it
-    reaches, the wide one in the middle of what is hidden.
+    Normalised convolution (Knutsson and Westin, CVPR 1993) at two widths: the narrow one near the
+    edge of the mask, the wide one in its middle.
     """
-    films = films.astype(np.float32)
-    seen = 1 - hidden.astype(np.float32)
-    near, near_weight = _mixed(films * seen, seen, _REACH)
-    far, _ = _mixed(films * seen, seen, 4 * _REACH)
+    images = images.astype(np.float32)
+    kept = 1 - mask.astype(np.float32)
+    near, near_weight = _weighted_mean(images * kept, kept, _REACH)
+    far, _ = _weighted_mean(images * kept, kept, 4 * _REACH)
     share = np.clip(near_weight / 0.05, 0, 1)
-    paint = share * near + (1 - share) * far
-    return np.where(hidden, _spread(paint, films.shape[-1]), films)
+    fill = share * near + (1 - share) * far
+    return np.where(mask, _enlarge(fill, images.shape[-1]), images)
 
 
-def _mixed(
-    filled: FloatArray, seen: FloatArray, reach: float
+def _weighted_mean(
+    values: FloatArray, weights: FloatArray, reach: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the weighted mean and its weight on the coarse grid (n, S / 4, S / 4)."""
-    sigma = reach * filled.shape[-1] / _COARSE
+    sigma = reach * values.shape[-1] / _COARSE
     value, weight = (
-        ndimage.gaussian_filter(_shrunk(each), (0, sigma, sigma), mode="nearest")
-        for each in (filled, seen)
+        ndimage.gaussian_filter(_shrink(array), (0, sigma, sigma), mode="nearest")
+        for array in (values, weights)
     )
     return value / np.maximum(weight, 1e-6), weight
 
 
-def _shrunk(films: FloatArray) -> FloatArray:
+def _shrink(images: FloatArray) -> FloatArray:
     """Return means over cells of 4 x 4, the last row and column repeated where needed."""
-    spare = -films.shape[-1] % _COARSE
-    films = np.pad(films, ((0, 0), (0, spare), (0, spare)), mode="edge")
-    n, size, _ = films.shape
-    cells = films.reshape(n, size // _COARSE, _COARSE, size // _COARSE, _COARSE)
+    spare = -images.shape[-1] % _COARSE
+    images = np.pad(images, ((0, 0), (0, spare), (0, spare)), mode="edge")
+    n, size, _ = images.shape
+    cells = images.reshape(n, size // _COARSE, _COARSE, size // _COARSE, _COARSE)
     return np.asarray(cells.mean(axis=(2, 4)))
 
 
-def _spread(coarse: FloatArray, size: int) -> FloatArray:
-    """Return the coarse grid on (n, size, size), linear between the middles of its cells."""
+def _enlarge(coarse: FloatArray, size: int) -> FloatArray:
+    """Return the coarse grid on (n, size, size), interpolated between the centres of its cells."""
     at = (np.arange(size) + 0.5) / _COARSE - 0.5
     at = np.clip(at, 0, coarse.shape[-1] - 1)
     low = np.minimum(at.astype(int), coarse.shape[-1] - 2)
@@ -169,9 +169,9 @@ def _spread(coarse: FloatArray, size: int) -> FloatArray:
     return np.asarray(rows[..., low] * (1 - part) + rows[..., low + 1] * part)
 
 
-def _levelled(films: NDArray[np.floating], kept: BoolArray) -> FloatArray:
-    """Return films with all that is not kept at the mean of what is; grey where nothing is."""
-    films = films.astype(np.float32)
+def _mean_outside(images: NDArray[np.floating], kept: BoolArray) -> FloatArray:
+    """Return images with the rest set to the mean of what is kept; grey where nothing is."""
+    images = images.astype(np.float32)
     count = kept.sum(axis=(1, 2))
-    mean = np.where(count > 0, (films * kept).sum(axis=(1, 2)) / np.maximum(count, 1), 0.5)
-    return np.where(kept, films, mean[:, None, None].astype(np.float32))
+    mean = np.where(count > 0, (images * kept).sum(axis=(1, 2)) / np.maximum(count, 1), 0.5)
+    return np.where(kept, images, mean[:, None, None].astype(np.float32))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from covid_cxr import explain, registry
-from covid_cxr.audit.run import chosen, run_audit
+from covid_cxr.audit.run import run_audit, select_checks
 from covid_cxr.cohort import build, inventory
 from covid_cxr.config import RunConfig
 from covid_cxr.config.audit import Budget
@@ -76,7 +76,7 @@ def check_names(config: RunConfig) -> None:
     for method in config.explain.methods:
         if method not in explainers:
             raise UnknownName("explainer", method, explainers)
-    chosen(config)
+    select_checks(config)
 
 
 def train(folder: RunFolder) -> Bundle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -13,7 +14,8 @@ AUDIT = "audit.json"
 Verdict = Literal["pass", "warn", "fail", "info"]
 Better = Literal["lower", "higher"]
 Scalar = int | float | str | None
-Detail = Scalar | Estimate | tuple[Scalar, ...] | dict[str, Scalar]
+Detail = Scalar | Estimate | tuple[Scalar, ...] | Mapping[str, Scalar]
+Details = Mapping[str, Detail]
 
 
 class AuditFinding(Estimate):

@@ -1,10 +1,10 @@
-"""What is painted over tells nothing any more, and what is left is left alone."""
+"""What is inpainted tells nothing any more, and what is left is left alone."""
 
 import numpy as np
 import pytest
 
 from covid_cxr.audit import regions
-from covid_cxr.audit.regions import VIEWS, Views, painted, shown, template, widened
+from covid_cxr.audit.regions import VIEWS, Regions, dilate, inpaint, template, view_inputs
 from covid_cxr.config import PreprocessSpec
 
 SIZE = 48
@@ -12,75 +12,77 @@ RNG = np.random.default_rng(1)
 
 
 @pytest.fixture
-def views() -> Views:
+def views() -> Regions:
     lungs = np.zeros((3, SIZE, SIZE), bool)
-    for place in range(3):
-        lungs[place, 12 : 34 + place, 8:20] = lungs[place, 12 : 34 + place, 28:40] = True
-    wide = widened(lungs)
-    films = RNG.random((3, SIZE, SIZE)).astype(np.float32)
-    return Views(films, wide, template(wide))
+    for row in range(3):
+        lungs[row, 12 : 34 + row, 8:20] = lungs[row, 12 : 34 + row, 28:40] = True
+    wide = dilate(lungs)
+    images = RNG.random((3, SIZE, SIZE)).astype(np.float32)
+    return Regions(images, wide, template(wide))
 
 
-def changed_inside(views: Views, where: np.ndarray) -> Views:
-    films = np.where(where, RNG.random(views.films.shape), views.films)
-    return views._replace(films=films.astype(np.float32))
+def changed_inside(views: Regions, where: np.ndarray) -> Regions:
+    images = np.where(where, RNG.random(views.images.shape), views.images)
+    return views._replace(images=images.astype(np.float32))
 
 
 @pytest.mark.parametrize("name", ["lungs removed", "frame only"])
 @pytest.mark.parametrize("standardise", [True, False])
-def test_other_lungs_give_the_same_film(views: Views, name: str, standardise: bool) -> None:
+def test_other_lungs_give_the_same_image(views: Regions, name: str, standardise: bool) -> None:
     """Not even the contrast of what is left may tell what the lungs were like."""
     spec = PreprocessSpec(standardise=standardise)
     other = changed_inside(views, views.lungs | views.template)
-    assert np.array_equal(shown(name, views, spec), shown(name, other, spec))
-    assert not np.array_equal(shown("whole", views, spec), shown("whole", other, spec))
+    assert np.array_equal(view_inputs(name, views, spec), view_inputs(name, other, spec))
+    assert not np.array_equal(view_inputs("whole", views, spec), view_inputs("whole", other, spec))
 
 
-def test_the_lungs_alone_tell_nothing_of_the_rest(views: Views) -> None:
+def test_the_lungs_alone_tell_nothing_of_the_rest(views: Regions) -> None:
     other = changed_inside(views, ~views.lungs)
     spec = PreprocessSpec()
-    assert np.array_equal(shown("lungs only", views, spec), shown("lungs only", other, spec))
+    assert np.array_equal(
+        view_inputs("lungs only", views, spec), view_inputs("lungs only", other, spec)
+    )
 
 
-def test_the_frame_tells_nothing_of_the_middle(views: Views) -> None:
-    middle = np.zeros(views.films.shape, bool)
+def test_the_frame_tells_nothing_of_the_middle(views: Regions) -> None:
+    middle = np.zeros(views.images.shape, bool)
     middle[:, 6:-6, 6:-6] = True
     spec = PreprocessSpec()
-    # the paint over lungs in the frame is mixed from its surroundings, so compare what is left
+    # the fill of lungs in the frame is a mean of its surroundings, so compare what is left
     frame = ~(middle | views.lungs | views.template)
     plain = spec.model_copy(update={"standardise": False})
-    before = shown("frame only", views, plain)[:, 0]
-    after = shown("frame only", changed_inside(views, middle), plain)[:, 0]
+    before = view_inputs("frame only", views, plain)[:, 0]
+    after = view_inputs("frame only", changed_inside(views, middle), plain)[:, 0]
     assert np.array_equal(before[frame], after[frame])
     assert np.ptp(before[0][~views.template & middle[0] & ~views.lungs[0]]) < 1e-6
 
 
-def test_what_is_not_hidden_is_left_bit_for_bit(views: Views) -> None:
+def test_what_is_not_hidden_is_left_bit_for_bit(views: Regions) -> None:
     hidden = views.lungs
-    found = painted(views.films, hidden)
-    assert np.array_equal(found[~hidden], views.films[~hidden])
+    found = inpaint(views.images, hidden)
+    assert np.array_equal(found[~hidden], views.images[~hidden])
 
 
-def test_paint_is_a_mean_of_what_lies_around() -> None:
-    films = np.full((1, SIZE, SIZE), 0.3, np.float32)
-    hidden = np.zeros(films.shape, bool)
+def test_the_fill_is_a_mean_of_the_surroundings() -> None:
+    images = np.full((1, SIZE, SIZE), 0.3, np.float32)
+    hidden = np.zeros(images.shape, bool)
     hidden[0, 10:30, 10:30] = True
-    films[hidden] = 1.0
-    assert painted(films, hidden) == pytest.approx(0.3, abs=1e-4)
-    gradient = np.broadcast_to(np.linspace(0, 1, SIZE, dtype=np.float32), films.shape).copy()
-    paint = painted(gradient, hidden)[0, 20]
-    assert paint[12] < paint[20] < paint[28]
+    images[hidden] = 1.0
+    assert inpaint(images, hidden) == pytest.approx(0.3, abs=1e-4)
+    gradient = np.broadcast_to(np.linspace(0, 1, SIZE, dtype=np.float32), images.shape).copy()
+    fill = inpaint(gradient, hidden)[0, 20]
+    assert fill[12] < fill[20] < fill[28]
 
 
-def test_lungs_are_made_wider_by_a_twentieth() -> None:
+def test_lungs_are_dilated_by_a_twentieth() -> None:
     lungs = np.zeros((2, 100, 100), bool)
     lungs[0, 50, 50] = True
-    wide = widened(lungs)
+    wide = dilate(lungs)
     assert wide[0, 50].nonzero()[0].tolist() == list(range(45, 56))
     assert not wide[1].any()
 
 
-def test_the_template_is_where_some_films_have_lungs() -> None:
+def test_the_template_is_where_some_images_have_lungs() -> None:
     wide = np.zeros((10, 4, 4), bool)
     wide[:, 0, 0] = wide[0, 3, 3] = True
     assert template(wide)[0, 0]
@@ -88,17 +90,17 @@ def test_the_template_is_where_some_films_have_lungs() -> None:
     assert not template(np.zeros((2, 4, 4), bool)).any()
 
 
-def test_a_recipe_that_cuts_to_the_lungs_is_looked_at_as_it_sees(views: Views) -> None:
+def test_a_recipe_that_crops_to_the_lungs_is_audited_on_crops(views: Regions) -> None:
     spec = PreprocessSpec(lung_margin=0.0)
-    films, lungs = regions.cut_to_lungs(views.films.astype(np.float16), views.lungs, spec)
-    assert films.shape == views.films.shape
+    images, lungs = regions.crop_to_lungs(views.images.astype(np.float16), views.lungs, spec)
+    assert images.shape == views.images.shape
     assert lungs.mean() > views.lungs.mean()
     assert lungs[:, 0].any(axis=1).all()  # the lungs reach the rim now
 
 
-def test_every_view_is_model_input(views: Views) -> None:
+def test_every_view_is_model_input(views: Regions) -> None:
     for name in VIEWS:
-        film = shown(name, views, PreprocessSpec())
-        assert film.shape == (3, 1, SIZE, SIZE)
-        assert film.dtype == np.float32
-        assert 0 <= film.min() <= film.max() <= 1
+        image = view_inputs(name, views, PreprocessSpec())
+        assert image.shape == (3, 1, SIZE, SIZE)
+        assert image.dtype == np.float32
+        assert 0 <= image.min() <= image.max() <= 1

@@ -1,108 +1,111 @@
-"""Check 10: whether maps lie in the lungs, and whether they depend on what was learned.
+"""Check 10: whether attribution maps lie in the lungs, and depend on what was learned.
 
-The second is Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018: with the network's
-layers set back to random values from the head down, a map that stays as it was shows the film.
+The second is Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018: the network's layers
+are set to random values from the head down; a map that does not change shows the image only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from covid_cxr import explain
-from covid_cxr.audit.context import Material
-from covid_cxr.audit.verdicts import Finding, held, told
+from covid_cxr.audit.context import AuditContext
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.explain import Model
 from covid_cxr.explain.measures.sanity import cascade, similarity
 from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.imaging.crop import crop
 from covid_cxr.metrics import Interval
-from covid_cxr.progress import report
+from covid_cxr.progress import track
+from covid_cxr.results import AuditFinding
+from covid_cxr.results.audit import Details
 from covid_cxr.types import COVID, BoolArray, FloatArray
 
-_NORMS = 8  # films that the random network's batch norms take their means from
+_NORMS = 8  # images that the random network's batch norms take their means from
 
 
-def findings(material: Material, budget: Budget) -> list[Finding]:
-    """Return where the support for COVID-19 lies, and how much a random network's map is alike."""
-    method = "cam" if material.bundle.manifest.has_cam else "occlusion"
-    return [_inside(material, method), _cascaded(material, method)]
+def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
+    """Return where the support for COVID-19 lies, and how similar a random network's map is."""
+    method = "cam" if context.bundle.manifest.has_cam else "occlusion"
+    return [_inside_lungs(context, method), _random_network(context, method)]
 
 
-def _inside(material: Material, method: str) -> Finding:
-    found = material.lungs.found
-    rows = material.validation(
-        material.settings.explained, lambda rows: (rows["finding"] == COVID) & found[rows.index]
+def _inside_lungs(context: AuditContext, method: str) -> AuditFinding:
+    segmented, name = context.lungs.segmented, "support inside the lungs"
+    rows = context.sample_validation(
+        context.settings.explained,
+        lambda rows: (rows["finding"] == COVID) & segmented[rows.index],
     )
-    films = material.prepared(rows)
+    inputs = zip(rows.index, context.prepare(rows), strict=True)
     ratios = []
-    for done, (place, film) in enumerate(zip(rows.index, films, strict=True), start=1):
-        lungs = crop(material.lungs.wide[place], film.box)
-        ratios.append(_ratio(_map(film.image, material.predictor.runtime, method), lungs))
-        report("audit: explaining", done, len(rows))
+    for row, prepared in track(inputs, "audit: explaining", len(rows)):
+        lungs = crop(context.lungs.masks[row], prepared.box)
+        support = _map(prepared.image, context.predictor.runtime, method)
+        ratios.append(_relative_support(support, lungs))
     ratio = np.array(ratios)
-    kept = ~np.isnan(ratio)
-    if kept.sum() < 2:
-        sentence = "Too few validation films with COVID-19, lungs and a map to say where it lies."
-        return Finding("support inside the lungs", "info", sentence)
-    middle = material.bootstrap.quantiles(
-        ratio[kept], material.clusters[rows.index[kept]], {"median": 0.5}
-    )["median"]
-    bound = material.settings.bounds.attribution
-    meaning = "more than" if middle.value > bound else "no more than"
+    defined = ~np.isnan(ratio)
+    count = int(defined.sum())
+    if count < 2:
+        sentence = "Too few validation images with COVID-19, segmented lungs and a map."
+        return finding(name, "info", sentence)
+    clusters = context.clusters[rows.index[defined]]
+    median = context.bootstrap.quantiles(ratio[defined], clusters, {"median": 0.5})["median"]
+    bound = context.settings.bounds.attribution
+    meaning = "more than" if median.value > bound else "no more than"
     sentence = (
-        f"In the median of {int(kept.sum())} validation films with COVID-19, the lungs hold "
-        f"{told(middle)} times the support that falls on an equal area of the film: {meaning} by "
-        "chance."
+        f"In the median of {count} validation images with COVID-19, the lungs have {text(median)} "
+        f"times the support of an equal area of the image: {meaning} expected by chance."
     )
-    details = {"method": method, "films": int(kept.sum())}
-    return held(
-        "support inside the lungs", middle, bound, sentence, better="higher", details=details
-    )
+    details: Details = {"method": method, "images": count}
+    return check_bound(name, median, bound, sentence, better="higher", details=details)
 
 
-def _ratio(attribution: FloatArray, lungs: BoolArray) -> float:
+def _relative_support(attribution: FloatArray, lungs: BoolArray) -> float:
+    """Return the share of positive attribution inside the lungs over their share of the area."""
     support = np.clip(attribution, 0, None)
     total, inside = float(support.sum()), mask_on_grid(lungs, attribution.shape)
     return float(support[inside].sum()) / total / float(inside.mean()) if total > 0 else np.nan
 
 
-def _map(film: FloatArray, model: Model, method: str) -> FloatArray:
-    return explain.get(method)(film, model, COVID, explain.RECOMMENDED).attribution
+def _map(image: FloatArray, model: Model, method: str) -> FloatArray:
+    return explain.get(method)(image, model, COVID, explain.RECOMMENDED).attribution
 
 
-def _cascaded(material: Material, method: str) -> Finding:
+def _random_network(context: AuditContext, method: str) -> AuditFinding:
     name = "map of a random network"
-    if not material.bundle.has_weights:
-        sentence = "The bundle ships no weights, so that they cannot be made random: not checked."
-        return Finding(name, "info", sentence)
-    rows = material.validation(_NORMS, lambda rows: rows["finding"] != "")
-    films = np.stack([each.image for each in material.prepared(rows)])
-    chosen = films[: material.settings.cascaded]
-    before = [_map(film, material.predictor.runtime, method) for film in chosen]
-    stages = {
+    if not context.bundle.has_weights:
+        sentence = "Not checked: the bundle ships no weights, so they cannot be made random."
+        return finding(name, "info", sentence)
+    rows = context.sample_validation(_NORMS, lambda rows: rows["finding"] != "")
+    inputs = np.stack([prepared.image for prepared in context.prepare(rows)])
+    explained = inputs[: context.settings.cascaded]
+    trained = [_map(image, context.predictor.runtime, method) for image in explained]
+    networks = cascade(context.bundle.folder, inputs, stages=("head", "all"), seed=context.seed)
+    by_stage = {
         stage: [
-            abs(similarity(one, _map(film, network, method))["spearman"])
-            for one, film in zip(before, chosen, strict=True)
+            abs(similarity(map_, _map(image, network, method))["spearman"])
+            for map_, image in zip(trained, explained, strict=True)
         ]
-        for stage, network in _random(material, films)
+        for stage, network in networks
     }
-    means = {stage: float(np.mean(alike)) for stage, alike in stages.items()}
-    last = stages["all"]
-    found = Interval(means["all"], min(last), max(last))
-    bound = material.settings.bounds.likeness
-    meaning = "may not depend" if found.value > bound else "depends"
+    means = {stage: float(np.mean(values)) for stage, values in by_stage.items()}
+    correlation = Interval(means["all"], min(by_stage["all"]), max(by_stage["all"]))
+    bound = context.settings.bounds.likeness
+    meaning = "may not depend" if correlation.value > bound else "depends"
     sentence = (
-        f"With every layer random, maps of {len(chosen)} films keep a rank correlation of "
-        f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f}) with the true ones: what they "
-        f"show {meaning} on what was learned."
+        f"With every layer random, the maps of {len(explained)} images have a rank correlation of "
+        f"{correlation.value:.2f} ({correlation.low:.2f} to {correlation.high:.2f}) with those of "
+        f"the trained network: what they show {meaning} on what was learned."
     )
-    details = {"method": method, "by_stage": means}
-    return held(name, found, bound, sentence, details=details)
+    rounded = {stage: round(value, 6) for stage, value in means.items()}
+    details: Details = {"method": method, "by_stage": rounded}
+    return check_bound(name, correlation, bound, sentence, details=details)
 
 
-def _random(material: Material, films: FloatArray) -> Iterator[tuple[str, Model]]:
-    stages = ("head", "all")
-    return cascade(material.bundle.folder, films, stages=stages, seed=material.seed)
+CHECK = AuditCheck(
+    title="Explanations",
+    question="Do the maps lie in the lungs, and do they depend on what was learned?",
+    reference="Adebayo et al., NeurIPS 2018",
+    measure=measure,
+)

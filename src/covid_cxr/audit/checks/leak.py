@@ -1,34 +1,49 @@
-"""Check 1: a patient, a file or a copy of a film on both sides of a split.
+"""Check 1: a patient, a file or a copy of an image in two splits.
 
 Roberts et al., "Common pitfalls and recommendations for using machine learning to detect and
-prognosticate for COVID-19", Nature Machine Intelligence 2021. Reads the cohort's table alone: which
-films are copies was found when the cohort was built, and no test film is opened.
+prognosticate for COVID-19", Nature Machine Intelligence 2021. Only the cohort table is read: which
+images are copies was determined when the cohort was built, and no test image is opened.
 """
 
 from __future__ import annotations
 
-from covid_cxr.audit.context import Material
-from covid_cxr.audit.verdicts import Finding
+from covid_cxr.audit.context import AuditContext
+from covid_cxr.audit.verdicts import AuditCheck, finding, without_interval
 from covid_cxr.cohort.splits.leakage import find_leaks
 from covid_cxr.config.audit import Budget
-from covid_cxr.results.audit import Verdict
+from covid_cxr.results import AuditFinding
 
 _SHOWN = 5
 
 
-def findings(material: Material, _: Budget) -> list[Finding]:
-    """Return one finding: how many patients or copies cross a split; one is too many."""
-    problems = find_leaks(material.cohort)
-    included = material.cohort[material.cohort["split"] != "excluded"]
-    copies = int((included["duplicate_group"] != "").sum())
+def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
+    """Return how many patients or copies cross a split; one fails."""
+    problems = find_leaks(context.cohort)
+    included = context.cohort[context.cohort["split"] != "excluded"]
+    duplicates = int((included["duplicate_group"] != "").sum())
     if problems:
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-        sentence = f"Films of one patient, or copies, stand in two splits: {problems[0]}{more}."
+        sentence = f"Images of one patient, or copies, are in two splits: {problems[0]}{more}."
     else:
         sentence = (
-            f"No patient and no copy stands in two splits ({included['patient_id'].nunique()} "
-            f"patients, {len(included)} films, {copies} of them copies that were kept together)."
+            f"No patient and no copy is in two splits ({included['patient_id'].nunique()} "
+            f"patients, {len(included)} images, {duplicates} of them copies kept in one split)."
         )
-    details = {"copies_kept_together": copies, "first": problems[:_SHOWN]}
-    verdict: Verdict = "fail" if problems else "pass"
-    return [Finding("leaks", verdict, sentence, float(len(problems)), bound=0.0, details=details)]
+    return [
+        finding(
+            "leaks",
+            "fail" if problems else "pass",
+            sentence,
+            without_interval(len(problems)),
+            bound=0.0,
+            details={"copies_kept_together": duplicates, "first": tuple(problems[:_SHOWN])},
+        )
+    ]
+
+
+CHECK = AuditCheck(
+    title="Leak",
+    question="Is a patient or a copy of an image in two splits?",
+    reference="Roberts et al., Nature Machine Intelligence 2021",
+    measure=measure,
+)

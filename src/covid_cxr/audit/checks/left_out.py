@@ -1,8 +1,8 @@
-"""Check 6: origins that were not trained on, one at a time.
+"""Check 6: sources and sites that were held out of training, one at a time.
 
-Zech et al., PLOS Medicine 2018. Every film is scored once by a classifier that has seen its origin
-and once by one that has not; only films of one origin are compared, so that what is lost is what
-the classifier knew of that origin. Many small sites are left out in five groups.
+Zech et al., PLOS Medicine 2018. Every image is scored once by a classifier that was trained on its
+source and once by one that was not; only images of one source are compared, so that the difference
+is what the classifier knew of that source. Many small sites are held out in five groups.
 """
 
 from __future__ import annotations
@@ -12,77 +12,78 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from covid_cxr.audit.context import Material
-from covid_cxr.audit.verdicts import Finding, held, told
+from covid_cxr.audit.context import AuditContext
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics.ridge import out_of_fold_scores
 from covid_cxr.metrics.scores import Array, Codes
-from covid_cxr.metrics.within_source import Ranking, auroc_intervals, within_source_auroc
+from covid_cxr.metrics.within_source import Ranking, within_source_auroc
+from covid_cxr.results import AuditFinding, Estimate
+from covid_cxr.results.audit import Details
 
-_EACH = 10  # as many origins are left out one by one
+_ONE_BY_ONE = 10  # more values are held out in groups
 _GROUPS = 5
 
 
-def findings(material: Material, _: Budget) -> list[Finding]:
-    """Return what is lost when each source, and each site, is left out of training."""
-    if material.origin is None:
-        sentence = "All films come from one source and one site; there is nothing to leave out."
-        return [Finding("one origin", "warn", sentence)]
-    return [_finding(material, kind, values) for kind, values in material.origins.items()]
+def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
+    """Return the AUROC lost when each source, and each site, is held out of training."""
+    if context.origin is None:
+        sentence = "All images come from one source and one site; there is nothing to hold out."
+        return [finding("one origin", "warn", sentence)]
+    within = context.origin[0]
+    return [_finding(context, kind, values, within) for kind, values in context.origins.items()]
 
 
-def grouped(values: NDArray[Any], seed: int) -> Codes:
-    """Return the fold (N,) in which each origin is left out: its own, or one of five if many."""
+def hold_out_folds(values: NDArray[Any], seed: int) -> Codes:
+    """Return the fold (N,) in which each value is held out: its own, or one of five if many."""
     names, code, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    if names.size <= _EACH:
+    if names.size <= _ONE_BY_ONE:
         return code
     order = np.random.default_rng(seed).permutation(names.size)
     order = order[np.argsort(-sizes[order], kind="stable")]
     filled, fold = np.zeros(_GROUPS, np.int64), np.zeros(names.size, np.intp)
-    for origin in order:
-        fold[origin] = int(filled.argmin())
-        filled[fold[origin]] += sizes[origin]
+    for index in order:
+        fold[index] = int(filled.argmin())
+        filled[fold[index]] += sizes[index]
     return fold[code]
 
 
-def _finding(material: Material, kind: str, values: NDArray[Any]) -> Finding:
-    assert material.origin is not None
-    within, codes = material.origin[0], material.origin_codes
-    scores = out_of_fold_scores(
-        material.embedded("whole"), material.events, grouped(values, material.seed)
-    )
-    found = auroc_intervals(
-        material.events,
-        {"known": Ranking(material.scores, codes), "new": Ranking(scores, codes)},
-        material.clusters,
-        bootstrap=material.bootstrap,
-        differences={"lost": ("known", "new")},
-    )
-    lost, bound = found["lost"], material.settings.bounds.left_out
-    meaning = "it does not carry over" if lost.value > bound else "it carries over"
-    if found["known"].low < 0.5:  # as good as guessing before anything was left out
-        meaning = "there was nothing to carry over"
+def _finding(context: AuditContext, kind: str, values: NDArray[Any], within: str) -> AuditFinding:
+    codes, folds = context.origin_codes, hold_out_folds(values, context.seed)
+    scores = out_of_fold_scores(context.features("whole"), context.events, folds)
+    known, new, loss = context.paired_auroc(Ranking(context.scores, codes), Ranking(scores, codes))
+    bound = context.settings.bounds.left_out
+    meaning = "it does not generalise" if loss.value > bound else "it generalises"
+    if known.low < 0.5:  # near chance level before anything was held out
+        meaning = "there was nothing to generalise"
     sentence = (
-        f"Among films of the same {within}, a simple classifier reaches AUROC "
-        f"{told(found['known'])} where it was trained on that {kind} too and "
-        f"{told(found['new'])} where it was not: {meaning}."
+        f"Among images of the same {within}, a linear classifier reaches AUROC {text(known)} if "
+        f"that {kind} was in its training and {text(new)} if not: {meaning}."
     )
-    if np.isnan(lost.value):
-        sentence = f"No {within} holds both classes, so that leaving one out cannot be scored."
-    details = {
-        "known": found["known"],
-        "new": found["new"],
-        "each": _each(material, values, scores),
+    if np.isnan(loss.value):
+        sentence = f"No {within} has both classes, so holding one out cannot be scored."
+    details: Details = {
+        "known": Estimate.of(*known),
+        "new": Estimate.of(*new),
+        "each": _by_value(context, values, scores),
     }
-    return held(f"left-out {kind}", lost, bound, sentence, details=details)
+    return check_bound(f"left-out {kind}", loss, bound, sentence, details=details)
 
 
-def _each(material: Material, values: NDArray[Any], scores: Array) -> dict[str, float]:
-    """Return the AUROC within each origin that holds both classes, scored by one without it."""
-    found = {}
+def _by_value(context: AuditContext, values: NDArray[Any], scores: Array) -> dict[str, float]:
+    """Return the AUROC within each value that has both classes, scored without training on it."""
+    areas = {}
     for name in np.unique(values):
-        chosen = values == name
-        area = within_source_auroc(material.events[chosen], scores[chosen])[0]
+        rows = values == name
+        area = float(within_source_auroc(context.events[rows], scores[rows])[0])
         if not np.isnan(area):
-            found[str(name)] = round(float(area), 4)
-    return found
+            areas[str(name)] = round(area, 4)
+    return areas
+
+
+CHECK = AuditCheck(
+    title="Left-out origin",
+    question="Does the score hold on a source or site that was not trained on?",
+    reference="Zech et al., PLOS Medicine 2018",
+    measure=measure,
+)

@@ -1,45 +1,48 @@
-"""Check 4: what the whole film tells over the lungs alone.
+"""Check 4: what the whole image adds to the lungs alone.
 
 Tartaglione et al., "Unveiling COVID-19 from chest X-ray with deep learning: a hurdles race with
-small data", IJERPH 2020: if the disease is read, cutting all else away should cost little.
+small data", IJERPH 2020: if a model reads the disease, removing everything else should cost little.
 """
 
 from __future__ import annotations
 
-from covid_cxr.audit.context import Material
-from covid_cxr.audit.verdicts import Finding, held, told
-from covid_cxr.audit.viewed import RECIPES, lungs_missing, view_scores
+from covid_cxr.audit.context import AuditContext
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, text
+from covid_cxr.audit.view_scores import RECIPES, too_few_lungs, view_scores
 from covid_cxr.config.audit import Budget
-from covid_cxr.metrics.within_source import Ranking, auroc_intervals
+from covid_cxr.metrics.within_source import Ranking
+from covid_cxr.results import AuditFinding, Estimate
+from covid_cxr.results.audit import Details
 
 
-def findings(material: Material, budget: Budget) -> list[Finding]:
-    """Return how much AUROC the whole film has over the lungs, by each recipe."""
-    missing = lungs_missing(material)
-    return [missing] if missing else [_finding(material, recipe) for recipe in RECIPES[budget]]
+def measure(context: AuditContext, budget: Budget) -> list[AuditFinding]:
+    """Return the AUROC of the whole image less that of the lungs, by each recipe."""
+    warning = too_few_lungs(context)
+    return [warning] if warning else [_finding(context, recipe) for recipe in RECIPES[budget]]
 
 
-def _finding(material: Material, recipe: Budget) -> Finding:
-    rows, whole = view_scores(material, "whole", recipe)
-    _, lungs = view_scores(material, "lungs only", recipe)
-    found = auroc_intervals(
-        material.events[rows],
-        {"whole": Ranking(whole), "lungs": Ranking(lungs)},
-        material.clusters[rows],
-        bootstrap=material.bootstrap,
-        differences={"over": ("whole", "lungs")},
+def _finding(context: AuditContext, recipe: Budget) -> AuditFinding:
+    rows, scores = view_scores(context, "whole", recipe)
+    whole, lungs, gain = context.paired_auroc(
+        Ranking(scores), Ranking(view_scores(context, "lungs only", recipe)[1]), rows
     )
-    bound = material.settings.bounds.lungs_only
-    gap = found["over"]
+    bound = context.settings.bounds.lungs_only
     meaning = (
-        "what lies outside the lungs adds more than it should"
-        if gap.value > bound
-        else "what lies outside them adds little"
+        "the region outside the lungs adds more than it should"
+        if gain.value > bound
+        else "the region outside the lungs adds little"
     )
     sentence = (
-        f"The lungs alone reach AUROC {told(found['lungs'])}, the whole film "
-        f"{told(found['whole'])}: {meaning}."
+        f"The lungs alone reach AUROC {text(lungs)}, the whole image {text(whole)}: {meaning}."
     )
     name = "whole over lungs" + (", retrained" if recipe == "full" else "")
-    details = {"whole": found["whole"], "lungs_only": found["lungs"]}
-    return held(name, gap, bound, sentence, details=details)
+    details: Details = {"whole": Estimate.of(*whole), "lungs_only": Estimate.of(*lungs)}
+    return check_bound(name, gain, bound, sentence, details=details)
+
+
+CHECK = AuditCheck(
+    title="Lungs only",
+    question="Does the whole image predict COVID-19 better than the lungs alone?",
+    reference="Tartaglione et al., Int J Environ Res Public Health 2020",
+    measure=measure,
+)

@@ -1,59 +1,68 @@
-"""Check 3: COVID-19 told from films without lungs, and from their frame alone.
+"""Check 3: COVID-19 predicted from images without lungs, and from their outer frame alone.
 
 Maguolo and Nanni, "A critic evaluation of methods for COVID-19 automatic detection from X-ray
-images", Information Fusion 2021, painted over the middle of the film and networks scored as before.
-The shape of what is painted over may itself tell something; `outline` in the details says how much
-(a network finds less of a lung that is full), and a template common to all films hides most of it.
+images", Information Fusion 2021, masked the centre of the image, and networks scored as before. The
+shape of the mask may itself be informative, since a network segments less of an opaque lung; a
+template common to all images hides most of it, and `outline` in the details has the rest.
 """
 
 from __future__ import annotations
 
-from covid_cxr.audit.context import Material
-from covid_cxr.audit.verdicts import Finding, held, told
-from covid_cxr.audit.viewed import RECIPES, lungs_missing, view_scores
+from covid_cxr.audit.context import AuditContext
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, text
+from covid_cxr.audit.view_scores import RECIPES, too_few_lungs, view_scores
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval
-from covid_cxr.metrics.within_source import Ranking, auroc_intervals
+from covid_cxr.results import AuditFinding, Estimate
+from covid_cxr.results.audit import Details
 
-_WORDS = {
-    "lungs removed": "With the lungs painted over",
-    "frame only": "From the outer frame of the film alone, lungs painted over",
+_DESCRIPTIONS = {
+    "lungs removed": "With the lungs inpainted",
+    "frame only": "From the outer frame of the image alone, lungs inpainted",
 }
 
 
-def findings(material: Material, budget: Budget) -> list[Finding]:
-    """Return a finding for either view, by the cheap recipe and, if "full", retrained."""
-    if missing := lungs_missing(material):
-        return [missing]
-    outline = _auroc(material, "outline", "quick")
+def measure(context: AuditContext, budget: Budget) -> list[AuditFinding]:
+    """Return the AUROC of either view, by the linear probe and, if "full", retrained."""
+    if warning := too_few_lungs(context):
+        return [warning]
+    outline = _auroc(context, "outline", "quick")
     return [
-        _finding(material, name, recipe, outline) for recipe in RECIPES[budget] for name in _WORDS
+        _finding(context, view, recipe, outline)
+        for recipe in RECIPES[budget]
+        for view in _DESCRIPTIONS
     ]
 
 
-def _finding(material: Material, name: str, recipe: Budget, outline: Interval) -> Finding:
-    area, bound = _auroc(material, name, recipe), material.settings.bounds.lungs_removed
-    who = "a simple classifier" if recipe == "quick" else "the network, trained anew,"
+def _finding(context: AuditContext, view: str, recipe: Budget, outline: Interval) -> AuditFinding:
+    area, bound = _auroc(context, view, recipe), context.settings.bounds.lungs_removed
+    model = "a linear classifier" if recipe == "quick" else "the retrained network"
     if area.low > bound:
-        said = f"{who} still tells COVID-19, AUROC {told(area)}: whatever it reads, not the lungs"
+        result = f"{model} still predicts COVID-19, AUROC {text(area)}: not from the lungs"
     elif area.value > bound:
-        said = f"{who} may still tell COVID-19, AUROC {told(area)}; too few patients to be sure"
+        result = (
+            f"{model} may still predict COVID-19, AUROC {text(area)}; too few patients to be sure"
+        )
     else:
-        said = f"{who} is near guessing, AUROC {told(area)}"
-    details = {
-        "outline_of_the_lungs_alone": outline,
-        "films": int(material.lungs.found.sum()),
-        "films_without_lungs_found": int((~material.lungs.found).sum()),
+        result = f"{model} is near chance level, AUROC {text(area)}"
+    segmented = context.lungs.segmented
+    details: Details = {
+        "outline_of_the_lungs_alone": Estimate.of(*outline),
+        "images": int(segmented.sum()),
+        "images_without_segmented_lungs": int((~segmented).sum()),
     }
-    label = name if recipe == "quick" else f"{name}, retrained"
-    return held(label, area, bound, f"{_WORDS[name]}, {said}.", details=details)
+    name = view if recipe == "quick" else f"{view}, retrained"
+    return check_bound(name, area, bound, f"{_DESCRIPTIONS[view]}, {result}.", details=details)
 
 
-def _auroc(material: Material, name: str, recipe: Budget) -> Interval:
-    rows, scores = view_scores(material, name, recipe)
-    return auroc_intervals(
-        material.events[rows],
-        {"auroc": Ranking(scores)},
-        material.clusters[rows],
-        bootstrap=material.bootstrap,
-    )["auroc"]
+def _auroc(context: AuditContext, view: str, recipe: Budget) -> Interval:
+    rows, scores = view_scores(context, view, recipe)
+    return context.auroc(scores, rows)
+
+
+CHECK = AuditCheck(
+    title="Lungs removed",
+    question="Is COVID-19 predictable when the lungs are inpainted?",
+    reference="Maguolo and Nanni, Information Fusion 2021",
+    measure=measure,
+)

@@ -1,4 +1,4 @@
-"""Check 12: whether there are enough patients to say anything. It warns, and never fails.
+"""Check 12: whether there are enough patients for a conclusion. It warns, and never fails.
 
 Collins, Ogundimu and Altman, "Sample size considerations for the external validation of a
 multivariable prognostic model", Statistics in Medicine 2016; Riley et al., BMJ 2020.
@@ -10,69 +10,71 @@ import math
 
 import numpy as np
 
-from covid_cxr.audit.context import Material
-from covid_cxr.audit.verdicts import Finding, held, told
+from covid_cxr.audit.context import AuditContext
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, text, without_interval
 from covid_cxr.config.audit import Budget
-from covid_cxr.metrics import Interval
-from covid_cxr.metrics.within_source import Ranking, auroc_intervals
+from covid_cxr.results import AuditFinding, Estimate
 
 
-def findings(material: Material, _: Budget) -> list[Finding]:
-    """Return the width of the interval that counts, patients of the rarer class, and parameters."""
-    return [_width(material), *_patients(material)]
+def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
+    """Return the width of the decisive interval, patients of the rarer class, and parameters."""
+    with_covid = np.unique(context.clusters[context.events]).size
+    return [_width(context), _rarer_class(context, with_covid), _parameters(context, with_covid)]
 
 
-def _width(material: Material) -> Finding:
-    where, codes = "over all films", None
-    if material.origin is not None:
-        where, codes = f"among films of the same {material.origin[0]}", material.origin_codes
-    area = auroc_intervals(
-        material.events,
-        {"auroc": Ranking(material.scores, codes)},
-        material.clusters,
-        bootstrap=material.bootstrap,
-    )["auroc"]
-    bound = material.settings.bounds.width
-    width = Interval(area.high - area.low, math.nan, math.nan)
-    enough = "too wide to build on" if width.value > bound else "narrow enough to say something"
+def _width(context: AuditContext) -> AuditFinding:
+    where = f"among images of the same {context.origin[0]}" if context.origin else "over all images"
+    area = context.auroc(context.scores, origin=context.origin_codes)
+    width, bound = area.high - area.low, context.settings.bounds.width
+    meaning = "too wide for a conclusion" if width > bound else "narrow enough for a conclusion"
+    sentence = f"The interval of the AUROC {where}, {text(area)}, is {width:.2f} wide: {meaning}."
+    if math.isnan(width):
+        sentence = f"There is no AUROC {where}: none of them has both classes."
+    return check_bound(
+        "width",
+        without_interval(width),
+        bound,
+        sentence,
+        details={"auroc": Estimate.of(*area)},
+        most_severe="warn",
+    )
+
+
+def _rarer_class(context: AuditContext, with_covid: int) -> AuditFinding:
+    without = np.unique(context.clusters[~context.events]).size
+    bound = context.settings.bounds.events
     sentence = (
-        f"The interval of the AUROC {where}, {told(area)}, is {width.value:.2f} wide: {enough}."
+        f"{with_covid} patients with COVID-19 and {without} without; a validation should have at "
+        f"least {bound} of the rarer class."
     )
-    if math.isnan(width.value):
-        sentence = f"There is no AUROC {where}: none of them holds both classes."
-    return held("width", width, bound, sentence, details={"auroc": area}, most="warn")
-
-
-def _patients(material: Material) -> list[Finding]:
-    with_covid = np.unique(material.clusters[material.events]).size
-    without = np.unique(material.clusters[~material.events]).size
-    rarer, bound = min(with_covid, without), material.settings.bounds.events
-    sentence = (
-        f"{with_covid} patients with COVID-19 and {without} without; {bound} of the rarer kind are "
-        "the least that a validation should have."
+    return check_bound(
+        "patients of the rarer class",
+        without_interval(min(with_covid, without)),
+        float(bound),
+        sentence,
+        better="higher",
+        most_severe="warn",
     )
-    weights = _weights(material)
-    each = with_covid / weights * 1e6
-    many = (
-        f"{with_covid} patients with COVID-19 for {weights / 1e6:.1f} million weights: only "
-        "pretraining and early stopping keep such a network from learning its films by heart."
-    )
-    return [
-        held(
-            "patients of the rarer class",
-            Interval(float(rarer), math.nan, math.nan),
-            float(bound),
-            sentence,
-            better="higher",
-            most="warn",
-        ),
-        Finding("events a million weights", "info", many, each, details={"weights": weights}),
-    ]
 
 
-def _weights(material: Material) -> int:
-    """Return how many numbers the model's graph holds."""
+def _parameters(context: AuditContext, with_covid: int) -> AuditFinding:
     import onnx
 
-    graph = onnx.load(material.bundle.graph).graph
-    return int(sum(math.prod(each.dims) for each in graph.initializer))
+    graph = onnx.load(context.bundle.graph).graph
+    weights = int(sum(math.prod(tensor.dims) for tensor in graph.initializer))
+    sentence = (
+        f"{with_covid} patients with COVID-19 for {weights / 1e6:.1f} million weights: only "
+        "pretraining and early stopping keep such a network from memorising its images."
+    )
+    ratio = without_interval(with_covid / weights * 1e6)
+    return finding(
+        "events a million weights", "info", sentence, ratio, details={"weights": weights}
+    )
+
+
+CHECK = AuditCheck(
+    title="Size",
+    question="Are there enough patients for a conclusion?",
+    reference="Collins et al., Statistics in Medicine 2016",
+    measure=measure,
+)

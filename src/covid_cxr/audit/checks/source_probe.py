@@ -1,8 +1,8 @@
-"""Check 7: how well a linear model tells where a film comes from, within each class.
+"""Check 7: how well a linear model identifies the source of an image, within each class.
 
 After Alain and Bengio, "Understanding intermediate layers using linear classifier probes", ICLR
-workshop 2017. It is information, not a judgement: films of different hospitals look different, and
-a model that can tell them apart need not use it. It says what is there to be learned.
+workshop 2017. It has no bound: images of different hospitals look different, and a model that could
+tell them apart need not do so. It shows what there is to be learned.
 """
 
 from __future__ import annotations
@@ -10,25 +10,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from covid_cxr.audit.context import Material
-from covid_cxr.audit.verdicts import Finding, told
+from covid_cxr.audit.context import AuditContext
+from covid_cxr.audit.verdicts import AuditCheck, finding, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics.ridge import out_of_fold_scores
 from covid_cxr.metrics.scores import Array, Codes
 from covid_cxr.metrics.within_source import within_source_auroc
+from covid_cxr.results import AuditFinding
 
-_LEAST = 8  # films of an origin in a class, and of others
+_LEAST = 8  # images of an origin in a class, and of others
+_VISIBLE = 0.8
 
 
-def findings(material: Material, _: Budget) -> list[Finding]:
-    """Return the mean AUROC of one origin against the others, inside each class."""
-    if material.origin is None:
-        return [Finding("one origin", "info", "All films come from one source and one site.")]
-    kind, values = material.origin
-    scored = _scored(material)
+def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
+    """Return the mean AUROC of one origin against the others, within each class."""
+    if context.origin is None or context.origin_codes is None:
+        return [finding("one origin", "info", "All images come from one source and one site.")]
+    kind, values = context.origin
+    name = f"{kind} inside a class"
+    scored = _scored(context, context.origin_codes)
     if not scored:
-        sentence = f"No {kind} has enough films beside others of the same class to be told apart."
-        return [Finding(f"{kind} inside a class", "info", sentence)]
+        sentence = f"No {kind} has enough images of a class, beside others, to be identified."
+        return [finding(name, "info", sentence)]
 
     def statistic(weights: Array | None) -> dict[str, Array]:
         areas = [
@@ -39,32 +42,41 @@ def findings(material: Material, _: Budget) -> list[Finding]:
         ]
         return {"auroc": np.mean(areas, axis=0)}
 
-    area = material.bootstrap.intervals(statistic, material.clusters)["auroc"]
+    area = context.bootstrap.intervals(statistic, context.clusters)["auroc"]
+    meaning = f"the image shows the {kind}" if area.value > _VISIBLE else "only weakly"
     sentence = (
-        f"Inside each class, a linear model tells the {kind} of a film with a mean AUROC of "
-        f"{told(area)}: {'the hospital shows on the film' if area.value > 0.8 else 'faintly'}."
+        f"Within each class, a linear model identifies the {kind} of an image with a mean AUROC of "
+        f"{text(area)}: {meaning}."
     )
     details = {"origins": len(np.unique(values)), "compared": len(scored)}
-    return [Finding(f"{kind} inside a class", "info", sentence, *area, details=details)]
+    return [finding(name, "info", sentence, area, details=details)]
 
 
-def _scored(material: Material) -> list[tuple[NDArray[np.intp], NDArray[np.bool_], Array]]:
+def _scored(
+    context: AuditContext, origin: Codes
+) -> list[tuple[NDArray[np.intp], NDArray[np.bool_], Array]]:
     """Return rows, whether they are of an origin, and scores for it; one a class and origin."""
-    assert material.origin_codes is not None
-    found = []
+    scored = []
     for event in (True, False):
-        rows = np.flatnonzero(material.events == event)
-        labels = _columns(material.origin_codes[rows])
-        if not labels.shape[1] or np.unique(material.folds[rows]).size < 2:
+        rows = np.flatnonzero(context.events == event)
+        labels = _indicators(origin[rows])
+        if not labels.shape[1] or np.unique(context.folds[rows]).size < 2:
             continue
-        features = material.embedded("whole")[rows]
-        scores = out_of_fold_scores(features, labels, material.folds[rows])
-        found += [(rows, labels[:, k], scores[:, k]) for k in range(labels.shape[1])]
-    return found
+        scores = out_of_fold_scores(context.features("whole")[rows], labels, context.folds[rows])
+        scored += [(rows, labels[:, k], scores[:, k]) for k in range(labels.shape[1])]
+    return scored
 
 
-def _columns(origin: Codes) -> NDArray[np.bool_]:
-    """Return (n, K) whether a film is of an origin, for those with enough films."""
+def _indicators(origin: Codes) -> NDArray[np.bool_]:
+    """Return (n, K) whether an image is of an origin, for those with enough images."""
     sizes = np.bincount(origin)
     enough = (sizes >= _LEAST) & (origin.size - sizes >= _LEAST)
     return np.asarray(origin[:, None] == np.flatnonzero(enough))
+
+
+CHECK = AuditCheck(
+    title="Source probe",
+    question="How well does a linear classifier identify the source of an image?",
+    reference="Alain and Bengio, ICLR workshop 2017",
+    measure=measure,
+)

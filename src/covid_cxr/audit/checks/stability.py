@@ -1,58 +1,68 @@
-"""Check 11: whether another seed gives another score.
+"""Check 11: whether another random seed gives another score.
 
 Bouthillier et al., "Accounting for variance in machine learning benchmarks", MLSys 2021. Quick: the
-cheap recipe on folds dealt out anew. Full: also the network trained anew with other
-seeds, unless it is trained in closed form.
+linear probe on other folds. Full: also the network retrained with other seeds, unless the recipe
+has a closed form.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from covid_cxr.audit.context import Material, grouped_folds_of
-from covid_cxr.audit.verdicts import Finding, held
-from covid_cxr.audit.viewed import lungs_missing, view_scores
+from covid_cxr.audit.context import AuditContext, audit_folds
+from covid_cxr.audit.verdicts import AuditCheck, check_bound
+from covid_cxr.audit.view_scores import too_few_lungs, view_scores
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics.intervals import standard_deviation_interval
 from covid_cxr.metrics.ridge import out_of_fold_scores
 from covid_cxr.metrics.scores import Array
 from covid_cxr.metrics.within_source import within_source_auroc
+from covid_cxr.results import AuditFinding
 
 _RETRAINED = 3
 
 
-def findings(material: Material, budget: Budget) -> list[Finding]:
+def measure(context: AuditContext, budget: Budget) -> list[AuditFinding]:
     """Return the standard deviation of the AUROC across seeds."""
-    found = [_finding(material, "folds", "dealt out anew", _folds(material))]
-    has_chance = material.config.training.method != "linear-probe"
-    if budget == "full" and has_chance and not lungs_missing(material):
-        found.append(_finding(material, "retrained", "trained anew", _retrained(material)))
-    return found
+    findings = [_finding(context, "folds", "with other folds", _folds(context))]
+    is_random = context.config.training.method != "linear-probe"
+    if budget == "full" and is_random and not too_few_lungs(context):
+        findings.append(_finding(context, "retrained", "retrained", _retrained(context)))
+    return findings
 
 
-def _finding(material: Material, name: str, how: str, areas: Array) -> Finding:
-    found, bound = standard_deviation_interval(areas), material.settings.bounds.spread
-    meaning = "the best of them would be luck" if found.value > bound else "steady enough"
+def _finding(context: AuditContext, name: str, description: str, areas: Array) -> AuditFinding:
+    deviation, bound = standard_deviation_interval(areas), context.settings.bounds.spread
+    meaning = "the best of them would be chance" if deviation.value > bound else "stable enough"
     sentence = (
-        f"{areas.size} seeds, {how}, give AUROCs from {areas.min():.2f} to {areas.max():.2f}, "
-        f"standard deviation {found.value:.3f}: {meaning}."
+        f"{areas.size} seeds, {description}, give AUROCs from {areas.min():.2f} to "
+        f"{areas.max():.2f}, standard deviation {deviation.value:.3f}: {meaning}."
     )
-    return held(f"seeds, {name}", found, bound, sentence, details={"aurocs": areas.tolist()})
+    details = {"aurocs": tuple(round(area, 6) for area in areas.tolist())}
+    return check_bound(f"seeds, {name}", deviation, bound, sentence, details=details)
 
 
-def _folds(material: Material) -> Array:
+def _folds(context: AuditContext) -> Array:
     areas = []
-    for seed in range(material.settings.seeds):
-        folds = grouped_folds_of(material.cohort, material.config, material.seed + 1 + seed)
-        own = folds[material.rows["row"]].to_numpy()
-        scores = out_of_fold_scores(material.embedded("whole"), material.events, own)
-        areas.append(within_source_auroc(material.events, scores)[0])
+    for seed in range(context.settings.seeds):
+        folds = audit_folds(context.cohort, context.config, context.seed + 1 + seed)
+        own = folds[context.rows["row"]].to_numpy()
+        scores = out_of_fold_scores(context.features("whole"), context.events, own)
+        areas.append(within_source_auroc(context.events, scores)[0])
     return np.array(areas)
 
 
-def _retrained(material: Material) -> Array:
+def _retrained(context: AuditContext) -> Array:
     areas = []
     for seed in range(_RETRAINED):
-        rows, scores = view_scores(material, "whole", "full", seed)
-        areas.append(within_source_auroc(material.events[rows], scores)[0])
+        rows, scores = view_scores(context, "whole", "full", seed)
+        areas.append(within_source_auroc(context.events[rows], scores)[0])
     return np.array(areas)
+
+
+CHECK = AuditCheck(
+    title="Stability",
+    question="Does another random seed give another score?",
+    reference="Bouthillier et al., MLSys 2021",
+    measure=measure,
+)

@@ -1,6 +1,6 @@
 """Each check on a small cohort of phantoms, honest or changed on purpose.
 
-Frozen features are the film itself in 12 x 12 cells, so that nothing has to be exported.
+Image features are the image itself in 12 x 12 cells, so that nothing has to be exported.
 """
 
 from pathlib import Path
@@ -23,16 +23,16 @@ from covid_cxr.audit.checks import (
     source_probe,
     stability,
 )
-from covid_cxr.audit.context import Material, drawn
-from covid_cxr.audit.perturb import CHANGES, Donor
-from covid_cxr.audit.run import chosen
-from covid_cxr.audit.verdicts import Finding
+from covid_cxr.audit.checks.perturbation import PERTURBATIONS, Donor
+from covid_cxr.audit.context import AuditContext, sample_patients
+from covid_cxr.audit.run import select_checks
 from covid_cxr.cohort import build, schema
 from covid_cxr.config import AuditConfig, RunConfig
 from covid_cxr.errors import UnknownName
 from covid_cxr.imaging.markers import find_markers
 from covid_cxr.phantoms import write_cohort
 from covid_cxr.progress import reporting
+from covid_cxr.results import AuditFinding
 
 pytestmark = pytest.mark.usefixtures("graph_templates")
 
@@ -40,15 +40,15 @@ CELLS = 12
 
 
 class Cells:
-    """Stands in for the frozen network."""
+    """Stands in for the feature extractor."""
 
-    def features(self, films: np.ndarray, _: object = None) -> np.ndarray:
-        edge = films.shape[-1] // CELLS * CELLS
-        cells = films[:, 0, :edge, :edge].reshape(len(films), CELLS, edge // CELLS, CELLS, -1)
-        return cells.mean(axis=(2, 4)).reshape(len(films), -1).astype(np.float32)
+    def features(self, inputs: np.ndarray, _: object = None) -> np.ndarray:
+        edge = inputs.shape[-1] // CELLS * CELLS
+        cells = inputs[:, 0, :edge, :edge].reshape(len(inputs), CELLS, edge // CELLS, CELLS, -1)
+        return cells.mean(axis=(2, 4)).reshape(len(inputs), -1).astype(np.float32)
 
 
-def material_of(folder: Path, root: Path, config: RunConfig) -> Material:
+def context_of(folder: Path, root: Path, config: RunConfig) -> AuditContext:
     settings = AuditConfig(size=96, bootstrap=200, permutations=100, seeds=3)
     cohort = config.cohort.model_copy(update={"train": 0.6, "val": 0.3, "test": 0.1})
     changes = {"data_root": str(root), "audit": settings, "cohort": cohort}
@@ -56,86 +56,90 @@ def material_of(folder: Path, root: Path, config: RunConfig) -> Material:
     if not (folder / "cohort.csv").exists():
         build.write(build.build(root, config.cohort, config.seed), folder)
     cohort = schema.read(folder / "cohort.csv")
-    return Material(folder, config, cohort, default_bundle(), network=Cells())
+    return AuditContext(folder, config, cohort, default_bundle(), network=Cells())
 
 
 @pytest.fixture(scope="module")
 def honest(
     phantoms: Path, tiny_config: RunConfig, tmp_path_factory: pytest.TempPathFactory
-) -> Material:
-    return material_of(tmp_path_factory.mktemp("honest"), phantoms, tiny_config)
+) -> AuditContext:
+    return context_of(tmp_path_factory.mktemp("honest"), phantoms, tiny_config)
 
 
 @pytest.fixture(scope="module")
-def tied(tiny_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Material:
+def tied(tiny_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> AuditContext:
     """COVID-19 from one hospital alone, and at half its resolution too."""
-    root = tmp_path_factory.mktemp("tied-films")
+    root = tmp_path_factory.mktemp("tied-images")
     write_cohort(root, patients=40, seed=5, shortcut="hospital", duplicates=0)
-    return material_of(tmp_path_factory.mktemp("tied"), root, tiny_config)
+    return context_of(tmp_path_factory.mktemp("tied"), root, tiny_config)
 
 
-def by_name(findings: list[Finding]) -> dict[str, Finding]:
-    return {each.name: each for each in findings}
+def by_name(findings: list[AuditFinding]) -> dict[str, AuditFinding]:
+    return {one.name: one for one in findings}
 
 
-def test_no_test_row_is_looked_at(honest: Material) -> None:
+def test_no_test_row_is_used(honest: AuditContext) -> None:
     assert set(honest.rows["split"]) == {"train", "val"}
     test = honest.cohort.loc[honest.cohort["split"] == "test", "patient_id"]
     assert not set(test) & set(honest.rows["patient_id"])
 
 
-def test_folds_keep_patients_whole(honest: Material) -> None:
+def test_folds_keep_patients_whole(honest: AuditContext) -> None:
     folds = pd.Series(honest.folds).groupby(honest.clusters).nunique()
     assert (folds == 1).all()
 
 
-def test_more_films_than_asked_for_are_drawn_by_whole_patients(honest: Material) -> None:
-    some = drawn(honest.rows, 30, seed=1)
+def test_more_images_than_asked_for_are_sampled_by_whole_patients(honest: AuditContext) -> None:
+    some = sample_patients(honest.rows, 30, seed=1)
     assert 24 < len(some) <= 30 < len(honest.rows)
     whole = honest.rows.groupby("component").size()
     assert (some.groupby("component").size() == whole[some["component"].unique()]).all()
-    assert drawn(honest.rows, 30, seed=1).equals(some)
-    assert not drawn(honest.rows, 30, seed=2).equals(some)
+    assert sample_patients(honest.rows, 30, seed=1).equals(some)
+    assert not sample_patients(honest.rows, 30, seed=2).equals(some)
 
 
-def test_a_leak_fails(honest: Material) -> None:
-    assert leak.findings(honest, "quick")[0].verdict == "pass"
+def test_a_leak_fails(honest: AuditContext) -> None:
+    assert leak.measure(honest, "quick")[0].verdict == "pass"
     cohort = honest.cohort.copy()
     test, train = (cohort.index[cohort["split"] == split][0] for split in ("test", "train"))
     cohort.loc[test, "patient_id"] = cohort.loc[train, "patient_id"]
-    leaking = Material(honest.run, honest.config, cohort, honest.bundle)
-    found = leak.findings(leaking, "quick")[0]
+    leaking = AuditContext(honest.run, honest.config, cohort, honest.bundle)
+    found = leak.measure(leaking, "quick")[0]
     assert (found.verdict, found.value) == ("fail", 1.0)
     assert cohort.loc[train, "patient_id"] in found.sentence
 
 
-def test_facts_about_the_file_tell_the_tied_hospital(honest: Material, tied: Material) -> None:
-    good, bad = (by_name(metadata.findings(each, "quick")) for each in (honest, tied))
-    assert good["all facts"].verdict != "fail"
-    assert bad["all facts"].verdict == bad["file"].verdict == "fail"
-    assert "need not read the film" in bad["file"].sentence
-    assert set(bad["file"].details["facts"]) >= {"width", "height", "aspect"}
+def test_acquisition_features_reveal_the_tied_hospital(
+    honest: AuditContext, tied: AuditContext
+) -> None:
+    good, bad = (by_name(metadata.measure(each, "quick")) for each in (honest, tied))
+    assert good["all features"].verdict != "fail"
+    assert bad["all features"].verdict == bad["file"].verdict == "fail"
+    assert "need not read the chest" in bad["file"].sentence
+    assert set(bad["file"].details["features"]) >= {"width", "height", "aspect"}
 
 
-def test_the_site_alone_tells_the_tied_hospital(honest: Material, tied: Material) -> None:
-    good, bad = (by_name(confounding.findings(each, "quick")) for each in (honest, tied))
+def test_the_site_alone_tells_the_tied_hospital(honest: AuditContext, tied: AuditContext) -> None:
+    good, bad = (by_name(confounding.measure(each, "quick")) for each in (honest, tied))
     assert good["site alone"].verdict == good["one class only"].verdict == "pass"
     assert bad["site alone"].value > 0.95
     assert bad["site alone"].verdict == "fail"
     assert bad["one class only"].value == 1.0
     assert "eastgate" in bad["one class only"].sentence
-    assert bad["pooled over within, cheap recipe"].verdict == "info"
+    assert bad["pooled over within, linear probe"].verdict == "info"
 
 
-def test_films_without_lungs_do_not_tell(honest: Material) -> None:
-    found = by_name(lungs_removed.findings(honest, "quick"))
+def test_images_without_lungs_are_not_informative(honest: AuditContext) -> None:
+    found = by_name(lungs_removed.measure(honest, "quick"))
     assert {each.verdict for each in found.values()} <= {"pass", "warn"}
-    assert found["lungs removed"].details["films"] == honest.lungs.found.sum() > 40
-    assert lungs_only.findings(honest, "quick")[0].verdict == "pass"
+    assert found["lungs removed"].details["images"] == honest.lungs.segmented.sum() > 40
+    assert lungs_only.measure(honest, "quick")[0].verdict == "pass"
 
 
-def test_shuffled_labels_leave_what_the_hospital_tells(honest: Material, tied: Material) -> None:
-    good, bad = (by_name(permutation.findings(each, "quick")) for each in (honest, tied))
+def test_shuffled_labels_leave_what_the_hospital_tells(
+    honest: AuditContext, tied: AuditContext
+) -> None:
+    good, bad = (by_name(permutation.measure(each, "quick")) for each in (honest, tied))
     assert good["shuffled labels"].verdict == "pass"
     assert good["shuffled labels"].value == pytest.approx(0.5, abs=0.08)
     # within a hospital of one class there is nothing to shuffle: the labels stay the hospital's
@@ -143,48 +147,48 @@ def test_shuffled_labels_leave_what_the_hospital_tells(honest: Material, tied: M
     assert bad["true labels"].verdict == "info"
 
 
-def test_an_origin_left_out(honest: Material) -> None:
-    found = left_out.findings(honest, "quick")[0]
+def test_an_origin_left_out(honest: AuditContext) -> None:
+    found = left_out.measure(honest, "quick")[0]
     assert found.name == "left-out site"
     assert set(found.details["each"]) <= set(honest.rows["site"])
     assert found.verdict in ("pass", "warn")
 
 
-def test_the_source_probe_judges_nothing(honest: Material) -> None:
-    found = source_probe.findings(honest, "quick")[0]
+def test_the_source_probe_has_no_bound(honest: AuditContext) -> None:
+    found = source_probe.measure(honest, "quick")[0]
     assert found.verdict == "info"
     assert found.low <= found.value <= found.high
-    assert found.value > 0.7  # hospitals have their own film curves
+    assert found.value > 0.7  # hospitals have their own grey level curves
 
 
-def test_seeds_and_size(honest: Material) -> None:
-    assert len(stability.findings(honest, "quick")[0].details["aurocs"]) == 3
-    found = by_name(size.findings(honest, "quick"))
+def test_seeds_and_size(honest: AuditContext) -> None:
+    assert len(stability.measure(honest, "quick")[0].details["aurocs"]) == 3
+    found = by_name(size.measure(honest, "quick"))
     assert found["patients of the rarer class"].verdict == "warn"
     assert found["events a million weights"].details["weights"] > 1_000_000
 
 
-def test_films_of_one_place(honest: Material) -> None:
+def test_images_of_one_hospital(honest: AuditContext) -> None:
     cohort = honest.cohort.assign(site="one", view="AP")
-    one = Material(honest.run, honest.config, cohort, honest.bundle, network=Cells())
-    one.films = honest.films  # read once
-    found = confounding.findings(one, "quick")
+    one = AuditContext(honest.run, honest.config, cohort, honest.bundle, network=Cells())
+    one.images = honest.images  # read once
+    found = confounding.measure(one, "quick")
     assert [each.verdict for each in found] == ["warn"]
-    assert left_out.findings(one, "quick")[0].verdict == "warn"
-    assert source_probe.findings(one, "quick")[0].verdict == "info"
+    assert left_out.measure(one, "quick")[0].verdict == "warn"
+    assert source_probe.measure(one, "quick")[0].verdict == "info"
 
 
 @pytest.mark.slow
 def test_a_network_trained_anew_is_asked_about_others_and_kept(
-    honest: Material, monkeypatch: pytest.MonkeyPatch
+    honest: AuditContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from covid_cxr.audit.viewed import view_scores
+    from covid_cxr.audit.view_scores import view_scores
     from covid_cxr.training import experiment
 
     settings = honest.settings.model_copy(update={"edge": 32, "epochs": 1})
     config = honest.config.model_copy(update={"audit": settings})
-    full = Material(honest.run, config, honest.cohort, honest.bundle, network=Cells())
-    full.films, full.lungs = honest.films, honest.lungs
+    full = AuditContext(honest.run, config, honest.cohort, honest.bundle, network=Cells())
+    full.images, full.lungs = honest.images, honest.lungs
     trained_on: list[np.ndarray] = []
     fit = experiment.fit
 
@@ -197,7 +201,7 @@ def test_a_network_trained_anew_is_asked_about_others_and_kept(
 
     monkeypatch.setattr(experiment, "fit", watched)
     rows, scores = view_scores(full, "frame only", "full")
-    found = np.flatnonzero(full.lungs.found)
+    found = np.flatnonzero(full.lungs.segmented)
     seen = set(full.clusters[found[trained_on[0]]])
     assert not seen & set(full.clusters[rows])
     assert len(rows) + len(trained_on[0]) == len(found)
@@ -210,26 +214,26 @@ def test_a_network_trained_anew_is_asked_about_others_and_kept(
 
 
 def test_names_are_checked(tiny_config: RunConfig) -> None:
-    assert chosen(tiny_config, ["size", "leak"]) == ["leak", "size"]
+    assert select_checks(tiny_config, ["size", "leak"]) == ["leak", "size"]
     off = tiny_config.model_copy(update={"audit": AuditConfig(off=("leak",))})
-    assert len(chosen(off)) == 11
+    assert len(select_checks(off)) == 11
     with pytest.raises(UnknownName, match="did you mean 'metadata'"):
-        chosen(tiny_config, ["metdata"])
+        select_checks(tiny_config, ["metdata"])
 
 
-def test_an_audit_of_some_checks(honest: Material, tmp_path: Path) -> None:
+def test_an_audit_of_some_checks(honest: AuditContext, tmp_path: Path) -> None:
     schema.save(honest.cohort, tmp_path / "cohort.csv")
     seen: list[str] = []
     with reporting(lambda description, done, total: seen.append(description)):
         report = run_audit(tmp_path, honest.config, honest.bundle, only=["leak"])
     assert report.verdict == "pass"
     assert (tmp_path / "audit.json").exists()
-    assert set(seen) == {"audit"}  # no film was read for a table
+    assert set(seen) == {"audit"}  # no image was read for a table
 
 
-@pytest.mark.parametrize("name", CHANGES)
-def test_changes_leave_the_middle_of_the_film_alike(name: str) -> None:
-    """None is a change of what the lungs show: the middle still correlates with itself."""
+@pytest.mark.parametrize("name", PERTURBATIONS)
+def test_perturbations_leave_the_middle_of_the_image_alike(name: str) -> None:
+    """None changes what the lungs show: the middle still correlates with itself."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:200, :160] / 200
     film = (0.45 + 0.3 * np.sin(6 * x) * np.cos(5 * y) + 0.02 * rng.random((200, 160))).astype(
@@ -238,7 +242,7 @@ def test_changes_leave_the_middle_of_the_film_alike(name: str) -> None:
     donor_film = np.full((220, 180), 0.1, np.float32)
     donor_film[10:26, 12:16] = 0.95
     donor = Donor(donor_film, donor_film > 0.5)
-    changed = CHANGES[name](film, donor, rng)
+    changed = PERTURBATIONS[name](film, donor, rng)
     assert changed is not None
     half = changed[changed.shape[0] // 4 : -(changed.shape[0] // 4)]
     rows = np.linspace(0, half.shape[0] - 1, 60).astype(int)
@@ -251,4 +255,4 @@ def test_changes_leave_the_middle_of_the_film_alike(name: str) -> None:
     if name in ("marker added", "marker transplanted"):
         assert (changed != film).mean() > 0.001
     assert find_markers(film).sum() == 0
-    assert CHANGES["marker transplanted"](film, None, rng) is None
+    assert PERTURBATIONS["marker transplanted"](film, None, rng) is None
