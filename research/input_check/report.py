@@ -21,7 +21,7 @@ from research.input_check.transforms import TRANSFORMS, UNCHANGED
 
 CARD = "INPUT_CHECK_CARD.md"
 ALL, VARIED = "all", "varied"
-ANSWERED, REJECTED = "answered", "rejected"
+IS_ANSWERED, IS_REJECTED = "answered", "rejected"
 _CARD = """# Input check
 
 {disclaimer}
@@ -120,7 +120,7 @@ def _row(
     return {
         "left_out": left_out,
         "part": part,
-        "wanted": ANSWERED if wanted == UPRIGHT else f"{REJECTED}: {wanted}",
+        "wanted": IS_ANSWERED if wanted == UPRIGHT else f"{IS_REJECTED}: {wanted}",
         "images": len(rows),
         "patients": patients,
         "right": int(right.sum()),
@@ -138,14 +138,14 @@ def write(out: Path, figures: Mapping[str, Any]) -> None:
         f"{limits[0][name]:.2f}; {limits[1][name]:.2f} where no lungs are found"
         for name in ("least_log_odds", "farthest_distance")
     )
-    answered = [row for row in rows if row["wanted"] == ANSWERED]
+    upright = [row for row in rows if row["wanted"] == IS_ANSWERED]
     wrong = [row for row in rows if row["part"] in TRANSFORMS]
     others = [row for row in rows if row["wanted"].endswith(NO_CHEST)]
     card = _CARD.format(
         disclaimer=DISCLAIMER,
         least=least,
         farthest=farthest,
-        answered=_table(answered, "source", "radiographs"),
+        answered=_table(upright, "source", "radiographs"),
         wrong=_table(wrong, "source", "transform", reason=True),
         others=_table(others, "family", "kind", reason=True),
         **figures["fitted"],

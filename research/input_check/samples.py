@@ -20,7 +20,7 @@ from research.input_check import other_pictures
 from research.input_check.transforms import TRANSFORMS, UNCHANGED, reason_of, transformed, varied
 from research.lung_segmentation.export import SPEC
 
-PHANTOMS, PICTURES, OTHERS = "phantoms", "pictures", "others"  # sources without radiographs
+PHANTOMS, PICTURES, OTHERS = "drawn phantoms", "pictures", "others"  # sources without radiographs
 _BATCH = 16
 
 

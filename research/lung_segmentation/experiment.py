@@ -53,7 +53,7 @@ class Marked:
     images: Tensor  # (N, 1, S, S)
     masks: Tensor  # (N, 2, S, S)
     read: list[FloatArray]  # (H, W)
-    drawn: list[tuple[BoolArray, BoolArray]]  # (H, W): right, left
+    annotated_masks: list[tuple[BoolArray, BoolArray]]  # (H, W): right, left
 
 
 def train_lungs(
@@ -89,25 +89,25 @@ def train_lungs(
 
 
 def load(cohort: pd.DataFrame, data_root: Path) -> Marked:
-    """Read the images of `cohort` on which both lungs are drawn.
+    """Read the images of `cohort` on which both lungs are annotated.
 
     Raises:
         CohortError: there are none.
     """
     rows = drawings.annotated(cohort.assign(component=components(cohort)), data_root)
-    kept, read, drawn = [], [], []
+    kept, read, annotated_masks = [], [], []
     for row in rows.itertuples():
         both = [drawings.mask(data_root / str(row.masks), name) for name in drawings.LUNGS]
         if both[0] is None or both[1] is None:
             continue
         kept.append(row.Index)
         read.append(imaging.read(data_root / str(row.path)).pixels)
-        drawn.append((both[0], both[1]))
+        annotated_masks.append((both[0], both[1]))
     images = np.stack([imaging.preprocess(pixels, SPEC) for pixels in read])
     shape = (SPEC.size, SPEC.size)
-    masks = np.stack([[mask_on_grid(mask, shape) for mask in both] for both in drawn])
+    masks = np.stack([[mask_on_grid(mask, shape) for mask in both] for both in annotated_masks])
     grids = torch.from_numpy(images), torch.from_numpy(masks.astype(np.float32))
-    return Marked(rows.loc[kept].reset_index(drop=True), *grids, read, drawn)
+    return Marked(rows.loc[kept].reset_index(drop=True), *grids, read, annotated_masks)
 
 
 @without_denormals()
@@ -169,7 +169,7 @@ def _fold(
         segmenter = LungSegmenter(export(network, Path(folder), {}, ""))
         predicted = segmenter.segment([marked.read[i] for i in left_out])
     rows = [
-        report.row(marked.rows.iloc[i], lungs, marked.drawn[i])
+        report.row(marked.rows.iloc[i], lungs, marked.annotated_masks[i])
         for i, lungs in zip(left_out, predicted, strict=True)
     ]
     scores = pd.DataFrame(rows)

@@ -42,10 +42,10 @@ _RESAMPLES = 2000
 
 
 def row(
-    record: pd.Series, lungs: Lungs | None, drawn: tuple[BoolArray, BoolArray]
+    record: pd.Series, lungs: Lungs | None, annotated: tuple[BoolArray, BoolArray]
 ) -> dict[str, Any]:
     """Return one radiograph's Dice for both lungs and for each, on its own pixels."""
-    right, left = drawn
+    right, left = annotated
     predicted = (right & False, right & False)
     if lungs is not None:
         predicted = (_on(lungs.right, right.shape), _on(lungs.left, right.shape))

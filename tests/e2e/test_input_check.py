@@ -55,7 +55,11 @@ def test_the_script_fits_measures_and_puts_the_check_into_the_graph(
     assert main(words) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["fitted"]["radiographs"] == 10
-    assert {each["left_out"] for each in figures["measured"]} > {"noise", "others", "phantoms"}
+    assert {each["left_out"] for each in figures["measured"]} > {
+        "noise",
+        "others",
+        "drawn phantoms",
+    }
     assert json.loads((out / "input_check.json").read_text("utf-8")) == figures
     assert "noise of others" in (out / "INPUT_CHECK_CARD.md").read_text("utf-8")
     film = draw("normal", 3).pixels

@@ -178,8 +178,8 @@ def write_explanation(
     picture = save(stem, pixels, explanation, caption, settings.style)
     if settings.load_image:
         page = io.BytesIO()
-        drawn = draw_similar_cases(pixels, prediction.file, similar_cases, settings.load_image)
-        drawn.save(page, "PNG")
+        cases = draw_similar_cases(pixels, prediction.file, similar_cases, settings.load_image)
+        cases.save(page, "PNG")
         atomic_write(stem.with_name(f"{stem.name}-similar-cases.png"), page.getvalue())
     return replace(prediction, explanation=f"{stem.parent.name}/{picture.name}")
 

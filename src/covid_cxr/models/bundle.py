@@ -100,7 +100,7 @@ def load(path: Path | str) -> Bundle:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `manifest.json` with the hashes of the files that lie beside it."""
+    """Write `manifest.json` with the hashes of the files beside it."""
     hashed = manifest.model_copy(update={"files": _hashes(folder)})
     text = json.dumps(hashed.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
     atomic_write(folder / MANIFEST, text)

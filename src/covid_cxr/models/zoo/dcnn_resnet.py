@@ -12,7 +12,7 @@ from covid_cxr.models.zoo.classifier import Classifier, Recipe
 _EDGE = 224
 _FILTERS = 16
 _GROWTH = 3
-_HIDDEN = 128
+_EMBEDDING = 128
 _SLOPE = 0.3  # Keras' LeakyReLU default
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
@@ -45,9 +45,9 @@ def dcnn_resnet(n_classes: int) -> Classifier:
         blocks.append(ConcatBlock(channels, _FILTERS * _GROWTH**i))
         channels += _FILTERS * _GROWTH**i
     edge = _EDGE // 2 ** len(blocks)
-    hidden = _he(nn.Linear(channels * edge * edge, _HIDDEN))
-    embed = nn.Sequential(nn.Flatten(), nn.Dropout(0.4), hidden, nn.LeakyReLU(_SLOPE))
-    head = nn.Linear(_HIDDEN, n_classes)
+    dense = _he(nn.Linear(channels * edge * edge, _EMBEDDING))
+    embed = nn.Sequential(nn.Flatten(), nn.Dropout(0.4), dense, nn.LeakyReLU(_SLOPE))
+    head = nn.Linear(_EMBEDDING, n_classes)
     nn.init.xavier_uniform_(head.weight)
     recipe = Recipe(1e-5 if binary else 2e-4, activity_l2=1e-4, prior_bias=True)
     # preprocessing brings each image to deviation 0.2, so this restores zero mean, unit variance
