@@ -26,7 +26,7 @@ _CAPTIONS = {
 def write_summary(summary: CohortSummary, cohort: pd.DataFrame, out: Path, *, name: str) -> Path:
     """Write `cohort.html`, `summary.json`, `tables/*.csv` and `figures/*.svg`.
 
-    Nothing of it shows a film, so that all of it may be shared where the table may.
+    Nothing of it shows a radiograph, so that all of it may be shared where the table may.
 
     Args:
         summary: of this cohort.
@@ -60,7 +60,7 @@ def _page(summary: CohortSummary, figures: dict[str, str], name: str) -> str:
         .render(
             name=name,
             disclaimer=DISCLAIMER,
-            account=summary,
+            summary=summary,
             figures={stem: Markup(svg) for stem, svg in figures.items()},
             captions=_CAPTIONS,
             tables=text_tables(summary),

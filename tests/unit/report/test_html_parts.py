@@ -44,7 +44,7 @@ def run(tmp_path, metrics):
 
 
 def test_the_audit_stands_on_the_page_and_decides(run):
-    assert "No audit stands in the run folder" in write_report(run).read_text()
+    assert "The run folder holds no audit" in write_report(run).read_text()
     made.AUDIT.write(run / "audit.json")
     text = write_report(run).read_text()
     assert "1 of 2 checks fails: lungs removed." in text
@@ -111,14 +111,14 @@ def test_a_place_with_another_share_of_covid_has_its_section(run, metrics):
     text = write_report(run).read_text()
     assert '<h2 id="prevalence">Where 0.3 % have COVID-19</h2>' in text
     assert text.count('<span class="sub">asked for</span>') == 1
-    assert "calibrated to films of which 50 % do" in text
+    assert "calibrated to images of which 50 % do" in text
     found = measured.at_prevalence
     assert f'<td class="n">{found.per_1000.false_positives.value:.1f}<' in text
     for score in (found.ppv, found.npv):
         assert f'<td class="n">{formatting.number(score.value)}<' in text
     for moved in found.probabilities:
         assert f'</th><td class="n">{formatting.number(moved.at_target)}</td>' in text
-    assert "spectrum" in text and "the same films are called" in text
+    assert "spectrum" in text and "the same images are called" in text
 
 
 def test_conformal_sets_stand_with_what_is_not_promised(run, metrics):
@@ -131,7 +131,7 @@ def test_conformal_sets_stand_with_what_is_not_promised(run, metrics):
     text = write_report(run).read_text()
     assert "the other 3 of 4 parts" in text and "<strong>not</strong> promised" in text
     assert text.count("<h4>Promised:") == 2
-    assert "covid-19 is always in the set: too few films" not in text
+    assert "covid-19 is always in the set: too few images" not in text
     assert f"images of {found.levels[0].least.source} would be covered in" in text
     for at in found.levels:
         for coverage in (at.pooled, *at.per_source.values(), *at.left_out.values()):

@@ -1,4 +1,4 @@
-"""The charts of a cohort's account, each an inline SVG with its numbers in words beside it."""
+"""The charts of a cohort's summary, each an inline SVG with its numbers in words beside it."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ _LONGEST = 28  # letters of a bar's name
 _YEARS = np.arange(0, 105, 5)
 
 
-def draw(account: CohortSummary, cohort: pd.DataFrame) -> dict[str, str]:
+def draw(summary: CohortSummary, cohort: pd.DataFrame) -> dict[str, str]:
     """Return the figures of a cohort by name.
 
     Args:
-        account: of this cohort.
+        summary: of this cohort.
         cohort: the ages are taken from its included rows.
 
     Returns:
         SVG elements under source-finding, view-finding, age-finding (where an age is stated) and
         confounding (where anything can be associated); none of an empty cohort.
     """
-    if not account.images:
+    if not summary.images:
         return {}
     included = cohort[cohort["split"] != "excluded"]
-    found = account.confounding.dropna(subset="cramers_v")
+    associations = summary.confounding.dropna(subset="cramers_v")
     with style():
         figures = {
-            "source-finding": _stacked(_by_source(account), "source-finding", "source"),
-            "view-finding": _stacked(account.counts["view"], "view-finding", "view"),
+            "source-finding": _stacked(_by_source(summary), "source-finding", "source"),
+            "view-finding": _stacked(summary.counts["view"], "view-finding", "view"),
         }
         if included["age"].notna().any():
             figures["age-finding"] = _ages(included)
-        if len(found):
-            figures["confounding"] = _associations(found)
+        if len(associations):
+            figures["confounding"] = _associations(associations)
     return figures
 
 
-def _by_source(account: CohortSummary) -> pd.DataFrame:
-    counts = account.by_source.pivot_table(
+def _by_source(summary: CohortSummary) -> pd.DataFrame:
+    counts = summary.by_source.pivot_table(
         index="source", columns="finding", values="total", aggfunc="sum", fill_value=0
     )
     counts = counts.reindex(columns=list(FINDINGS), fill_value=0)
@@ -56,7 +56,7 @@ def _by_source(account: CohortSummary) -> pd.DataFrame:
 def _stacked(counts: pd.DataFrame, name: str, what: str) -> str:
     """Draw images a level, stacked by finding; the share of COVID-19 stands behind each bar."""
     table = shortened(counts, _MOST_BARS)
-    names, total = [_short(each) for each in table.iloc[:, 0]], table["total"].to_numpy(float)
+    names, total = [_short(level) for level in table.iloc[:, 0]], table["total"].to_numpy(float)
     figure = Figure(figsize=(4.6, 0.9 + 0.34 * len(table)), layout="constrained")
     axes = figure.subplots()
     left = np.zeros(len(table))
@@ -69,11 +69,11 @@ def _stacked(counts: pd.DataFrame, name: str, what: str) -> str:
         inner = (left > 0) & (left < total)
         axes.vlines(left[inner], places[inner] - 0.33, places[inner] + 0.33, INK, linewidth=0.8)
     words = []
-    for place, level in enumerate(names):
-        whole, events = total[place], table[COVID].iloc[place]
-        note, spot = f"{whole:,.0f}, {share(events / max(whole, 1))}", (whole, place)
+    for row, level in enumerate(names):
+        whole, events = total[row], table[COVID].iloc[row]
+        note, spot = f"{whole:,.0f}, {share(events / max(whole, 1))}", (whole, row)
         axes.annotate(note, spot, (4, 0), textcoords="offset points", va="center", fontsize=7.5)
-        words.append(f"{level}: {whole:,.0f} images, {_parts(table.iloc[place])}")
+        words.append(f"{level}: {whole:,.0f} images, {_parts(table.iloc[row])}")
     axes.set(yticks=places, xlabel="images (behind the bar: how many, and share of COVID-19)")
     axes.set_yticklabels(names)
     axes.set_ylim(len(table) - 0.5, -0.5)
@@ -102,26 +102,30 @@ def _ages(included: pd.DataFrame) -> str:
     return to_svg(figure, "age-finding", "Age by finding", "; ".join(words) + ".")
 
 
-def _associations(found: pd.DataFrame) -> str:
-    """Draw Cramer's V with its interval and the guesser's AUROC, one line a column."""
-    figure = Figure(figsize=(4.6, 0.9 + 0.27 * len(found)), layout="constrained")
+def _associations(columns: pd.DataFrame) -> str:
+    """Draw Cramer's V with its interval and the covariate's AUROC, one line a column."""
+    figure = Figure(figsize=(4.6, 0.9 + 0.27 * len(columns)), layout="constrained")
     axes = figure.subplots()
-    places = np.arange(len(found))
-    v, area = found["cramers_v"].to_numpy(float), found["auroc"].to_numpy(float)
-    low, high = (found[end].fillna(found["cramers_v"]).to_numpy(float) for end in ("low", "high"))
+    places = np.arange(len(columns))
+    v, area = columns["cramers_v"].to_numpy(float), columns["auroc"].to_numpy(float)
+    low, high = (
+        columns[end].fillna(columns["cramers_v"]).to_numpy(float) for end in ("low", "high")
+    )
     axes.hlines(places, low, high, color=BLUE, linewidth=1.6)
     axes.scatter(v, places, s=26, color=BLUE, linewidth=0, label="Cramer's V (95 %)")
-    axes.scatter(area, places, s=26, marker="D", color=ORANGE, linewidth=0, label="guesser's AUROC")
+    axes.scatter(
+        area, places, s=26, marker="D", color=ORANGE, linewidth=0, label="covariate's AUROC"
+    )
     axes.axvline(0.5, color=GREY, linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)
     axes.set(xlim=(-0.02, 1.02), yticks=places, xlabel="dashed: chance (AUROC), very strong (V)")
-    axes.set_yticklabels(found["column"])
-    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.set_yticklabels(columns["column"])
+    axes.set_ylim(len(columns) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=GREY, alpha=0.18, linewidth=0.6)
     _legend(figure, axes)
     words = [
         f"{line['column']}: Cramer's V {line['cramers_v']:.2f}, AUROC {line['auroc']:.2f}"
-        for line in found.to_dict("records")
+        for line in columns.to_dict("records")
     ]
     title = "What predicts the finding without a picture"
     return to_svg(figure, "confounding", title, "; ".join(words) + ".")

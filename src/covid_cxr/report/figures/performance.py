@@ -147,7 +147,7 @@ def _tiles(axes: Axes, counts: np.ndarray[Any, Any]) -> None:
     for row, column in np.ndindex(*counts.shape):
         share = shares[row, column]
         hue = BLUE if row == column else ORANGE
-        # A tint, so that the count stays readable in the page's own text colour.
+        # Pale, so that the count stays readable in the page's own text colour.
         spot = (column - 0.48, row - 0.48)
         axes.add_patch(_tile(spot, hue, 0.06 + 0.4 * float(share)))
         axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="bottom", fontsize=13)
@@ -164,10 +164,10 @@ def _histograms(cases: Cases, threshold: float) -> str:
     for axes, source in zip(panels, sources, strict=True):
         for index, name in enumerate(cases.classes):
             scores = cases.scores[(cases.sources == source) & (cases.labels == index)]
-            # An outline over a tint tells the classes apart where they overlap.
-            tint = {"histtype": "stepfilled", "color": _HUES[name], "alpha": 0.3}
+            # An outline over a pale area tells the classes apart where they overlap.
+            area = {"histtype": "stepfilled", "color": _HUES[name], "alpha": 0.3}
             line = {"histtype": "step", "color": _HUES[name], "linewidth": 1.1}
-            axes.hist(scores, edges, label=name, **tint)
+            axes.hist(scores, edges, label=name, **area)
             axes.hist(scores, edges, **line)
             if scores.size:
                 words.append(
@@ -184,7 +184,7 @@ def _histograms(cases: Cases, threshold: float) -> str:
 
 def _two_class_sources(cases: Cases) -> list[tuple[str, Cases]]:
     sources = [(name, cases.where(cases.sources == name)) for name in sorted(set(cases.sources))]
-    # The curve of a handful of films is a staircase that says nothing.
+    # The curve of a handful of images is a staircase that says nothing.
     two = [(name, inside) for name, inside in sources if inside.rarer >= FEW]
     return two if len(sources) > 1 else []
 

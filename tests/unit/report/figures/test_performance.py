@@ -94,7 +94,7 @@ def test_words_carry_the_numbers(drawn):
     assert re.search(r"At 0\.50 its net benefit is 0\.\d+", words(drawn["decision"]))
 
 
-def test_a_handful_of_films_has_no_curve_of_its_own():
+def test_a_handful_of_images_has_no_curve_of_its_own():
     rows = made.cohort(60)
     rows.loc[rows["source"] == "nih", "source"] = "mila"
     rows.loc[rows.index[[0, 1, 8, 9]], "source"] = "tiny"
