@@ -1,7 +1,8 @@
 """The classifiers by name. Listing them imports no torch; building one does.
 
 To add one, write a function `(n_classes: int) -> Classifier` and name it here, or publish it
-under the entry point group `covid_cxr.architectures`.
+under the entry point group `covid_cxr.architectures`. Test it with
+`covid_cxr.testing.architectures.ArchitectureContract`.
 """
 
 from __future__ import annotations
