@@ -59,12 +59,11 @@ class Bench:
         if not parts:
             return None
         found = summarise(pd.concat(parts, ignore_index=True), self.rows)
-        numbers: dict[str, float] = {key: found[key] for key in KEYS if key in found}
-        inside = [
-            each["auroc"] for each in found["comparisons"].values() if each["kind"] == "within"
-        ]
+        means = {key: getattr(found, key) for key in KEYS}
+        numbers: dict[str, float] = {key: mean for key, mean in means.items() if mean is not None}
+        inside = [own.auroc for own in found.comparisons.values() if own.kind == "within"]
         if len(inside) == 1:
-            numbers |= {end: inside[0][end] for end in ("low", "high")}
+            numbers |= {end: getattr(inside[0], end) for end in ("low", "high")}
         return numbers
 
     def by_share(self, draws: int) -> Iterator[tuple[str, list[dict[str, float]]]]:

@@ -30,6 +30,7 @@ from covid_cxr import config as configuration
 from covid_cxr.cohort import schema
 from covid_cxr.cohort.splits.hold_out import HoldOut, hold_outs
 from covid_cxr.errors import CohortError, ConfigError
+from covid_cxr.results import HoldOutValidation
 from covid_cxr.training.datamodule import TrainingData
 from covid_cxr.training.hold_out_validation import score_table, summarise
 from covid_cxr.training.linear_probe import fit_linear_probe
@@ -53,8 +54,12 @@ def under_protocol(
     config: Any, data: TrainingData, rows: pd.DataFrame, chosen: list[HoldOut]
 ) -> dict[str, float]:
     parts = [scores(config, data, rows, task) for task in chosen]
-    found = summarise(pd.concat(parts, ignore_index=True), rows)
-    return {kind: found[kind] for kind in KINDS if kind in found}
+    return by_kind(summarise(pd.concat(parts, ignore_index=True), rows))
+
+
+def by_kind(scores: HoldOutValidation) -> dict[str, float]:
+    means = {kind: getattr(scores, kind) for kind in KINDS}
+    return {kind: mean for kind, mean in means.items() if mean is not None}
 
 
 def inside(data: TrainingData, kept: NDArray[np.int64]) -> TrainingData:
@@ -96,7 +101,7 @@ def winner(recipes: Recipes, rows: pd.DataFrame, task: HoldOut, inner: list[Hold
 
 def nested(
     recipes: Recipes, rows: pd.DataFrame, choices: list[tuple[HoldOut, list[HoldOut]]]
-) -> tuple[dict[str, Any], Counter[str]]:
+) -> tuple[dict[str, float], Counter[str]]:
     """Return the protocol's numbers of recipes chosen without what they are scored on."""
     parts, winners = [], Counter[str]()
     for task, inner in choices:
@@ -104,7 +109,7 @@ def nested(
         print(f"{task.name}, {task.part}: {name}", flush=True)
         winners[name] += 1
         parts.append(scores(*recipes[name], rows, task))
-    return summarise(pd.concat(parts, ignore_index=True), rows), winners
+    return by_kind(summarise(pd.concat(parts, ignore_index=True), rows)), winners
 
 
 def build(given: argparse.Namespace, folder: Path) -> tuple[Recipes, pd.DataFrame]:
@@ -123,7 +128,7 @@ def build(given: argparse.Namespace, folder: Path) -> tuple[Recipes, pd.DataFram
     return recipes, rows
 
 
-def line(name: str, found: dict[str, Any]) -> str:
+def line(name: str, found: dict[str, float]) -> str:
     return f"| {name} | {' | '.join(f'{found[kind]:.3f}' for kind in KINDS if kind in found)} |"
 
 

@@ -32,8 +32,8 @@ def test_it_is_small_and_says_what_it_is() -> None:
     assert manifest.command == "covid-cxr run configs/default.yaml --data DATA"
     assert {source.source for source in manifest.training_data} == SOURCES
     for measured in manifest.metrics.values():
-        assert measured["auroc"]["low"] <= measured["auroc"]["value"] <= measured["auroc"]["high"]
-        assert set(measured["auroc_per_source"]) == SOURCES
+        assert measured.auroc.low <= measured.auroc.value <= measured.auroc.high
+        assert set(measured.auroc_per_source) == SOURCES
 
 
 def test_its_card_warns_and_lists_every_source() -> None:

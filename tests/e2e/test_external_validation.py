@@ -142,7 +142,7 @@ def test_the_new_bundle_is_its_own_and_says_whose_child_it_is(
     assert new.has_reference and new.has_weights
     card = (validated / "bundle" / "MODEL_CARD.md").read_text()
     assert old.id in card and new.id in card and "recalibrat" in card.lower()
-    assert new.manifest.metrics["external"]["n"] == found["after"]["n"]
+    assert new.manifest.metrics["external"].n == found["after"]["n"]
 
 
 def test_it_is_measured_on_patients_that_it_was_not_fitted_to(

@@ -114,12 +114,12 @@ def test_the_protocol_scores_every_left_out_site_and_trains_none_twice(
     cohort = build.build(phantoms, config.cohort, config.seed).cohort
     folder.put_cohort(cohort)
     found = pipeline.hold_out_validation(folder, 2)
-    (name,) = found["comparisons"]
+    (name,) = found.comparisons
     assert name == "within phantoms"
     scores = pd.read_csv(tmp_path / hold_out_validation.SCORES)
     seen = cohort[cohort["split"].isin(("train", "val"))]
     assert sorted(scores["image_id"]) == sorted(seen["image_id"])  # each once: no chance in it
-    assert found["objective"] == found["comparisons"][name]["auroc"]["value"]
+    assert found.objective == found.comparisons[name].auroc.value
     assert not (tmp_path / "training" / "inputs.npy").exists()
 
     def never(*_: object) -> None:

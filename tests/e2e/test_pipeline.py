@@ -14,6 +14,7 @@ from covid_cxr.errors import ConfigError, InputError, LeakError, UnknownName
 from covid_cxr.models import bundle
 from covid_cxr.pipeline.examples import choose
 from covid_cxr.progress import reporting
+from covid_cxr.results import METRICS, RunMetrics
 from covid_cxr.results.metrics import PointingMetrics
 from covid_cxr.training import datamodule, experiment
 
@@ -38,6 +39,14 @@ def test_a_run_leaves_everything_behind(tiny_run: Path) -> None:
     environment = json.loads((tiny_run / "environment.json").read_text())
     assert environment["command"] == "covid-cxr run tiny.yaml --data DATA"
     assert len(environment["cohort_sha256"]) == 64
+
+
+def test_metrics_follow_their_committed_schema(tiny_run: Path) -> None:
+    text = (tiny_run / METRICS).read_text()
+    assert RunMetrics.read(tiny_run / METRICS).model_dump_json(indent=2) + "\n" == text
+    jsonschema = pytest.importorskip("jsonschema", reason="checked through pydantic alone")
+    schema_file = Path(__file__).parents[2] / "docs" / "reference" / "metrics.schema.json"
+    jsonschema.validate(json.loads(text), json.loads(schema_file.read_text()))
 
 
 def test_numbers_come_with_intervals_pooled_and_per_source(tiny_run: Path) -> None:

@@ -92,10 +92,10 @@ def _difference(scores: ScoreDifferences | None) -> str:
         return ""
     p = scores.auroc_delong.p
     p_value = "" if p is None else "\np < 0.001" if p < 0.001 else f"\np = {p:.3f}"
-    return _cell(scores.auroc, "+") + p_value
+    return _cell(scores.auroc, signed=True) + p_value
 
 
-def _cell(score: Estimate, sign: str = "") -> str:
+def _cell(score: Estimate, *, signed: bool = False) -> str:
     """Return the value, and on a second line its interval."""
-    value = Estimate(value=score.value).format(2, sign)
-    return "\n".join(filter(None, (value, score.format_interval(2, sign))))
+    value = Estimate(value=score.value).format(2, signed=signed)
+    return "\n".join(filter(None, (value, score.format_interval(2, signed=signed))))

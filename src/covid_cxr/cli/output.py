@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from rich.table import Table
 
 from covid_cxr.progress import reporting
 from covid_cxr.results import RunMetrics
+from covid_cxr.results.hold_out import HoldOutValidation
 from covid_cxr.results.metrics import PointingMetrics
 from covid_cxr.results.scores import Scores
 from covid_cxr.types import DISCLAIMER
@@ -77,18 +78,19 @@ def summarise(metrics: RunMetrics, run: Path, machine: bool) -> None:
     out.print(DISCLAIMER, style="dim")
 
 
-def hold_out_scores(result: Mapping[str, Any], machine: bool) -> None:
+def hold_out_scores(result: HoldOutValidation, machine: bool) -> None:
     """Print the scores of hold-out validation, a line per comparison."""
     if machine:
-        as_json(result)
+        as_json(result.model_dump(mode="json"))
         return
-    title = f"left-out sources and sites: objective {result['objective']:.3f}"
+    title = f"left-out sources and sites: objective {result.objective:.3f}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
     for column in ("", "COVID/n", "AUROC", "AP images", "PA images", "view alone"):
         table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
-    for name, comparison in result["comparisons"].items():
-        scores = [comparison[key] for key in ("auroc", "within_ap", "within_pa", "view_alone")]
-        table.add_row(name, f"{comparison['events']}/{comparison['n']}", *map(interval, scores))
+    for name, own in result.comparisons.items():
+        scores = (own.auroc, own.within_ap, own.within_pa, own.view_alone)
+        cells = (score.format(2) for score in scores)
+        table.add_row(name, f"{own.events}/{own.n}", *cells)
     out.print(table)
 
 
@@ -105,17 +107,3 @@ def _pointing(method: str, pointing: PointingMetrics) -> str:
         f"{pointing.images} COVID-19 phantoms called right ({pointing.hit_rate.format(2)}); "
         f"{pointing.inside_lungs:.0%} of the attribution lies inside the lungs"
     )
-
-
-def interval(score: Mapping[str, float | None]) -> str:
-    """Return "0.93 (0.90-0.96)", or a dash where the score is not defined.
-
-    >>> interval({"value": 0.931, "low": 0.9, "high": 0.957})
-    '0.93 (0.90-0.96)'
-    """
-    value, low, high = score["value"], score["low"], score["high"]
-    if value is None:
-        return "-"
-    if low is None or high is None or low == high:
-        return f"{value:.2f}"
-    return f"{value:.2f} ({low:.2f}-{high:.2f})"

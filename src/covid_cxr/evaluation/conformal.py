@@ -71,16 +71,17 @@ class _Images:
     def at(self, level: float) -> ConformalLevel:
         """Return the coverage at one nominal level."""
         sources = sorted(set(self.cases.sources))
-        sets = self._sets_across_parts(level)
+        label_sets = self._sets_across_parts(level)
         everyone = np.ones(self.part.size, dtype=np.bool_)
         by_source = {name: self._held_out(name, level) for name in sources}
         left_out = {str(name): coverage for name, coverage in by_source.items() if coverage}
         return ConformalLevel(
             level=level,
             cuts=self._cuts(self._quantiles(everyone, level)),
-            pooled=self._coverage(everyone, sets),
+            pooled=self._coverage(everyone, label_sets),
             per_source={
-                str(name): self._coverage(self.cases.sources == name, sets) for name in sources
+                str(name): self._coverage(self.cases.sources == name, label_sets)
+                for name in sources
             },
             left_out=left_out,
             least=_lowest(left_out),
@@ -101,9 +102,9 @@ class _Images:
         quantiles = self._quantiles(others, level)
         if not others.any():
             return None
-        sets = prediction_sets(self.cases.probabilities, quantiles)
+        label_sets = prediction_sets(self.cases.probabilities, quantiles)
         return HeldOutCoverage(
-            **dict(self._coverage(own, sets)),
+            **dict(self._coverage(own, label_sets)),
             calibrated_on=int(others.sum()),
             cuts=self._cuts(quantiles),
         )
@@ -118,8 +119,8 @@ class _Images:
             for name, quantile in zip(self.cases.classes, quantiles, strict=True)
         }
 
-    def _coverage(self, chosen: NDArray[np.bool_], sets: NDArray[np.bool_]) -> Coverage:
-        images, own_sets = self.cases.where(chosen), sets[chosen]
+    def _coverage(self, chosen: NDArray[np.bool_], label_sets: NDArray[np.bool_]) -> Coverage:
+        images, own_sets = self.cases.where(chosen), label_sets[chosen]
         classes = self.cases.classes
 
         def statistic(weights: Array | None) -> Scores:

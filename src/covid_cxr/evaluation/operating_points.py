@@ -12,7 +12,7 @@ from covid_cxr.metrics.scores import Array, Scores, ratio
 from covid_cxr.results import Estimate, rounded
 from covid_cxr.results.clinical_use import DecisionCurve, OperatingPoint, PredictiveValues
 
-# Beside the frozen one; round numbers, so that nobody chose them on these cases.
+# Beside the one fixed on validation; round numbers, so that nobody chose them on these cases.
 THRESHOLDS = (0.1, 0.25, 0.5, 0.75, 0.9)
 PREVALENCES = (0.01, 0.05, 0.1, 0.2, 0.5)
 _THRESHOLD_PROBABILITIES = np.arange(1, 100) / 100
@@ -20,24 +20,24 @@ _THRESHOLD_PROBABILITIES = np.arange(1, 100) / 100
 
 def operating_points(
     cases: Cases,
-    frozen: float,
+    threshold: float,
     bootstrap: Bootstrap,
     *,
     prevalences: Sequence[float] = PREVALENCES,
 ) -> tuple[OperatingPoint, ...]:
-    """Return what the frozen threshold and `THRESHOLDS` mean; empty without both classes.
+    """Return what a threshold and those of `THRESHOLDS` mean; empty without both classes.
 
     Args:
         cases: of one split.
-        frozen: the threshold that was fixed on validation; comes first.
+        threshold: the one that was fixed on validation; comes first.
         bootstrap: over patients.
         prevalences: shares with COVID-19 to give predictive values for, each in (0, 1).
     """
     if not cases.both_classes:
         return ()
     return tuple(
-        operating_point(cases, threshold, prevalences, bootstrap, frozen=number == 0)
-        for number, threshold in enumerate((frozen, *THRESHOLDS))
+        operating_point(cases, at, prevalences, bootstrap, is_frozen=number == 0)
+        for number, at in enumerate((threshold, *THRESHOLDS))
     )
 
 
@@ -47,7 +47,7 @@ def operating_point(
     prevalences: Sequence[float],
     bootstrap: Bootstrap,
     *,
-    frozen: bool,
+    is_frozen: bool,
 ) -> OperatingPoint:
     """Return what one threshold means; `cases` must not be empty.
 
@@ -73,7 +73,7 @@ def operating_point(
     intervals = bootstrap.intervals(statistic, cases.patients, support=trials)
     return OperatingPoint(
         threshold=round(threshold, 6),
-        frozen=frozen,
+        is_frozen=is_frozen,
         called=round(float(called.mean()), 6),
         sensitivity=Estimate.of(*intervals["sensitivity"]),
         specificity=Estimate.of(*intervals["specificity"]),

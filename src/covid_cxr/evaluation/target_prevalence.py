@@ -73,13 +73,13 @@ def at_target_prevalence(
 
     Args:
         cases: of one split.
-        threshold: the frozen one.
+        threshold: the one that was fixed on validation.
         target: the prevalence to interpret answers at.
         bootstrap: over patients.
     """
     if not cases.labels.size:
         return None
-    point = operating_point(cases, threshold, (target.prevalence,), bootstrap, frozen=True)
+    point = operating_point(cases, threshold, (target.prevalence,), bootstrap, is_frozen=True)
     listed = sorted({*PROBABILITIES, point.threshold})
     return TargetPrevalenceMetrics(
         **dict(point.at[0]),

@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from covid_cxr.config import PreprocessSpec, Strict
 from covid_cxr.errors import BundleError
+from covid_cxr.results import HeadlineMetrics
+from covid_cxr.results.metrics import SplitName
 from covid_cxr.types import CLASSES, COVID, Task
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Manifest(Strict):
     recalibrated_on: tuple[TrainingSource, ...] = Field(
         (), description="images that temperature, shift and threshold were fitted to"
     )
-    metrics: dict[str, Any]
+    metrics: dict[SplitName, HeadlineMetrics]
     files: dict[str, str] = Field(description="file -> sha256")
 
     @property

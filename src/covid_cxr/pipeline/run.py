@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from covid_cxr import explain, registry
 from covid_cxr.audit.run import run_audit, select_checks
@@ -18,7 +17,7 @@ from covid_cxr.models.bundle import Bundle
 from covid_cxr.pipeline.evaluate import evaluate
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.report import write_report
-from covid_cxr.results import AuditResult
+from covid_cxr.results import AuditResult, HoldOutValidation
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ def train(folder: RunFolder) -> Bundle:
     return train_bundle(folder.config, folder.cohort(), root, folder.path, command=command)
 
 
-def hold_out_validation(folder: RunFolder, seeds: int) -> dict[str, Any]:
+def hold_out_validation(folder: RunFolder, seeds: int) -> HoldOutValidation:
     """Score the recipe on sources and sites left out; see `training.hold_out_validation`."""
     from covid_cxr.training.hold_out_validation import hold_out_validation as protocol
 

@@ -63,11 +63,11 @@ def sentences(comparison: RunComparison) -> list[str]:
 
 def _verdict(name: str, first: str, gap: Estimate) -> str:
     if gap.low is None or gap.high is None:
-        amount = gap.format(sign="+")
+        amount = gap.format(signed=True)
         return f"the AUROC of {name} differs from that of {first} by {amount}; too few patients."
     if gap.value == gap.low == gap.high == 0:
         return f"{name} and {first} rank these images the same."
-    difference = gap.format(sign="+")
+    difference = gap.format(signed=True)
     if gap.low > 0 or gap.high < 0:
         kind = "higher" if gap.low > 0 else "lower"
         return f"the AUROC of {name} is {kind} than that of {first}: {difference}."

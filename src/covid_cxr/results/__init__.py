@@ -10,6 +10,7 @@ from covid_cxr.results.audit import AUDIT, AuditFinding, AuditResult, CheckResul
 from covid_cxr.results.comparison import COMPARISON, RunComparison
 from covid_cxr.results.estimates import Estimate, ResultFile, rounded
 from covid_cxr.results.explanation_benchmark import EXPLAIN_EVAL, ExplanationBenchmark
+from covid_cxr.results.hold_out import HOLD_OUT, HoldOutValidation
 from covid_cxr.results.metrics import (
     METRICS,
     HeadlineMetrics,
@@ -23,6 +24,7 @@ FILES: dict[str, type[ResultFile]] = {
     METRICS: RunMetrics,
     AUDIT: AuditResult,
     COMPARISON: RunComparison,
+    HOLD_OUT: HoldOutValidation,
     EXPLAIN_EVAL: ExplanationBenchmark,
 }
 
@@ -32,6 +34,7 @@ __all__ = [
     "EXPLAIN_EVAL",
     "FEW",
     "FILES",
+    "HOLD_OUT",
     "METRICS",
     "AuditFinding",
     "AuditResult",
@@ -39,6 +42,7 @@ __all__ = [
     "Estimate",
     "ExplanationBenchmark",
     "HeadlineMetrics",
+    "HoldOutValidation",
     "OutOfFoldMetrics",
     "ResultFile",
     "RunComparison",

@@ -40,10 +40,13 @@ class PredictiveValues(Record):
 
 
 class OperatingPoint(Record):
-    """What a threshold means; `called` is the share of images at or above it."""
+    """What a threshold means, fixed on validation (`is_frozen`) or not.
+
+    `called` is the share of images at or above it.
+    """
 
     threshold: float
-    frozen: bool
+    is_frozen: bool
     called: float
     sensitivity: Estimate
     specificity: Estimate

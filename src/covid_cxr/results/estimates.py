@@ -70,33 +70,33 @@ class Estimate(Record):
         """
         return cls(value=rounded(value), low=rounded(low), high=rounded(high))
 
-    def format(self, digits: int = 3, sign: str = "") -> str:
+    def format(self, digits: int = 3, *, signed: bool = False) -> str:
         """Return the number and its interval as text.
 
         Args:
             digits: decimals.
-            sign: "+" to write the sign of positive numbers too, as for a difference.
+            signed: write the sign of positive numbers too, as for a difference.
 
         >>> Estimate(value=0.72, low=0.6, high=0.81).format(2)
         '0.72 (0.60-0.81)'
-        >>> Estimate(value=-0.1, low=-0.3, high=0.1).format(1, "+")
+        >>> Estimate(value=-0.1, low=-0.3, high=0.1).format(1, signed=True)
         '-0.1 (-0.3 to +0.1)'
         >>> Estimate(value=0.5).format(), Estimate(value=None).format()
         ('0.500', '–')
         """
         if self.value is None:
             return UNDEFINED
-        value = f"{self.value:{sign}.{digits}f}"
-        if self.low is None or self.high is None:
-            return value
-        return f"{value} ({self.format_interval(digits, sign)})"
+        value = f"{self.value:{'+' if signed else ''}.{digits}f}"
+        interval = self.format_interval(digits, signed=signed)
+        return f"{value} ({interval})" if interval else value
 
-    def format_interval(self, digits: int = 3, sign: str = "") -> str:
+    def format_interval(self, digits: int = 3, *, signed: bool = False) -> str:
         """Return the interval alone as text; "" where there is none."""
         if self.low is None or self.high is None:
             return ""
-        to = " to " if sign or self.low < 0 else "-"
-        return f"{self.low:{sign}.{digits}f}{to}{self.high:{sign}.{digits}f}"
+        to = " to " if signed or self.low < 0 else "-"
+        low, high = (f"{end:{'+' if signed else ''}.{digits}f}" for end in (self.low, self.high))
+        return f"{low}{to}{high}"
 
     def is_below(self, bound: float) -> bool:
         """Whether the whole interval is below a number; not without an interval."""

@@ -7,11 +7,9 @@ scores across sources, each averaged over comparisons and seeds.
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +20,14 @@ from covid_cxr.cohort.splits.hold_out import HoldOut, hold_outs
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
-from covid_cxr.metrics import Interval, clustered_auroc, projections, view_alone
+from covid_cxr.metrics import clustered_auroc, projections, view_alone
+from covid_cxr.results import Estimate
+from covid_cxr.results.hold_out import (
+    HOLD_OUT,
+    HoldOutComparison,
+    HoldOutValidation,
+    SeedsAuroc,
+)
 from covid_cxr.training.datamodule import TrainingData
 from covid_cxr.training.run import (
     development_rows,
@@ -33,22 +38,18 @@ from covid_cxr.training.run import (
 )
 from covid_cxr.types import COVID
 
-SCORES, RESULT, FOLDER = "hold-out-scores.csv", "hold-out.json", "hold-out"
+SCORES, FOLDER = "hold-out-scores.csv", "hold-out"
 _STOPPING = 10  # a tenth of the patients is set aside for early stopping
 
 
 def hold_out_validation(
     config: RunConfig, cohort: pd.DataFrame, data_root: Path, out: Path, *, seeds: int
-) -> dict[str, Any]:
+) -> HoldOutValidation:
     """Train the recipe once for every hold-out and seed, and score it on what was left out.
 
     Writes `hold-out-scores.csv` (a row an image, hold-out and seed) and `hold-out.json` to `out`;
     finished trainings are not repeated. A linear probe is deterministic and is trained once,
     whatever the seeds.
-
-    Returns:
-        `objective`, and `comparisons`: name -> kind, n, events, auroc {value, low, high}, the same
-        within AP and PA images, and of the view alone.
 
     Raises:
         CohortError: no source or site can be left out.
@@ -65,7 +66,7 @@ def hold_out_validation(
     atomic_write(out / SCORES, scores.to_csv(index=False, lineterminator="\n"))
     result = summarise(scores, rows)
     remove_intermediates(out)
-    atomic_write(out / RESULT, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    result.write(out / HOLD_OUT)
     return result
 
 
@@ -85,8 +86,8 @@ def score_table(
     return pd.DataFrame({"image_id": ids, **constant, "score": odds})
 
 
-def summarise(scores: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
-    """Return the objective and every comparison's scores; see `hold_out_validation`.
+def summarise(scores: pd.DataFrame, rows: pd.DataFrame) -> HoldOutValidation:
+    """Return the objective and every comparison's scores.
 
     Args:
         scores: `image_id, task, kind, seed, score`.
@@ -96,37 +97,37 @@ def summarise(scores: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
     comparisons = {str(name): _comparison(own) for name, own in table.groupby("task", sort=False)}
     kinds: dict[str, list[float]] = {}
     for comparison in comparisons.values():
-        kinds.setdefault(comparison["kind"], []).append(comparison["auroc"]["value"])
+        kinds.setdefault(comparison.kind, []).append(np.float64(comparison.auroc.value))
     means = {kind: float(np.mean(values)) for kind, values in kinds.items()}
-    objective = float(np.mean(list(means.values())))
-    return {"objective": objective, **means, "comparisons": comparisons}
+    return HoldOutValidation(
+        objective=float(np.mean(list(means.values()))),
+        within=means.get("within"),
+        across=means.get("across"),
+        comparisons=comparisons,
+    )
 
 
-def _comparison(table: pd.DataFrame) -> dict[str, Any]:
+def _comparison(table: pd.DataFrame) -> HoldOutComparison:
     first = table.drop_duplicates("image_id")
     mean = table.groupby("image_id", sort=False)["score"].mean().reindex(first["image_id"])
     events, patients = (first["finding"] == COVID).to_numpy(), first["patient_id"].to_numpy(str)
     ap, pa = projections(first["view"])
-    seeds = [_auroc(own, own["score"])["value"] for _, own in table.groupby("seed")]
-    return {
-        "kind": str(first["kind"].iloc[0]),
-        "n": len(first),
-        "events": int(events.sum()),
-        "auroc": {**_auroc(first, mean), "seeds": seeds},
-        "view_alone": _json(view_alone(events, first["view"], patients)),
-        "within_ap": _auroc(first[ap], mean[ap]),
-        "within_pa": _auroc(first[pa], mean[pa]),
-    }
+    seeds = tuple(_auroc(own, own["score"]).value for _, own in table.groupby("seed"))
+    return HoldOutComparison(
+        kind=first["kind"].iloc[0],
+        n=len(first),
+        events=int(events.sum()),
+        auroc=SeedsAuroc(**dict(_auroc(first, mean)), seeds=seeds),
+        view_alone=Estimate.of(*view_alone(events, first["view"], patients)),
+        within_ap=_auroc(first[ap], mean[ap]),
+        within_pa=_auroc(first[pa], mean[pa]),
+    )
 
 
-def _auroc(rows: pd.DataFrame, scores: pd.Series) -> dict[str, float | None]:
+def _auroc(rows: pd.DataFrame, scores: pd.Series) -> Estimate:
     events = (rows["finding"] == COVID).to_numpy()
-    return _json(clustered_auroc(events, scores.to_numpy(), rows["patient_id"].to_numpy(str)))
-
-
-def _json(interval: Interval) -> dict[str, float | None]:
-    ends = interval._asdict().items()
-    return {name: None if np.isnan(end) else float(end) for name, end in ends}
+    interval = clustered_auroc(events, scores.to_numpy(), rows["patient_id"].to_numpy(str))
+    return Estimate.of(*interval)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def test_decision_curve_by_hand():
 def test_thresholds_and_predictive_values_by_hand():
     found = operating_points(TRUE, 0.6, BOOTSTRAP)
     assert [row.threshold for row in found] == [0.6, 0.1, 0.25, 0.5, 0.75, 0.9]
-    assert [row.frozen for row in found] == [True, *[False] * 5]
+    assert [row.is_frozen for row in found] == [True, *[False] * 5]
     first = found[0]
     assert first.called == 0.5
     assert first.sensitivity.value == first.specificity.value == 0.75

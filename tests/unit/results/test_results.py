@@ -36,7 +36,7 @@ def test_undefined_numbers_are_none_and_others_rounded():
         (Estimate(value=0.931, low=0.9, high=0.957), {"digits": 2}, "0.93 (0.90-0.96)"),
         (Estimate(value=0.931, low=0.9, high=0.957), {}, "0.931 (0.900-0.957)"),
         (Estimate(value=-0.02, low=-0.1, high=0.05), {"digits": 2}, "-0.02 (-0.10 to 0.05)"),
-        (Estimate(value=0.02, low=0.01, high=0.05), {"sign": "+"}, "+0.020 (+0.010 to +0.050)"),
+        (Estimate(value=0.02, low=0.01, high=0.05), {"signed": True}, "+0.020 (+0.010 to +0.050)"),
         (Estimate(value=0.5), {}, "0.500"),
         (Estimate(value=0.5, low=0.4), {}, "0.500"),
         (Estimate(value=None), {}, "–"),

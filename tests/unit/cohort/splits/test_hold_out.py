@@ -81,13 +81,13 @@ def test_the_protocols_numbers_by_hand() -> None:
             "score": [3.0, 2.0, 1.0, 0.0, 3.0, 0.0, 1.0, 2.0],
         }
     )
-    found = summarise(scores, table)["comparisons"]["within mixed"]
-    assert found["auroc"]["seeds"] == [1.0, 0.5]
+    found = summarise(scores, table).comparisons["within mixed"]
+    assert found.auroc.seeds == (1.0, 0.5)
     # Means 3, 1 against 1, 1: two pairs right and two tied.
-    assert found["auroc"]["value"] == pytest.approx(0.75)
-    assert found["view_alone"]["value"] == pytest.approx(0.75)  # AP of one of two ill
-    assert found["within_ap"]["value"] is None
-    assert found["within_pa"]["value"] == pytest.approx(0.5)
+    assert found.auroc.value == pytest.approx(0.75)
+    assert found.view_alone.value == pytest.approx(0.75)  # AP of one of two ill
+    assert found.within_ap.value is None
+    assert found.within_pa.value == pytest.approx(0.5)
 
 
 def test_the_objective_is_the_mean_of_both_kinds() -> None:
@@ -101,4 +101,4 @@ def test_the_objective_is_the_mean_of_both_kinds() -> None:
         for (task, kind), order in zip(names, np.array(orders, float), strict=True)
     )
     found = summarise(scores, table)
-    assert (found["within"], found["across"], found["objective"]) == (1.0, 0.5, 0.75)
+    assert (found.within, found.across, found.objective) == (1.0, 0.5, 0.75)
