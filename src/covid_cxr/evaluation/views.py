@@ -7,8 +7,9 @@ import pandas as pd
 
 from covid_cxr.evaluation.predictions import Cases, cases
 from covid_cxr.evaluation.subgroups import auroc_within_groups
-from covid_cxr.metrics import Bootstrap, binary_scores, binary_support, projections, view_alone
-from covid_cxr.metrics.scores import Array, Scores
+from covid_cxr.metrics import Bootstrap, projections, view_alone
+from covid_cxr.metrics.intervals import cluster_numbers
+from covid_cxr.metrics.within_source import Ranking, auroc_intervals
 from covid_cxr.results import Estimate
 from covid_cxr.results.scores import ViewMetrics
 from covid_cxr.types import Task
@@ -43,12 +44,6 @@ def by_view(table: pd.DataFrame, task: Task, bootstrap: Bootstrap) -> ViewMetric
 
 
 def _auroc(chosen: Cases, bootstrap: Bootstrap) -> Estimate:
-    """Return the AUROC with the interval that these images have in every other table."""
-
-    def statistic(weights: Array | None) -> Scores:
-        return {"auroc": binary_scores(chosen.events, chosen.scores, 0.5, weights)["auroc"]}
-
-    support = binary_support(chosen.events, chosen.scores, 0.5, chosen.patients)
-    trials = {"auroc": support["auroc"]}
-    intervals = bootstrap.intervals(statistic, chosen.patients, support=trials)
-    return Estimate.of(*intervals["auroc"])
+    patients = cluster_numbers(chosen.patients)
+    rankings = {"auroc": Ranking(chosen.scores)}
+    return Estimate.of(*auroc_intervals(chosen.events, rankings, patients, bootstrap)["auroc"])
