@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from covid_cxr import explain, registry
 from covid_cxr.errors import InputError, UnknownName
@@ -68,19 +68,8 @@ class Settings(BenchmarkSettings):
     """The settings of an evaluation and the methods it compares."""
 
     methods: tuple[MethodSpec, ...]
-    samples: int = 1000
-    seed: int = 0
-    images: int | None = Field(default=None, ge=1)
-    faithfulness: int = 20
-    robustness: int = 10
-    repeatability: int = 10
-    sanity: int = 10
-    repeat_samples: tuple[int, ...] = (100, 300, 1000, 3000)
     stages: tuple[str, ...] = tuple(STAGES)
     steps: int = STEPS
-    orders: int = 5
-    n_resamples: int = 2000
-    labels: bool = True
 
     @property
     def bootstrap(self) -> Bootstrap:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from covid_cxr.results.estimates import Estimate, Record, ResultFile
 
 EXPLAIN_EVAL = "explain-eval.json"
@@ -80,19 +82,19 @@ class BenchmarkSettings(Record):
         labels: whether networks are trained on true and on permuted labels, about a minute.
     """
 
-    samples: int
-    seed: int
-    images: int | None
-    faithfulness: int
-    robustness: int
-    repeatability: int
-    sanity: int
-    repeat_samples: tuple[int, ...]
+    samples: int = 1000
+    seed: int = 0
+    images: int | None = Field(default=None, ge=1)
+    faithfulness: int = 20
+    robustness: int = 10
+    repeatability: int = 10
+    sanity: int = 10
+    repeat_samples: tuple[int, ...] = (100, 300, 1000, 3000)
     stages: tuple[str, ...]
     steps: int
-    orders: int
-    n_resamples: int
-    labels: bool
+    orders: int = 5
+    n_resamples: int = 2000
+    labels: bool = True
 
 
 class ExplanationBenchmark(ResultFile):

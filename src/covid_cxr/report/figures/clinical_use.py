@@ -7,7 +7,16 @@ from typing import NamedTuple
 import numpy as np
 
 from covid_cxr.evaluation.subgroups import GROUPS
-from covid_cxr.report.figures.svg import BLUE, GREY, INK, ORANGE, blank, to_svg, unit_square
+from covid_cxr.report.figures.svg import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    blank,
+    shorten,
+    to_svg,
+    unit_square,
+)
 from covid_cxr.results import Estimate, SplitMetrics, SubgroupMetrics
 from covid_cxr.results.clinical_use import Calibration, DecisionCurve
 
@@ -130,14 +139,11 @@ def _groups(lines: list[_Line], pooled: Estimate) -> str:
     axes.set(
         xlim=(-0.02, 1.02), yticks=range(len(lines)), xlabel="AUROC (dashed: pooled; line: chance)"
     )
-    axes.set_yticklabels([_short(f"{kind.split()[0].lower()} {name}") for kind, name, _ in lines])
+    axes.set_yticklabels(
+        [shorten(f"{kind.split()[0].lower()} {name}", _LONGEST) for kind, name, _ in lines]
+    )
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=GREY, alpha=0.18, linewidth=0.6)
     text = f"Pooled {pooled}. {'; '.join(words)}."
     return to_svg(figure, "groups", "AUROC by group", text)
-
-
-def _short(name: str) -> str:
-    text = name if name.isprintable() else ascii(name)[1:-1]
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

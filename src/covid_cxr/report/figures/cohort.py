@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from covid_cxr.cohort.summary.summary import CohortSummary, shortened
 from covid_cxr.cohort.summary.tables import share
-from covid_cxr.report.figures.svg import BLUE, GREEN, GREY, INK, ORANGE, style, to_svg
+from covid_cxr.report.figures.svg import BLUE, GREEN, GREY, INK, ORANGE, shorten, style, to_svg
 from covid_cxr.types import COVID, FINDINGS
 
 _HUES = {"normal": BLUE, "pneumonia": GREEN, COVID: ORANGE}
@@ -56,7 +56,10 @@ def _by_source(summary: CohortSummary) -> pd.DataFrame:
 def _stacked(counts: pd.DataFrame, name: str, what: str) -> str:
     """Draw images a level, stacked by finding; the share of COVID-19 stands behind each bar."""
     table = shortened(counts, _MOST_BARS)
-    names, total = [_short(level) for level in table.iloc[:, 0]], table["total"].to_numpy(float)
+    names, total = (
+        [shorten(level, _LONGEST) for level in table.iloc[:, 0]],
+        table["total"].to_numpy(float),
+    )
     figure = Figure(figsize=(4.6, 0.9 + 0.34 * len(table)), layout="constrained")
     axes = figure.subplots()
     left = np.zeros(len(table))
@@ -138,9 +141,3 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 def _parts(line: pd.Series) -> str:
     return ", ".join(f"{int(line[finding]):,} {finding}" for finding in FINDINGS)
-
-
-def _short(name: object) -> str:
-    """Return a name that leaves room for its bar, without what an SVG may not hold."""
-    text = str(name) if str(name).isprintable() else ascii(name)[1:-1]
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covid_cxr.report.figures.svg import BLUE, GREEN, GREY, INK, ORANGE, style, to_svg
+from covid_cxr.report.figures.svg import BLUE, GREEN, GREY, INK, ORANGE, shorten, style, to_svg
 from covid_cxr.results import Estimate, RunComparison
 
 # Colour and shape together, so that neither alone must tell the runs apart.
@@ -38,7 +38,7 @@ def forest(comparison: RunComparison) -> str:
         _draw(above, scores, 0.5)
         above.set_xlabel("AUROC, 95 % interval")
         _draw(below, differences, 0.0)
-        first = _shorten(comparison.runs[0].name)
+        first = shorten(comparison.runs[0].name, _LONGEST)
         below.set_xlabel(f"AUROC less that of {first}, 95 % interval")
         return to_svg(figure, "compare", "AUROC of the runs compared", _describe(comparison))
 
@@ -50,11 +50,11 @@ def _lines(comparison: RunComparison) -> tuple[list[_Line], list[_Line]]:
     for title, group in comparison.groups.items():
         if not group.rarer:
             continue  # one class has no AUROC
-        heading = _Line(f"{_shorten(title)} ({group.events} of {group.n})")
+        heading = _Line(f"{shorten(title, _LONGEST)} ({group.events} of {group.n})")
         scores.append(heading)
         differences.append(heading)
         for number, (name, run) in enumerate(group.runs.items()):
-            label, marker = _shorten(name), _MARKERS[number % len(_MARKERS)]
+            label, marker = shorten(name, _LONGEST), _MARKERS[number % len(_MARKERS)]
             scores.append(_Line(label, marker, run.auroc))
             if name in group.differences:
                 differences.append(_Line(label, marker, group.differences[name].auroc))
@@ -88,7 +88,3 @@ def _describe(comparison: RunComparison) -> str:
                 part += f", difference {group.differences[name].auroc}"
             parts.append(part)
     return "; ".join(parts) + "."
-
-
-def _shorten(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"

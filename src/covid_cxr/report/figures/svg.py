@@ -61,6 +61,19 @@ def unit_square(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def shorten(name: object, longest: int) -> str:
+    """Return a name in so many letters, the middle left out, without what an SVG may not hold.
+
+    >>> shorten("hospital-1.example.org", 13)
+    'hospit…le.org'
+    """
+    text = str(name) if str(name).isprintable() else ascii(name)[1:-1]
+    if len(text) <= longest:
+        return text
+    tail = longest // 2
+    return f"{text[: longest - tail - 1]}…{text[-tail:]}"
+
+
 def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     """Return an `<svg role="img">` element that scales to the width it is given.
 
