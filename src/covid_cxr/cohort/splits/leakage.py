@@ -171,16 +171,11 @@ def _describe(images: Sequence[_Image], named: Sequence[str]) -> str:
 def _number_of_pairs(images: Sequence[_Image]) -> int:
     """Return how many pairs of images are of different groups and sides."""
 
-    def pairs_within(*fields: str) -> int:
+    def pairs(*fields: str) -> int:
         sizes = Counter(tuple(getattr(image, field) for field in fields) for image in images)
         return sum(size * (size - 1) // 2 for size in sizes.values())
 
-    return (
-        pairs_within()
-        - pairs_within("side")
-        - pairs_within("group")
-        + pairs_within("side", "group")
-    )
+    return pairs() - pairs("side") - pairs("group") + pairs("side", "group")
 
 
 def _sides(one: _Image, other: _Image) -> str:

@@ -15,7 +15,7 @@ from covid_cxr.phantoms import HOSPITALS, draw
 from covid_cxr.phantoms.near_duplicates import COPY_TRANSFORMS, transform_copy
 from covid_cxr.types import FINDINGS, FloatArray
 
-COUNT, COPIES = 300, 150
+COUNT, COPIES = 220, 110  # more than are compared all with all
 
 
 class Radiographs(NamedTuple):
