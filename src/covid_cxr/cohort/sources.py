@@ -39,9 +39,10 @@ def locate(data_root: Path, chosen: Mapping[str, DatasetConfig]) -> dict[str, So
         for root in _recognised(data_root, kind)
     }
     if not recognised:
+        kinds = filter(datasets.recogniser, datasets.names())
         raise CohortError(
             f"'{data_root}' neither is nor holds a data set that is recognised by layout; looked "
-            f"for {', '.join(_recognisable())}; name others in the configuration's datasets"
+            f"for {', '.join(kinds)}; name others in the configuration's datasets"
         )
     used = {source.root for source in recognised.values()}
     for folder in sorted(set(_folders(data_root)) - used - {data_root}):
@@ -85,7 +86,3 @@ def _folders(data_root: Path) -> list[Path]:
     inside = sorted(path for path in data_root.iterdir() if path.is_dir())
     # A disk's root holds folders such as lost+found that may not be read.
     return [data_root, *(path for path in inside if os.access(path, os.R_OK | os.X_OK))]
-
-
-def _recognisable() -> list[str]:
-    return [kind for kind in datasets.names() if datasets.recogniser(kind)]

@@ -152,12 +152,8 @@ def _pairs(images: Sequence[_Image]) -> Iterator[tuple[_Image, _Image]]:
     # One image stands for its group on its side, else a large group would be paired with itself.
     first = {(image.group, image.side): image for image in reversed(images)}
     several = combinations(sorted(first.values()), 2)
-    pairs = (pair for pair in several if _apart(*pair))
+    pairs = ((a, b) for a, b in several if a.side != b.side and a.group != b.group)
     return islice(pairs, _NAMED)
-
-
-def _apart(one: _Image, other: _Image) -> bool:
-    return one.side != other.side and one.group != other.group
 
 
 def _describe(images: Sequence[_Image], named: Sequence[str]) -> str:

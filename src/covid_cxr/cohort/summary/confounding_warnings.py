@@ -14,6 +14,7 @@ from covid_cxr.types import COVID
 
 _STRONG = 0.3  # Cramer's V, see `confounding.strength`
 _PREDICTS, _PREDICTS_WELL = 0.6, 0.7  # of the AUROC; from 0.7 discrimination is called acceptable
+_ONE_SOURCE = "All images come from {}; nothing here shows how a model does elsewhere."
 _ADVICE = (
     "Trust scores inside one source, hold out whole sources or sites, and audit what the model "
     "relies on."
@@ -63,7 +64,7 @@ def confounding_warnings(confounding: pd.DataFrame, by_source: pd.DataFrame) -> 
     others = sorted(filter(_warns, lines.values()), key=lambda line: -_number(line.auroc))
     view = [line for name, line in lines.items() if name.startswith("view") and not _warns(line)]
     sentences = [
-        _only(str(sources.index[0])) if alone else _about(source),
+        _ONE_SOURCE.format(sources.index[0]) if alone else _about(source),
         *_one_class(sources),
         *(_about(line, also=_predicts(source) and _predicts(line)) for line in others),
         *map(_about, view),
@@ -74,10 +75,6 @@ def confounding_warnings(confounding: pd.DataFrame, by_source: pd.DataFrame) -> 
 
 def _warns(line: Confounder) -> bool:
     return _number(line.cramers_v) >= _STRONG or _number(line.auroc) >= _PREDICTS
-
-
-def _only(source: str) -> str:
-    return f"All images come from {source}; nothing here shows how a model does elsewhere."
 
 
 def _predicts(line: Confounder) -> bool:
