@@ -1,4 +1,4 @@
-"""Scores, intervals, calibration and operating points: NumPy and SciPy only.
+"""Statistics, each in one module: scores, intervals, calibration, operating points, baselines.
 
 Throughout, N is the number of cases, C of classes, D of case weightings (bootstrap resamples).
 """

@@ -74,7 +74,7 @@ def _squared(table: Array) -> Array:
     n = table.sum((-1, -2))
     expected = row * column
     squares = np.divide(table * table, expected, out=np.zeros_like(expected), where=expected > 0)
-    r, c = ((each > 0).sum((-1, -2)) - 1.0 for each in (row, column))
+    r, c = ((margin > 0).sum((-1, -2)) - 1.0 for margin in (row, column))
     free = np.maximum(n - 1, 1)
     corrected = squares.sum((-1, -2)) - 1 - r * c / free
     most = np.minimum(r - r * r / free, c - c * c / free)

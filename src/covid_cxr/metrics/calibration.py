@@ -1,4 +1,4 @@
-"""Whether a forecast of 20 % comes true one time in five, and how to mend it where not.
+"""Calibration: whether a predicted probability of 20 % comes true one time in five.
 
 Temperature scaling (Guo et al. 2017, arXiv:1706.04599), reliability bins and calibration error;
 slope and intercept are in `recalibration`.
@@ -14,13 +14,13 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from scipy.special import softmax as _softmax
 
-from covid_cxr.metrics.scores import Array
+from covid_cxr.metrics.scores import Array, ratio
 
 _COLDEST, _HOTTEST = 0.05, 20.0
 
 
 class Reliability(NamedTuple):
-    """What was forecast and what came true, in bins (B,) that hold at least one case."""
+    """Mean forecast and observed share of events in bins (B,) of at least one case."""
 
     forecast: Array
     observed: Array
@@ -37,7 +37,7 @@ def fit_temperature(
 ) -> float:
     """Return the temperature that gives the least log loss on (validation) cases.
 
-    Over 1 where the model is too sure of itself. A case of a class seen n times counts as that
+    Over 1 where the model is overconfident. A case of a class seen n times counts as that
     class with (n + 1) / (n + C) only, and as each other class with 1 / (n + C), after Platt
     ("Probabilistic outputs for support vector machines", 1999): a few perfectly separated cases
     must not make a model certain. Searched between 0.05 and 20 on a log scale.
@@ -45,7 +45,7 @@ def fit_temperature(
     Args:
         logits: (N, C) at temperature 1.
         labels: (N,) class index 0..C-1.
-        weights: (N,) of the cases, those of weight 0 are not looked at; None: all the same.
+        weights: (N,) of the cases, those of weight 0 are left out; None: all the same.
     """
     z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.intp)
     w = np.ones(y.size) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -56,14 +56,14 @@ def fit_temperature(
         return -float(np.mean(targets * log_softmax(z / np.exp(log_temperature), axis=1)))
 
     bounds = (np.log(_COLDEST), np.log(_HOTTEST))
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
+    optimum = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(optimum.x))
 
 
 def softened(labels: NDArray[np.intp], classes: int) -> Array:
     """Return Platt's targets (N, C) for class numbers (N,); each row sums to 1."""
-    seen = np.bincount(labels, minlength=classes)[labels][:, None]
-    return (np.eye(classes)[labels] * seen + 1) / (seen + classes)
+    count = np.bincount(labels, minlength=classes)[labels][:, None]
+    return (np.eye(classes)[labels] * count + 1) / (count + classes)
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> Reliability:
@@ -87,7 +87,7 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> 
 def expected_calibration_error(
     labels: ArrayLike, probabilities: ArrayLike, bins: int = 10, weights: Array | None = None
 ) -> Array:
-    """Return the root mean square calibration error, without what chance alone would show.
+    """Return the root mean square calibration error, less what chance alone would cause.
 
     Cases are put into bins of equal numbers by their forecast. In a bin of n cases the squared
     distance of mean forecast and observed share o is larger than the truth by o (1 - o) / (n - 1)
@@ -113,29 +113,26 @@ def squared_error(
     bins: int = 10,
     weights: Array | None = None,
     *,
-    chance: float = 1.0,
+    corrections: float = 1.0,
 ) -> Array:
     """Return the square (D,) behind `expected_calibration_error`: unbiased, so it may be below 0.
 
     Args:
         labels, probabilities, bins, weights: as there.
-        chance: how often the variance of chance is taken off. In bootstrap resamples chance has
-            struck twice, once in the sample and once in the resample: 2 centres them.
+        corrections: how often the sampling variance is subtracted. Bootstrap resamples contain it
+            twice, that of the sample and that of the resample: 2 centres them.
     """
     y = np.asarray(labels, dtype=np.float64)
     p = np.asarray(probabilities, dtype=np.float64)
     w = np.ones((1, y.size)) if weights is None else weights
     member = _equal_bins(p, bins)  # (N, B)
-    held, events, forecast = w @ member, (w * y) @ member, (w * p) @ member
-    counted = held > 1
-    size = np.where(counted, held, np.nan)
+    count, events, forecast = w @ member, (w * y) @ member, (w * p) @ member
+    counted = count > 1
+    size = np.where(counted, count, np.nan)
     observed = events / size
     noise = observed * (1 - observed) / (size - 1)
-    squares = (forecast / size - observed) ** 2 - chance * noise
-    total = np.where(counted, held, 0).sum(axis=1)
-    result: Array = np.full(w.shape[0], np.nan)
-    np.divide(np.nansum(held * squares, axis=1), total, out=result, where=total > 0)
-    return result
+    squares = (forecast / size - observed) ** 2 - corrections * noise
+    return ratio(np.nansum(count * squares, axis=1), np.where(counted, count, 0).sum(axis=1))
 
 
 def _equal_bins(p: Array, bins: int) -> Array:

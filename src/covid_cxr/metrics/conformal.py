@@ -1,9 +1,9 @@
-"""Prediction sets that hold the true class as often as promised: split-conformal, class by class.
+"""Conformal prediction sets: they contain the true class with a nominal frequency, by class.
 
-A set names every class that cannot be ruled out: one class, several, or none. The promise is kept
-for each class on its own (label-conditional, or Mondrian, conformal prediction: Vovk, "Conditional
+A set has every class that cannot be excluded: one class, several, or none. Coverage holds for
+each class on its own (label-conditional, or Mondrian, conformal prediction: Vovk, "Conditional
 validity of inductive conformal predictors", 2012; Sadinle, Lei and Wasserman, "Least ambiguous
-set-valued classifiers with bounded error levels", 2019), on average over draws of the calibration
+set-valued classifiers with bounded error levels", 2019), on average over samples of the calibration
 cases, and only for new cases that are exchangeable with these. Another hospital's are not.
 """
 
@@ -21,12 +21,12 @@ _TINY = 1e-9
 def conformal_quantile(scores: ArrayLike, level: float) -> float:
     """Return the ceil(level * (n + 1))-th smallest of n calibration scores.
 
-    A new score exchangeable with these is at most this in a share `level` of draws or more; with
+    A new score exchangeable with these is at most this in a share `level` of samples or more; with
     no ties, in less than `level` + 1 / (n + 1). Infinite where n is too small for the level.
 
     Args:
-        scores: (n,) how strange each case is.
-        level: coverage promised, in (0, 1).
+        scores: (n,) nonconformity scores.
+        level: nominal coverage, in (0, 1).
 
     >>> conformal_quantile([0.4, 0.1, 0.3, 0.2], 0.8), conformal_quantile([0.1, 0.2], 0.8)
     (0.4, inf)
@@ -42,7 +42,7 @@ def class_quantiles(labels: ArrayLike, probabilities: ArrayLike, level: float) -
     Args:
         labels: (n,) class number 0..C-1 of calibration cases.
         probabilities: (n, C).
-        level: coverage promised within each class, in (0, 1).
+        level: nominal coverage within each class, in (0, 1).
     """
     y = np.asarray(labels, dtype=np.intp)
     p = np.asarray(probabilities, dtype=np.float64)
@@ -52,7 +52,7 @@ def class_quantiles(labels: ArrayLike, probabilities: ArrayLike, level: float) -
 
 
 def prediction_sets(probabilities: ArrayLike, quantiles: ArrayLike) -> NDArray[np.bool_]:
-    """Return which classes (N, C) each case cannot be ruled out of: 1 - p <= quantile.
+    """Return which classes (N, C) are in the prediction set of each case: 1 - p <= quantile.
 
     Args:
         probabilities: (N, C).
@@ -63,13 +63,13 @@ def prediction_sets(probabilities: ArrayLike, quantiles: ArrayLike) -> NDArray[n
 
 
 def set_scores(
-    labels: ArrayLike, sets: NDArray[np.bool_], weights: Array | None = None
+    labels: ArrayLike, members: NDArray[np.bool_], weights: Array | None = None
 ) -> tuple[Array, Scores]:
     """Score prediction sets, for many case weightings at once.
 
     Args:
         labels: (N,) class number 0..C-1.
-        sets: (N, C).
+        members: (N, C) whether a class is in the prediction set of a case.
         weights: (D, N) case weights >= 0; None: every case counts once (D = 1).
 
     Returns:
@@ -79,11 +79,11 @@ def set_scores(
     """
     y = np.asarray(labels, dtype=np.intp)
     w = np.ones((1, y.size)) if weights is None else weights
-    member = np.eye(sets.shape[1])[y]  # (N, C)
-    size = sets.sum(axis=1)
+    truth = np.eye(members.shape[1])[y]  # (N, C)
+    size = members.sum(axis=1)
     shapes = {"mean_size": size, "none": size == 0, "one": size == 1, "several": size > 1}
-    columns = np.stack([np.asarray(each, dtype=np.float64) for each in shapes.values()], axis=1)
+    columns = np.stack([shape.astype(np.float64) for shape in shapes.values()], axis=1)
     total = w.sum(axis=1)
     means = ratio(w @ columns, total[:, None])
-    coverage = ratio(w @ (member * sets), w @ member)
+    coverage = ratio(w @ (truth * members), w @ truth)
     return coverage, dict(zip(shapes, means.T, strict=True))

@@ -1,4 +1,4 @@
-"""Curves behind the areas: ROC with its bootstrap band, and precision-recall."""
+"""ROC and precision-recall curves with their bootstrap bands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decision curves: is it better to act on the model than to treat all, or none?"""
+"""Decision curve analysis: the net benefit of acting on the model, on all cases, or on none."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def clustered_auroc(
     """Return the AUROC with an interval from Obuchowski's variance, on the logit scale.
 
     Student's t with one degree of freedom fewer than there are clusters of the rarer class
-    stands in for the normal: the variance itself rests on so many. A ranking without any error
+    replaces the normal, because the variance is estimated from so many. A ranking without any error
     has no variance; its interval is Clopper and Pearson's for so many trials. A constant score
     has none either, and keeps its point of 0.5.
 
@@ -44,7 +44,7 @@ def clustered_auroc(
         labels: (N,) 1 or True for an event, else 0.
         scores: (N,) larger means more likely an event.
         clusters: (N,) patient of each case, any hashable kind.
-        level: coverage aimed at.
+        level: nominal coverage.
 
     Returns:
         NaN unless both classes are present; an interval of NaN below two clusters of a class.
@@ -73,15 +73,15 @@ def clustered_difference(
     """Return AUROC of `scores_a` less that of `scores_b` on the same cases, paired.
 
     The p value is that of a two-sided test of no difference; both it and the interval use
-    Student's t with one degree of freedom fewer than clusters of the rarer class. Where the two
-    rank alike, the difference is 0 with p = 1.
+    Student's t with one degree of freedom fewer than clusters of the rarer class. If both
+    give the same ranking, the difference is 0 with p = 1.
 
     Args:
         labels: (N,) 1 or True for an event, else 0.
         scores_a: (N,) larger means more likely an event.
         scores_b: (N,) likewise, of the same cases in the same order.
         clusters: (N,) patient of each case.
-        level: coverage aimed at.
+        level: nominal coverage.
     """
     a, b = (_sums(labels, scores, clusters) for scores in (scores_a, scores_b))
     if a is None or b is None:
@@ -140,11 +140,11 @@ def _sums(labels: ArrayLike, scores: ArrayLike, clusters: ArrayLike) -> _Sums | 
         return None
     index = cluster_numbers(clusters)
     size = int(index.max()) + 1
-    place = _placements(event, np.asarray(scores, dtype=np.float64))
-    area = float(place[event].mean())
+    placement = _placements(event, np.asarray(scores, dtype=np.float64))
+    area = float(placement[event].mean())
 
     def summed(chosen: NDArray[np.bool_]) -> Array:
-        parts = np.bincount(index[chosen], weights=place[chosen] - area, minlength=size)
+        parts = np.bincount(index[chosen], weights=placement[chosen] - area, minlength=size)
         return parts.astype(np.float64)
 
     counts = (np.bincount(index[chosen], minlength=size) for chosen in (event, ~event))

@@ -1,4 +1,4 @@
-"""What a forecast means where the disease is more or less common: NumPy only."""
+"""Predictive values and probabilities at another prevalence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from covid_cxr.metrics.scores import Array, ratio
 
 
 class PredictiveValues(NamedTuple):
-    """Share of those called that have the disease, and of those not called that have not."""
+    """Positive and negative predictive value."""
 
     ppv: Array
     npv: Array
@@ -22,8 +22,8 @@ def predictive_values(
 ) -> PredictiveValues:
     """Return positive and negative predictive values by Bayes' rule; the inputs broadcast.
 
-    NaN where nobody would be called (PPV) or everybody (NPV), where an input is NaN, and where
-    the prevalence is not within 0 and 1.
+    NaN where no case would be called positive (PPV) or negative (NPV), where an input is NaN, and
+    where the prevalence is not within 0 and 1.
 
     Args:
         sensitivity: in [0, 1].
@@ -42,11 +42,12 @@ def predictive_values(
 def shift_prevalence(
     probabilities: ArrayLike, from_prevalence: float, to_prevalence: float
 ) -> Array:
-    """Return what probabilities become where the disease is more or less common.
+    """Return probabilities calibrated to one prevalence at another prevalence.
 
     The odds are multiplied by the ratio of prior odds (Saerens, Latinne and Decaestecker,
-    "Adjusting the outputs of a classifier to new a priori probabilities", 2002). Right only if
-    the films of the diseased, and of the others, look alike in both places.
+    "Adjusting the outputs of a classifier to new a priori probabilities", 2002). Valid only if
+    the images of patients with the disease, and those of the others, have the same distribution
+    at both prevalences.
 
     Args:
         probabilities: any shape, in [0, 1].

@@ -1,4 +1,4 @@
-"""Logistic recalibration: the line that turns log-odds forecast into log-odds observed."""
+"""Logistic recalibration: a linear map from forecast log-odds to observed log-odds."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def calibration_scores(
         weights: (D, N) of bootstrap resamples; None: every case counts once (D = 1).
 
     Returns:
-        (D,) arrays under calibration_slope, calibration_intercept and ece. In resamples the chance
-        taken off the calibration error is that of sample and draw, so that they lie around the
-        value of the sample.
+        (D,) arrays under calibration_slope, calibration_intercept and ece. In resamples the
+        sampling variance is subtracted from the calibration error twice, so that they lie around
+        the value of the sample.
     """
     y, x = np.asarray(labels, dtype=np.float64), log_odds(probabilities)
     w = np.ones((1, y.size)) if weights is None else weights
-    squares = squared_error(y, probabilities, 10, w, chance=1.0 if weights is None else 2.0)
+    squares = squared_error(y, probabilities, 10, w, corrections=1.0 if weights is None else 2.0)
     return {
         "calibration_slope": _fit(y, x, w)[:, 1],
         "calibration_intercept": _in_the_large(y, x, w),
@@ -123,8 +123,8 @@ def fit_recalibration(logits: ArrayLike, labels: ArrayLike, event: int) -> Recal
         gradient = np.array([(slack * z).sum(), slack[:, event].sum()])
         return -float((targets * log_softmax(moved, axis=1)).sum()), gradient
 
-    found = minimize(loss, [1.0, 0.0], jac=True, method="BFGS")
-    return Recalibration(float(found.x[0]), float(found.x[1]))
+    optimum = minimize(loss, [1.0, 0.0], jac=True, method="BFGS")
+    return Recalibration(float(optimum.x[0]), float(optimum.x[1]))
 
 
 def _fit(y: Array, x: Array, w: Array) -> Array:

@@ -72,15 +72,15 @@ def binary_scores(
     loss = -(y * np.log(clipped) + (1 - y) * np.log1p(-clipped))
     columns = (np.ones_like(y), y, predicted, y * predicted, (p - y) ** 2, loss)
     total, events, called, hits, squares, losses = (w @ np.stack(columns, axis=1)).T
-    quiet = total - events - called + hits  # neither an event nor called one
+    rejections = total - events - called + hits  # neither an event nor called one
     return {
         **_ranking(y, p, w),
         "sensitivity": ratio(hits, events),
-        "specificity": ratio(quiet, total - events),
+        "specificity": ratio(rejections, total - events),
         "ppv": ratio(hits, called),
-        "npv": ratio(quiet, total - called),
+        "npv": ratio(rejections, total - called),
         "f1": ratio(2 * hits, events + called),
-        "accuracy": ratio(hits + quiet, total),
+        "accuracy": ratio(hits + rejections, total),
         "brier": ratio(squares, total),
         "log_loss": ratio(losses, total),
     }

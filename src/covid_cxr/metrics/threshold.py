@@ -1,4 +1,4 @@
-"""The operating point: chosen once, on validation, then frozen."""
+"""The operating point, chosen once on validation cases and then frozen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def choose_threshold(
     `min_sensitivity`; of equals again the highest sensitivity. "half" is 0.5 whatever the data.
 
     The first two lie midway between two neighbouring scores, never on a case, so that rounding
-    cannot turn a case around; to call every case, midway between 0 and the lowest score.
+    cannot change the class of a case; to call every case positive, midway between 0 and the lowest
+    score.
 
     Args:
         labels: (N,) 1 or True for an event, else 0.
@@ -43,9 +44,9 @@ def choose_threshold(
     distinct, true, false = cumulative_counts(labels, scores)
     hits, alarms = true[0, 1:], false[0, 1:]
     if distinct.size == 0 or hits[-1] == 0 or alarms[-1] == 0:
-        held = f"{hits[-1:].sum():g} events and {alarms[-1:].sum():g} others"
+        counts = f"{hits[-1:].sum():g} events and {alarms[-1:].sum():g} others"
         raise CohortError(
-            f"threshold rule '{rule}' met {held}, expected both: "
+            f"threshold rule '{rule}' has {counts}, expected both: "
             "use more validation data or evaluation.threshold=half"
         )
     sensitivity, specificity = hits / hits[-1], 1 - alarms / alarms[-1]

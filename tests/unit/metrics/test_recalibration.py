@@ -39,14 +39,14 @@ def test_bins_hold_equal_numbers_and_ties_share_one():
     assert constant == pytest.approx([0.15**2 - 0.45 * 0.55 / 99])
 
 
-def test_perfect_forecasts_have_no_error_once_chance_is_taken_off():
+def test_perfect_forecasts_have_no_error_once_sampling_variance_is_subtracted():
     rng = np.random.default_rng(1)
     squares, plain, shown = [], [], []
     for _ in range(400):
         p = rng.beta(1, 2, 300)
         labels = rng.random(300) < p
         squares.append(squared_error(labels, p)[0])
-        plain.append(squared_error(labels, p, chance=0)[0])
+        plain.append(squared_error(labels, p, corrections=0)[0])
         shown.append(metrics.expected_calibration_error(labels, p)[0])
     assert np.mean(plain) == pytest.approx(np.mean(p * (1 - p)) * 10 / 300, rel=0.25)
     standard_error = np.std(squares) / np.sqrt(400)

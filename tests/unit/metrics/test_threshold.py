@@ -52,7 +52,7 @@ def test_neighbouring_floats_are_still_parted():
 
 @pytest.mark.parametrize("labels", [[], [1, 1], [0, 0]])
 def test_one_class_is_an_error_that_says_what_to_do(labels):
-    with pytest.raises(CohortError, match=r"met \d events and \d others.*threshold=half"):
+    with pytest.raises(CohortError, match=r"has \d events and \d others.*threshold=half"):
         metrics.choose_threshold(labels, [0.5] * len(labels), "youden", 0.9)
 
 
