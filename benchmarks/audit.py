@@ -1,15 +1,15 @@
-"""Can the audit fail, and does it leave honest data alone? Rigged and honest phantoms, many seeds.
+"""Does the audit fail when it should, and only then? Phantoms with and without shortcuts.
 
 For each seed one cohort of phantoms of five hospitals is drawn four times: honest, and with
-COVID-19 tied to lettering, to a bar at the film's foot, or to half of the resolution. Each goes
-through the quick audit: an honest one through all checks that need no trained model, a rigged one
-through those that should notice. Counted are honest cohorts in which any check fails (false
-alarms), and rigged ones in which any of those does (detections).
+COVID-19 tied to burnt-in text, to a bar at the lower edge, or to half of the resolution. Each goes
+through the quick audit: an honest one through all checks that need no trained model, one with a
+shortcut through those that should notice. Counted are honest cohorts in which any check fails
+(false alarms), and cohorts with a shortcut in which any of those does (detections).
 
     python benchmarks/audit.py --seeds 1 20 --work work --out audit.csv
 
-Markers are left on the films, as if the recipe trusted them; facts about the file do not depend on
-that. Cohorts that are done are not drawn or audited again.
+Markers are left on the images, as if the recipe trusted them; acquisition features do not depend
+on that. Cohorts that are done are not drawn or audited again.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def main() -> None:
 def audited(
     folder: Path, seed: int, shortcut: phantoms.Shortcut, patients: int, network: FeatureExtractor
 ) -> None:
-    """Draw a cohort into `folder/films` and leave its audit in `folder`."""
-    started, films = time.process_time(), folder / "films"
-    phantoms.write_cohort(films, patients=patients, seed=seed, shortcut=shortcut, duplicates=3)
+    """Draw a cohort into `folder/images` and leave its audit in `folder`."""
+    started, data = time.process_time(), folder / "images"
+    phantoms.write_cohort(data, patients=patients, seed=seed, shortcut=shortcut, duplicates=3)
     config = RunConfig(
         seed=seed,
-        data_root=str(films),
+        data_root=str(data),
         cohort=CohortConfig(
             datasets={"phantoms": DatasetConfig(adapter="csv", path="manifest.csv")},
             train=0.8,
@@ -79,7 +79,7 @@ def audited(
         preprocess=PreprocessSpec(remove_markers=False),
         audit=SETTINGS,
     )
-    build.write(build.build(films, config.cohort, seed), folder)
+    build.write(build.build(data, config.cohort, seed), folder)
     only = () if shortcut == "none" else MATCHING
     report = run_audit(folder, config, default_bundle(), only=only, network=network)
     seconds = time.process_time() - started
@@ -91,10 +91,10 @@ def findings(folder: Path, seed: int, shortcut: str) -> list[dict[str, object]]:
     audit = json.loads((folder / "audit.json").read_text("utf-8"))
     columns = ("value", "low", "high", "bound", "verdict")
     return [
-        {"seed": seed, "shortcut": shortcut, "check": check["name"], "finding": found["name"]}
-        | {column: found[column] for column in columns}
+        {"seed": seed, "shortcut": shortcut, "check": check["name"], "finding": finding["name"]}
+        | {column: finding[column] for column in columns}
         for check in audit["checks"]
-        for found in check["findings"]
+        for finding in check["findings"]
     ]
 
 
@@ -105,16 +105,16 @@ def show(table: pd.DataFrame) -> None:
         seeds = table.loc[table["shortcut"] == shortcut, "seed"].nunique()
         own = failed[failed["shortcut"] == shortcut]
         what = "false alarms" if shortcut == "none" else "detections"
-        print(f"{shortcut}: {what} {told(own['seed'].nunique(), seeds)}")
+        print(f"{shortcut}: {what} {share(own['seed'].nunique(), seeds)}")
         for check in CHECKS:
             count = failed[(failed["shortcut"] == shortcut) & (failed["check"] == check)][
                 "seed"
             ].nunique()
             if count:
-                print(f"    {check} fails {told(count, seeds)}")
+                print(f"    {check} fails {share(count, seeds)}")
 
 
-def told(count: int, trials: int) -> str:
+def share(count: int, trials: int) -> str:
     """Return "19 of 20 (0.751-0.999)", the exact 95 % interval."""
     low, high = clopper_pearson(count, trials)
     return f"{count} of {trials} ({low:.3f}-{high:.3f})"

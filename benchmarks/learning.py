@@ -1,10 +1,10 @@
-"""Learning curves of a recipe in closed form: over the number of films and over sources.
+"""Learning curves of a linear probe: over the number of images and over sources.
 
     python benchmarks/learning.py configs/default.yaml --cohort cohort/cohort.csv --data DATA
 
 The protocol of `train --protocol leave-out` on train and validation rows, trained on a share of
 the patients (means and ranges over draws) or on some of the sources (95 % intervals within a
-source). "without mila" is scored on films of a source that nothing was trained on. Prints tables
+source). "without mila" is scored on images of a source that was not trained on. Prints tables
 for the lab book (research/lab_book.md) and, with --json, one line of JSON at the end.
 """
 
@@ -38,7 +38,7 @@ _FEWEST = 5  # of either kind, to be trained on
 
 
 class Bench:
-    """A recipe, its films and what the protocol leaves out."""
+    """A recipe, its inputs and what the protocol holds out."""
 
     def __init__(self, config: Any, rows: pd.DataFrame, data: TrainingData) -> None:
         self.config, self.rows, self.data = config, rows, data
@@ -58,24 +58,24 @@ class Bench:
             parts.append(score_table(self.rows, task, odds))
         if not parts:
             return None
-        found = summarise(pd.concat(parts, ignore_index=True), self.rows)
-        means = {key: getattr(found, key) for key in KEYS}
+        result = summarise(pd.concat(parts, ignore_index=True), self.rows)
+        means = {key: getattr(result, key) for key in KEYS}
         numbers: dict[str, float] = {key: mean for key, mean in means.items() if mean is not None}
-        inside = [own.auroc for own in found.comparisons.values() if own.kind == "within"]
+        inside = [own.auroc for own in result.comparisons.values() if own.kind == "within"]
         if len(inside) == 1:
             numbers |= {end: getattr(inside[0], end) for end in ("low", "high")}
         return numbers
 
-    def by_share(self, draws: int) -> Iterator[tuple[str, list[dict[str, float]]]]:
+    def by_share(self, samples: int) -> Iterator[tuple[str, list[dict[str, float]]]]:
         rng = np.random.default_rng(self.config.seed)
         everybody = np.unique(self.patients)
         for share in SHARES:
-            found = []
-            for _ in range(draws if share < 1 else 1):
+            curves = []
+            for _ in range(samples if share < 1 else 1):
                 chosen = rng.choice(everybody, round(share * len(everybody)), replace=False)
                 if numbers := self.objective(np.isin(self.patients, chosen)):
-                    found.append(numbers)
-            yield f"{share:.0%} of the patients", found
+                    curves.append(numbers)
+            yield f"{share:.0%} of the patients", curves
 
     def by_source(self) -> Iterator[tuple[str, list[dict[str, float]]]]:
         source = self.rows["source"].to_numpy(str)
@@ -84,14 +84,14 @@ class Bench:
                 yield f"without {name}", [numbers]
 
 
-def line(name: str, found: list[dict[str, float]]) -> str:
+def line(name: str, samples: list[dict[str, float]]) -> str:
     """Return a row: means and ranges of draws; of a single one, the 95 % interval within."""
     cells = []
     for key in KEYS:
-        values = [each[key] for each in found if key in each]
+        values = [sample[key] for sample in samples if key in sample]
         ends = (min(values), max(values)) if len(values) > 1 else None
-        if key == "within" and len(found) == 1 and "low" in found[0]:
-            ends = (found[0]["low"], found[0]["high"])
+        if key == "within" and len(samples) == 1 and "low" in samples[0]:
+            ends = (samples[0]["low"], samples[0]["high"])
         spread = f" ({ends[0]:.3f}-{ends[1]:.3f})" if ends else ""
         cells.append(f"{np.mean(values):.3f}{spread}" if values else "-")
     return f"| {name} | {' | '.join(cells)} |"
@@ -113,9 +113,9 @@ def main() -> None:
         bench = Bench(config, rows, load_training_data(config, rows, given.data, Path(folder)))
     print("| trained on | objective | within | across |\n| --- | --- | --- | --- |")
     results = {}
-    for name, found in (*bench.by_share(given.draws), *bench.by_source()):
-        print(line(name, found), flush=True)
-        results[name] = found
+    for name, samples in (*bench.by_share(given.draws), *bench.by_source()):
+        print(line(name, samples), flush=True)
+        results[name] = samples
     if given.json:
         print(json.dumps(results))
 

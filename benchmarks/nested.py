@@ -77,15 +77,15 @@ def inside(data: TrainingData, kept: NDArray[np.int64]) -> TrainingData:
 
 def with_choice(rows: pd.DataFrame) -> list[tuple[HoldOut, list[HoldOut]]]:
     """Return the tasks with those that their training rows allow, where there are any."""
-    found = []
+    choices = []
     for task in hold_outs(rows):
         try:
             inner = hold_outs(rows[task.train].reset_index(drop=True))
         except CohortError:
             print(f"{task.name}, {task.part}: nothing to choose by, left out")
         else:
-            found.append((task, inner))
-    return found
+            choices.append((task, inner))
+    return choices
 
 
 def winner(recipes: Recipes, rows: pd.DataFrame, task: HoldOut, inner: list[HoldOut]) -> str:
@@ -113,7 +113,7 @@ def nested(
 
 
 def build(given: argparse.Namespace, folder: Path) -> tuple[Recipes, pd.DataFrame]:
-    """Return the recipes, each with its films and features, and their rows."""
+    """Return the recipes, each with its inputs and features, and their rows."""
     rows = development_rows(schema.load(given.cohort))
     base = configuration.load(given.config, [])
     data = load_training_data(base, rows, given.data, folder)
@@ -123,13 +123,13 @@ def build(given: argparse.Namespace, folder: Path) -> tuple[Recipes, pd.DataFram
         if config.training.method != "linear-probe" or any(
             getattr(config, name) != getattr(base, name) for name in ("preprocess", "augment")
         ):
-            raise ConfigError(f"recipe '{text}' is no closed form, or changes what films look like")
+            raise ConfigError(f"recipe '{text}' is no linear probe, or changes the inputs")
         recipes[text] = config, replace(data, label_weights=label_weights(config, rows))
     return recipes, rows
 
 
-def line(name: str, found: dict[str, float]) -> str:
-    return f"| {name} | {' | '.join(f'{found[kind]:.3f}' for kind in KINDS if kind in found)} |"
+def line(name: str, scores: dict[str, float]) -> str:
+    return f"| {name} | {' | '.join(f'{scores[kind]:.3f}' for kind in KINDS if kind in scores)} |"
 
 
 def main() -> None:
@@ -144,14 +144,14 @@ def main() -> None:
         recipes, rows = build(given, Path(folder))
         choices = with_choice(rows)
         outer = [task for task, _ in choices]
-        each = {name: under_protocol(*recipe, rows, outer) for name, recipe in recipes.items()}
-        found, winners = nested(recipes, rows, choices)
+        alone = {name: under_protocol(*recipe, rows, outer) for name, recipe in recipes.items()}
+        chosen, winners = nested(recipes, rows, choices)
     print("| recipe | objective | within | across |\n| --- | --- | --- | --- |")
-    for name, numbers in each.items():
+    for name, numbers in alone.items():
         print(line(name, numbers))
-    print(line("chosen without what is scored", found))
+    print(line("chosen without what is scored", chosen))
     if given.json:
-        print(json.dumps({"recipes": each, "nested": found, "winners": winners}))
+        print(json.dumps({"recipes": alone, "nested": chosen, "winners": winners}))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ WHOLE = _words(
     """
 )
 # Options of DESIGN.md and keywords of libraries that are written with such a word.
-ALLOWED_NAMES = frozenset({"rigged"})
+ALLOWED_NAMES = frozenset({"rigged", "flip"})  # demo --rigged; augment.flip
 # Names that say nothing of the value; a few are harmless, hundreds are not.
 VAGUE = frozenset({"found", "each", "held", "told"})
 MOST_VAGUE = 60
@@ -56,7 +56,7 @@ PROSE = re.compile(
         | contenders? | lettering | tints? | tinted | coins(?!\.png) | disguise[sd]? | acceptance
         | flip\ sets? | neighbours? | doubts? | caution | contact\ sheets? | fault\ of\ ours
         | random\ draw
-        | surest | for\ a\ machine | guessers? | (?<!--)(?<!")rigged | files\ that\ lie
+        | surest | for\ a\ machine | guessers? | (?<!-)(?<!")rigged(?!:) | files\ that\ lie
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -186,9 +186,9 @@ class TrainingConfig(Strict):
     @field_validator("class_multipliers")
     @classmethod
     def _classes_exist(cls, multipliers: dict[str, float]) -> dict[str, float]:
-        known = {name for names in CLASSES.values() for name in names}
-        if unknown := sorted(set(multipliers) - known):
-            raise ValueError(f"no class '{unknown[0]}'; known are {', '.join(sorted(known))}")
+        classes = {name for names in CLASSES.values() for name in names}
+        if unknown := sorted(set(multipliers) - classes):
+            raise ValueError(f"no class '{unknown[0]}'; known are {', '.join(sorted(classes))}")
         return multipliers
 
     bf16: bool | None = Field(None, description="bf16 autocast; None: where measured faster")

@@ -67,7 +67,8 @@ class CalibrationSet(NamedTuple):
     ) -> CalibrationSet:
         """Return a draft's predictions of images of known classes (N,); rejected ones left out."""
         is_ok = np.array([prediction.status == "ok" for prediction in predictions])
-        scores = [list(each.probabilities.values()) for each in predictions if each.status == "ok"]
+        rows = [list(prediction.probabilities.values()) for prediction in predictions]
+        scores = np.array([row for row, ok in zip(rows, is_ok, strict=True) if ok])
         return cls(np.log(np.maximum(scores, _TINY)), labels[is_ok])
 
 

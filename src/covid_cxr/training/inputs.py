@@ -114,9 +114,9 @@ def jpeg_compressed(image: FloatArray, quality: int) -> FloatArray:
         image: preprocessed.
         quality: of the JPEG, 1 to 100.
     """
-    levels = np.rint(np.clip(image[0].astype(np.float32), 0, 1) * 255).astype(np.uint8)
+    grey = np.rint(np.clip(image[0].astype(np.float32), 0, 1) * 255).astype(np.uint8)
     content = io.BytesIO()
-    Image.fromarray(levels).save(content, "JPEG", quality=quality)
+    Image.fromarray(grey).save(content, "JPEG", quality=quality)
     with Image.open(content) as decoded:
         return np.asarray(decoded, dtype=np.float32)[None] / np.float32(255)
 

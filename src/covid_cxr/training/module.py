@@ -90,9 +90,9 @@ class TrainingModule(lightning.LightningModule):
         """Keras' activity regulariser: l2 x sum of squares / batch size, over all layers."""
         if not self._activity:
             return torch.zeros((), device=self.device)
-        penalty = self.network.recipe.activity_l2 * torch.stack(self._activity).sum() / batch_size
+        total = torch.stack(self._activity).sum()
         self._activity.clear()
-        return penalty
+        return self.network.recipe.activity_l2 * total / batch_size
 
 
 def class_weights(
