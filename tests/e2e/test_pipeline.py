@@ -171,7 +171,7 @@ def test_out_of_fold_answers_every_training_row_once(
     assert rows["model"].nunique() == 2
     assert metrics_of(tmp_path)["out_of_fold"]["n"] == len(rows)
     sets = metrics_of(tmp_path)["out_of_fold"]["conformal"]
-    assert sets["parts"] == 2 and sets["levels"][0]["pooled"]["n"] == len(rows)
+    assert sets["parts"] == 2 and sets["by_level"][0]["pooled"]["n"] == len(rows)
     # all images of a patient are left out of the same model
     models = rows.set_index("file")["model"]
     linked = cohort[cohort["path"].isin(rows["file"])]

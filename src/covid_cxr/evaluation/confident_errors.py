@@ -28,17 +28,17 @@ def most_confident(table: pd.DataFrame, task: Task, threshold: float, most: int)
         `file, source, finding, kind, probability` (of COVID-19), the most confident first of each
         kind, misses before false alarms.
     """
-    answered = cases(table, task)
+    predicted = cases(table, task)
     ok = table[table["status"] == "ok"]
     errors = pd.DataFrame(
         {
             "file": ok["file"].to_numpy(),
-            "source": answered.sources,
+            "source": predicted.sources,
             "finding": ok["finding"].to_numpy(),
-            "kind": np.where(answered.events, MISSED, FALSE_ALARM),
-            "probability": answered.scores,
+            "kind": np.where(predicted.events, MISSED, FALSE_ALARM),
+            "probability": predicted.scores,
         }
-    )[answered.events != (answered.scores >= threshold)]
+    )[predicted.events != (predicted.scores >= threshold)]
     half = (most + 1) // 2
     missed = errors[errors["kind"] == MISSED].sort_values(["probability", "file"]).head(half)
     alarms = errors[errors["kind"] == FALSE_ALARM].sort_values(

@@ -24,7 +24,7 @@ from covid_cxr.results.conformal import (
 )
 from covid_cxr.types import Task
 
-LEVELS = (0.9, 0.8)
+NOMINAL_COVERAGE = (0.9, 0.8)
 _SHARES = ("none", "one", "several")
 
 
@@ -56,7 +56,8 @@ def conformal_coverage(
     images = _Images(
         cases(table, task), rows["part"].to_numpy(), rows["component"].to_numpy(), bootstrap
     )
-    return ConformalMetrics(parts=parts, levels=tuple(images.at(level) for level in LEVELS))
+    by_level = tuple(images.at(level) for level in NOMINAL_COVERAGE)
+    return ConformalMetrics(parts=parts, by_level=by_level)
 
 
 @dataclass(frozen=True)

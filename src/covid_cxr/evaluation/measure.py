@@ -62,10 +62,10 @@ def evaluate(
     scorer = _Scorer(task, threshold, share, bootstrap)
     pooled, prior = scorer.pooled(table)
     groups = scorer.groups(table, pooled, prior)
-    answered = cases(table, task)
+    predicted = cases(table, task)
     prevalences = {*PREVALENCES, *([target.prevalence] if target else [])}
     return SplitMetrics(
-        **dict(answered.counts),
+        **dict(predicted.counts),
         **dict(_unanswered(table)),
         threshold=threshold,
         pooled=pooled,
@@ -75,27 +75,27 @@ def evaluate(
         per_view=groups["per_view"],
         per_sex=groups["per_sex"],
         per_age_band=groups["per_age_band"],
-        within=_within(table, answered, pooled, bootstrap),
-        calibration=calibration(answered, bootstrap),
-        calibration_by_source=calibration_by_source(answered, bootstrap),
+        within=_within(table, predicted, pooled, bootstrap),
+        calibration=calibration(predicted, bootstrap),
+        calibration_by_source=calibration_by_source(predicted, bootstrap),
         thresholds=operating_points(
-            answered, threshold, bootstrap, prevalences=sorted(prevalences)
+            predicted, threshold, bootstrap, prevalences=sorted(prevalences)
         ),
-        decision=decision_curve(answered, bootstrap),
+        decision=decision_curve(predicted, bootstrap),
         at_prevalence=(
-            at_target_prevalence(answered, threshold, target, bootstrap) if target else None
+            at_target_prevalence(predicted, threshold, target, bootstrap) if target else None
         ),
     )
 
 
 def _within(
-    table: pd.DataFrame, answered: Cases, pooled: PooledMetrics, bootstrap: Bootstrap
+    table: pd.DataFrame, predicted: Cases, pooled: PooledMetrics, bootstrap: Bootstrap
 ) -> dict[Grouping, PairedWithinGroups]:
     """Return the AUROC over pairs of one source, of one site and of one view, where defined."""
-    columns, ok = subgroups.levels(table), (table["status"] == "ok").to_numpy()
+    columns, ok = subgroups.group_columns(table), (table["status"] == "ok").to_numpy()
     keys: tuple[Grouping, ...] = ("per_source", "per_site")
     within = {
-        key: auroc_within_groups(answered, columns[key][ok].astype(str).to_numpy(str), bootstrap)
+        key: auroc_within_groups(predicted, columns[key][ok].astype(str).to_numpy(str), bootstrap)
         for key in keys
         if key in columns
     }
@@ -129,7 +129,7 @@ class _Scorer:
     ) -> dict[Grouping, dict[str, SubgroupMetrics]]:
         """Return the metrics of each group by grouping; a group of all rows is scored already."""
         groups: dict[Grouping, dict[str, SubgroupMetrics]] = {key: {} for key in subgroups.GROUPS}
-        for key, names in subgroups.levels(table).items():
+        for key, names in subgroups.group_columns(table).items():
             for name, rows in table.groupby(names, observed=True):
                 own, constant = (pooled, prior) if len(rows) == len(table) else self.pooled(rows)
                 fields = dict(own) if key == "per_source" else dict(own) | {"views": None}

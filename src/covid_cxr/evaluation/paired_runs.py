@@ -97,23 +97,23 @@ def _read(path: Path, name: str, split: PredictedSplit) -> RunPredictions:
     cohort = schema.load(path / "cohort.csv")
     rows = cohort[cohort["split"].isin(ROWS[split])]
     joined = join(read_predictions(predictions), rows)
-    answered = joined[joined["status"] == "ok"]
+    ok = joined[joined["status"] == "ok"]
     scores = cases(joined, config.task).scores
     table = pd.DataFrame(
         {
-            "truth": [class_of(finding, config.task) for finding in answered["finding"]],
-            "source": answered["source"].to_numpy(),
-            "patient_id": answered["patient_id"].to_numpy(),
+            "truth": [class_of(finding, config.task) for finding in ok["finding"]],
+            "source": ok["source"].to_numpy(),
+            "patient_id": ok["patient_id"].to_numpy(),
             "score": scores,
-            "threshold": answered["threshold"].to_numpy(dtype=np.float64),
+            "threshold": ok["threshold"].to_numpy(dtype=np.float64),
         },
-        index=pd.Index(answered["image_id"], name="image_id"),
+        index=pd.Index(ok["image_id"], name="image_id"),
     )
     return RunPredictions(
         name=name,
         path=path,
         config=config,
-        bundles=tuple(sorted(set(answered["model"].dropna()))),
+        bundles=tuple(sorted(set(ok["model"].dropna()))),
         images=len(joined),
         table=table,
     )

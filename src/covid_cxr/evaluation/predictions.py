@@ -150,10 +150,10 @@ def _require(table: pd.DataFrame, columns: tuple[str, ...] | list[str], what: st
         raise CohortError(f"{what} has no column '{missing[0]}', expected {', '.join(columns)}")
 
 
-def _same_files(predicted: set[str], known: set[str]) -> None:
+def _same_files(predicted: set[str], in_cohort: set[str]) -> None:
     for extra, message in (
-        (predicted - known, "is predicted but not in the cohort: give the cohort it came from"),
-        (known - predicted, "is in the cohort but has no prediction: predict the whole split"),
+        (predicted - in_cohort, "is predicted but not in the cohort: give the cohort it came from"),
+        (in_cohort - predicted, "is in the cohort but has no prediction: predict the whole split"),
     ):
         if extra:
             raise CohortError(f"'{min(extra)}' {message} ({len(extra)} such)")

@@ -26,7 +26,7 @@ GROUPS: dict[Grouping, str] = {
 _MOST_SITES = 25
 
 
-def levels(table: pd.DataFrame) -> dict[Grouping, pd.Series]:
+def group_columns(table: pd.DataFrame) -> dict[Grouping, pd.Series]:
     """Return the group of each row, as ordered categories, under the keys of `GROUPS`.
 
     A column that the cohort lacks, or that no row states, gives no groups, except the source. A

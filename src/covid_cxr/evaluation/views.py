@@ -25,21 +25,21 @@ def by_view(table: pd.DataFrame, task: Task, bootstrap: Bootstrap) -> ViewMetric
     """
     views = table.loc[table["status"] == "ok", "view"].fillna("").to_numpy(object)
     ap, pa = projections(views)
-    known = ap | pa
-    if not known.any():
+    stated = ap | pa
+    if not stated.any():
         return None
-    answered = cases(table, task)
-    chosen = answered.where(known)
+    predicted = cases(table, task)
+    chosen = predicted.where(stated)
     return ViewMetrics(
-        n=int(known.sum()),
+        n=int(stated.sum()),
         events=int(chosen.events.sum()),
         ap=int(ap.sum()),
         pa=int(pa.sum()),
         auroc=_auroc(chosen, bootstrap),
-        view_alone=Estimate.of(*view_alone(chosen.events, views[known], chosen.patients)),
-        within_ap=_auroc(answered.where(ap), bootstrap),
-        within_pa=_auroc(answered.where(pa), bootstrap),
-        within=auroc_within_groups(chosen, np.where(ap, "AP", "PA")[known], bootstrap),
+        view_alone=Estimate.of(*view_alone(chosen.events, views[stated], chosen.patients)),
+        within_ap=_auroc(predicted.where(ap), bootstrap),
+        within_pa=_auroc(predicted.where(pa), bootstrap),
+        within=auroc_within_groups(chosen, np.where(ap, "AP", "PA")[stated], bootstrap),
     )
 
 

@@ -83,8 +83,8 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 def score_names(scores: Scores) -> dict[str, str]:
     """Return key -> label of the scores, in reading order."""
     keys = scores.named()
-    known = {key: label for key, label in SCORES.items() if key in keys}
-    return known | {key: _label(key) for key in keys if key not in SCORES}
+    labels = {key: label for key, label in SCORES.items() if key in keys}
+    return labels | {key: _label(key) for key in keys if key not in SCORES}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

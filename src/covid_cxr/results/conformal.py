@@ -57,4 +57,4 @@ class ConformalMetrics(Record):
     """Conformal sets out of fold, their cuts from the other parts of the patients."""
 
     parts: int
-    levels: tuple[ConformalLevel, ...]
+    by_level: tuple[ConformalLevel, ...]

@@ -26,9 +26,9 @@ def films(n=400, **more):
 
 def test_every_film_is_counted_once_and_the_promise_is_kept():
     found = account(films())
-    assert [each.level for each in found.levels] == [0.9, 0.8]
+    assert [each.level for each in found.by_level] == [0.9, 0.8]
     assert found.parts == 5
-    for at in found.levels:
+    for at in found.by_level:
         pooled = at.pooled
         assert pooled.n == 400 and pooled.patients == 200
         assert sum(each.n for each in pooled.classes.values()) == 400
@@ -40,7 +40,7 @@ def test_every_film_is_counted_once_and_the_promise_is_kept():
         assert sum(shares) == pytest.approx(1, abs=1e-5)
         assert pooled.mean_size.value == pytest.approx(shares[1] + 2 * shares[2], abs=1e-5)
         assert sum(block.n for block in at.per_source.values()) == 400
-    wide, narrow = found.levels
+    wide, narrow = found.by_level
     assert wide.pooled.mean_size.value > narrow.pooled.mean_size.value
     assert all(wide.cuts[name] < narrow.cuts[name] for name in wide.cuts)
     assert ConformalMetrics.model_validate_json(found.model_dump_json()) == found
@@ -89,7 +89,7 @@ def test_a_source_left_out_is_covered_by_what_others_taught():
     moved = np.where(low, p / (p + 20 * (1 - p)), p)
     predicted["probability_covid-19"], predicted["probability_non-covid-19"] = moved, 1 - moved
     found = account(cohort, predicted)
-    at = found.levels[0]
+    at = found.by_level[0]
     pooled, left = at.pooled, at.left_out["mila"]
     assert pooled.classes["covid-19"].coverage.value > 0.85
     assert left.classes["covid-19"].coverage.value < 0.5
@@ -102,7 +102,7 @@ def test_a_source_left_out_is_covered_by_what_others_taught():
 def test_a_source_of_one_class_gets_only_its_class():
     cohort = films()
     cohort.loc[cohort["source"] == "nih", "finding"] = "normal"
-    at = account(cohort).levels[0]
+    at = account(cohort).by_level[0]
     assert set(at.per_source["nih"].classes) == {"non-covid-19"}
     assert set(at.per_source["mila"].classes) == {"non-covid-19", "covid-19"}
     # nih alone cannot say where COVID-19 lies: it is in every set
@@ -118,7 +118,7 @@ def test_a_handful_of_films_is_not_the_worst_of_it():
     predicted["probability_covid-19"] = predicted["probability_covid-19"].where(
         ~(cohort["source"].eq("nih") & cohort["finding"].eq("covid-19")).to_numpy(), 0.0
     )
-    at = account(cohort, predicted).levels[0]
+    at = account(cohort, predicted).by_level[0]
     assert at.left_out["nih"].classes["covid-19"].coverage.value == 0
     assert at.least.value > 0
 
@@ -127,7 +127,7 @@ def test_one_source_has_nothing_left_out_and_unanswered_films_are_not_counted():
     cohort = films(80, sources=("mila",))
     predicted = made.predictions(cohort)
     predicted.loc[:9, "status"] = "abstained"
-    at = account(cohort, predicted, parts=2).levels[0]
+    at = account(cohort, predicted, parts=2).by_level[0]
     assert at.left_out == {} and at.least is None
     assert at.pooled.n == 70
     assert account(cohort, predicted.assign(status="abstained"), parts=2) is None
@@ -137,4 +137,6 @@ def test_the_order_of_rows_plays_no_part():
     cohort = films(120)
     predicted = made.predictions(cohort)
     turned = account(cohort, predicted.iloc[::-1])
-    assert turned.levels[0].pooled.classes == (account(cohort, predicted).levels[0].pooled.classes)
+    assert turned.by_level[0].pooled.classes == (
+        account(cohort, predicted).by_level[0].pooled.classes
+    )

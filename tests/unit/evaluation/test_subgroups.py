@@ -34,20 +34,22 @@ def test_levels_are_those_of_the_cohort():
             "age": [17.0, 80.0, np.nan],
         }
     )
-    found = {key: column.astype(str).tolist() for key, column in subgroups.levels(table).items()}
+    columns = subgroups.group_columns(table)
+    found = {key: column.astype(str).tolist() for key, column in columns.items()}
     assert found == {
         "per_source": ["a", "a", "b"],
         "per_site": ["not stated", "ward", "west"],
         "per_view": ["PA", "not stated", "not stated"],
         "per_age_band": ["<18", "80+", "not stated"],
     }
-    assert set(subgroups.levels(table[["source", "view"]])) == {"per_source", "per_view"}
+    assert set(subgroups.group_columns(table[["source", "view"]])) == {"per_source", "per_view"}
 
 
 def test_many_sites_become_one_group():
     sizes = {f"s{n:02d}": 40 - n for n in range(30)}
     site = [name for name, size in sizes.items() for _ in range(size)]
-    found = subgroups.levels(pd.DataFrame({"source": "a", "site": site}))["per_site"].astype(str)
+    table = pd.DataFrame({"source": "a", "site": site})
+    found = subgroups.group_columns(table)["per_site"].astype(str)
     assert found.nunique() == 26
     assert (found == "(5 other sites)").sum() == sum(40 - n for n in range(25, 30))
 

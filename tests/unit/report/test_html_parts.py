@@ -132,8 +132,8 @@ def test_conformal_sets_stand_with_what_is_not_promised(run, metrics):
     assert "the other 3 of 4 parts" in text and "<strong>not</strong> promised" in text
     assert text.count("<h4>Promised:") == 2
     assert "covid-19 is always in the set: too few images" not in text
-    assert f"images of {found.levels[0].least.source} would be covered in" in text
-    for at in found.levels:
+    assert f"images of {found.by_level[0].least.source} would be covered in" in text
+    for at in found.by_level:
         for coverage in (at.pooled, *at.per_source.values(), *at.left_out.values()):
             for of_class in coverage.classes.values():
                 assert f'<td class="n">{formatting.number(of_class.coverage.value)}<' in text
