@@ -1,4 +1,4 @@
-"""What settings refuse on the command line: images that are too large, a source named twice."""
+"""What settings reject on the command line: images that are too large, a source named twice."""
 
 import csv
 import json
@@ -43,7 +43,7 @@ def test_a_cohort_leaves_out_images_over_the_limit_of_its_settings(images: Path)
     assert why == ["", "unreadable: has 60 x 60 pixels, the limit is 2000 in all"]
 
 
-def test_a_prediction_refuses_images_over_the_limit_of_its_bundle(images: Path) -> None:
+def test_a_prediction_rejects_images_over_the_limit_of_its_bundle(images: Path) -> None:
     small = images.parent / "bundle"
     shutil.copytree(default_bundle().folder, small)
     manifest = json.loads((small / "manifest.json").read_text())
@@ -59,7 +59,7 @@ def test_a_prediction_refuses_images_over_the_limit_of_its_bundle(images: Path) 
     assert "60 x 60 pixels, the limit is 2000" in rows["60.png"]["message"]
 
 
-def test_a_source_named_twice_is_refused(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_source_named_twice_is_an_error(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert build(images, "--dataset", "csv=elsewhere") == 2
     error = capsys.readouterr().err
     assert "--dataset names 'csv' more than once" in error

@@ -1,4 +1,4 @@
-"""`cohort show` from end to end: what it prints, writes and refuses; the page in a browser."""
+"""`cohort show` from end to end: what it prints, writes and rejects; the page in a browser."""
 
 import json
 import shutil
@@ -52,7 +52,7 @@ def test_prints_tables_then_the_warning(capsys: pytest.CaptureFixture[str], coho
     assert {"site", "view", "sex", "age"} <= {line.split(" ")[0] for line in lines}
 
 
-def test_json_is_the_account_and_nothing_else(
+def test_json_is_the_summary_and_nothing_else(
     capsys: pytest.CaptureFixture[str], cohort: Path, tmp_path: Path
 ) -> None:
     status, out, _ = run(capsys, cohort, "--json", "--out", tmp_path)
@@ -95,7 +95,7 @@ def test_errors_are_one_line(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_leak_is_refused(
+def test_a_leak_is_an_error(
     capsys: pytest.CaptureFixture[str], cohort: Path, tmp_path: Path
 ) -> None:
     table = schema.load(cohort)

@@ -89,7 +89,7 @@ def test_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shard", range(4))
-def test_damaged_headers_are_told_or_read(shard: int) -> None:
+def test_damaged_headers_are_errors_or_read(shard: int) -> None:
     names = sorted(seeds())
     numbers = [n for n in range(1600) if names[n % len(names)].startswith("dicom")]
     kinds = {header_outcome(mutant(number)[1]) for number in numbers[shard::4]}

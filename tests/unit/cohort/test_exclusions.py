@@ -52,7 +52,7 @@ def test_children_are_out_by_age_and_by_source():
     assert described(FilterConfig(paediatric_sources=True), **suspected) == ["", why[1]]
 
 
-def test_children_keep_their_finding_for_the_account_of_conflicts():
+def test_children_keep_their_finding_for_the_table_of_conflicts():
     rows = table(paediatric=[True])
     exclusions.by_description(rows, {"s": {}}, FilterConfig())
     assert rows["finding"].tolist() == ["normal"]
@@ -95,7 +95,7 @@ def kept_of_each(which: str, **columns: list[object]) -> list[str]:
     return rows.loc[rows["exclusion"] == "", "image_id"].tolist()
 
 
-def test_images_without_an_offset_are_told_by_their_date():
+def test_images_without_an_offset_are_ordered_by_their_date():
     taken = ["20200303", "", "202003020800", "202003021200"]
     assert kept_of_each("first", taken=taken) == ["i2"]
     assert kept_of_each("last", taken=taken) == ["i0"]

@@ -94,8 +94,8 @@ def test_another_limit_reads_anew(tmp_path: Path) -> None:
     path = picture(tmp_path / "a.png", 1)
     database = tmp_path / "files.sqlite"
     assert Inventory(database).take([path])[0].reason == ""
-    refused = Inventory(database, max_pixels=1024).take([path])[0]
-    assert refused.reason == "unreadable: has 36 x 40 pixels, the limit is 1024 in all"
+    rejected = Inventory(database, max_pixels=1024).take([path])[0]
+    assert rejected.reason == "unreadable: has 36 x 40 pixels, the limit is 1024 in all"
 
 
 def test_foreign_database_is_named(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_foreign_database_is_named(tmp_path: Path) -> None:
         Inventory(tmp_path / "files.sqlite")
 
 
-def test_names_and_folders_that_the_system_refuses_are_answers(
+def test_names_and_folders_that_the_system_denies_are_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = picture(tmp_path / "a.png", 1)
@@ -117,10 +117,10 @@ def test_names_and_folders_that_the_system_refuses_are_answers(
         "",
     ]
 
-    def refuse(path: Path, **_: bool) -> os.stat_result:
+    def deny(path: Path, **_: bool) -> os.stat_result:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "stat", refuse)  # a root user is refused nothing
+    monkeypatch.setattr(Path, "stat", deny)  # a root user is denied nothing
     assert examine(whole).reason == "unreadable: Permission denied"
 
 

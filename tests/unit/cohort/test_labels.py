@@ -79,6 +79,6 @@ def test_labels_in_no_table_are_all_listed_with_counts():
 
 
 @pytest.mark.parametrize("answer", ["covid", "excluded", "excluded: ", ""])
-def test_own_table_with_an_odd_answer_is_refused(answer: str):
+def test_own_table_with_an_odd_answer_is_an_error(answer: str):
     with pytest.raises(CohortError, match="'excluded: why'"):
         resolve(["A"], {"A": answer}, "ward")

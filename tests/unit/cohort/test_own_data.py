@@ -112,7 +112,7 @@ def split(*rows: tuple[str, str, str], patient: str | None = None) -> pd.DataFra
     return table.astype({"patient_id": "str"})
 
 
-def test_splits_that_cannot_be_scored_are_told():
+def test_splits_that_cannot_be_scored_are_warned_of():
     whole = [
         (side, each, "2") for side in ("train", "val", "test") for each in ("normal", "covid-19")
     ]
@@ -128,7 +128,7 @@ def test_splits_that_cannot_be_scored_are_told():
     ]
 
 
-def test_one_patient_that_is_everybody_is_told_by_build_and_show(tmp_path: Path):
+def test_one_patient_that_is_everybody_is_reported_by_build_and_show(tmp_path: Path):
     rows = [f"{number}.png,ANONYMOUS,{('normal', 'SARS')[number % 2]}" for number in range(6)]
     for number in range(6):
         write_image(tmp_path / "a" / f"{number}.png", number)

@@ -58,15 +58,15 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def refusing(call: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Refuse as the system does; a root user, who may run the tests, is refused nothing."""
+def denying(call: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Deny access as the system does; a root user, who may run the tests, is denied nothing."""
 
-    def refuse(path: Any, *arguments: Any, **options: Any) -> Any:
+    def deny(path: Any, *arguments: Any, **options: Any) -> Any:
         if Path(path).name == name:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return call(path, *arguments, **options)
 
-    return refuse
+    return deny
 
 
 def names(folder: Path) -> list[str]:
@@ -81,7 +81,7 @@ def test_every_regular_file_that_is_not_hidden(tree: Path):
 def test_a_folder_that_cannot_be_listed_is_a_warning(
     tree: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(os, "scandir", refusing(os.scandir, "shut"))
+    monkeypatch.setattr(os, "scandir", denying(os.scandir, "shut"))
     with caplog.at_level(logging.WARNING):
         assert names(tree) == ["a.png", "sub/b.png"]
     assert len(caplog.messages) == 1
@@ -89,5 +89,5 @@ def test_a_folder_that_cannot_be_listed_is_a_warning(
 
 
 def test_a_file_that_cannot_be_looked_at_is_kept(tree: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Path, "stat", refusing(Path.stat, "c.png"))
+    monkeypatch.setattr(Path, "stat", denying(Path.stat, "c.png"))
     assert names(tree) == ["a.png", "shut/c.png", "sub/b.png"]

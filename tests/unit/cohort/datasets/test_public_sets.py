@@ -69,7 +69,7 @@ def test_rsna_rows_that_contradict_name_the_image(
         rsna(tmp_path, boxes, classes)
 
 
-def test_rsna_images_of_one_nih_patient_are_told_by_its_own_mapping(tmp_path: Path):
+def test_rsna_images_of_one_nih_patient_are_known_by_its_own_mapping(tmp_path: Path):
     assert rsna(tmp_path, "a,,,,,0")[0].patient_id == "file-a"
     names = {"a": "00000013_004.png", "b": "00000013_007.png"}
     mapping = [{"subset_img_id": key, "img_id": name} for key, name in names.items()]

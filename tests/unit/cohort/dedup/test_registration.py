@@ -1,4 +1,4 @@
-"""Transformed copies are told from other images, of the same patient too."""
+"""Transformed copies are separated from other images, of the same patient too."""
 
 import numpy as np
 import pytest
@@ -46,14 +46,14 @@ def test_other_patients_are_no_copies(prints: Fingerprint) -> None:
     assert found.max() < COPY
 
 
-def test_another_visit_is_mostly_told_from_a_copy(prints: Fingerprint) -> None:
+def test_another_visit_is_mostly_no_copy(prints: Fingerprint) -> None:
     visits = np.array([fingerprint(radiograph(number, visit=1)) for number in range(COUNT)])
     found = similarity(prints, visits)
     assert np.median(found) < COPY - 0.04
     assert (found >= COPY).sum() <= 3
 
 
-def test_the_order_of_a_doubtful_pair_plays_no_part(images: list[FloatArray]) -> None:
+def test_the_order_of_an_uncertain_pair_plays_no_part(images: list[FloatArray]) -> None:
     whole, cropped = fingerprint(images[0]), fingerprint(images[0][30:-12, 28:-28])
     one = similarity(whole[None], cropped[None])
     other = similarity(cropped[None], whole[None])

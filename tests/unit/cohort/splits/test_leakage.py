@@ -148,7 +148,7 @@ class TestByHand:
             "'p', b and c are the same file (sha256 2), c and d are copies (group 'g'))"
         ]
 
-    def test_the_shortest_chain_is_told(self):
+    def test_the_shortest_chain_is_reported(self):
         # a - b - e by way of b alone, and a - c - d - e.
         cohort = table(
             "a p 1 - train",
@@ -160,7 +160,7 @@ class TestByHand:
             "'p', b and e are the same file (sha256 2))"
         ]
 
-    def test_of_a_long_chain_both_ends_are_told(self):
+    def test_of_a_long_chain_both_ends_are_reported(self):
         # 20 images, 19 links: 4 at each end and 11 between.
         (line,) = find_leaks(table(*long_chain(20)))
         assert "(i000000 and i000001 share patient 'p0', i000001 and i000002 are copies" in line
@@ -169,7 +169,7 @@ class TestByHand:
         nine = find_leaks(table(*long_chain(10)))[0]
         assert "i000004 are copies (group 'g2'), 1 more link, i000005 and i000006 are" in nine
 
-    def test_a_chain_over_an_included_image_is_told_by_its_halves(self):
+    def test_a_chain_over_an_included_image_is_reported_by_its_halves(self):
         # a - b is no leak, b - c is: the line is on patient q alone, not on a and c.
         cohort = table("a p 1 g train", "b q 2 g train", "c q 3 - test")
         assert find_leaks(cohort) == ["patient 'q' is in test and train: b in train and c in test"]
@@ -183,7 +183,7 @@ class TestByHand:
             "duplicate group 'h' is in test and train: e in train and f in test"
         ]
 
-    def test_a_chain_beside_a_direct_leak_is_told_too(self):
+    def test_a_chain_beside_a_direct_leak_is_reported_too(self):
         # Moving a and b to one side would leave d of r, a copy of p's excluded c, on another.
         cohort = table("a p 1 - train", "b p 2 - test", "c p 3 g excluded", "d r 4 g val")
         first, second = find_leaks(cohort)

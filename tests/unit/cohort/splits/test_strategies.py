@@ -115,7 +115,7 @@ class TestAnyStrategy:
 
     @settings(max_examples=20, deadline=None)
     @given(cohort=cohorts(), draw=st.data())
-    def test_a_list_is_followed_or_refused_for_a_leak(self, cohort, draw, tmp_path_factory):
+    def test_a_list_is_followed_or_an_error_for_a_leak(self, cohort, draw, tmp_path_factory):
         root = tmp_path_factory.getbasetemp()
         exclusions.by_duplicates(cohort, CohortConfig())
         side = st.sampled_from(["train", "train", "val", "test", "external", ""])

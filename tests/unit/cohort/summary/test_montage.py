@@ -146,7 +146,7 @@ def test_many_copies_and_many_groups(tmp_path: Path, texts: list[str]):
         row(f"p{number:03d}.png", duplicate_group=f"g{number // 2:03d}") for number in range(300)
     ]
     names = set(draw(tmp_path, [*large, *pairs]))
-    # 120 of 151 groups, at most 20 pairs a sheet: 6 sheets, 7 if the large one took a row.
+    # 120 of 151 groups, at most 20 pairs a page: 6 pages, 7 if the large one took a row.
     assert {f"duplicates-{number}" for number in range(1, 7)} <= names
     assert "120 of 151 groups, drawn with seed 0; copies stand side by side" in texts
     few = montages(pd.DataFrame(large), tmp_path, tmp_path / "few", 0)
@@ -184,14 +184,14 @@ def test_progress_counts_images_and_one_is_in_memory_at_a_time(
     rows = [row(f"{number}.png") for number in range(12)]
     for each in rows:
         write_image(tmp_path / str(each["path"]), size)
-    told: list[tuple[str, int, int]] = []
+    reports: list[tuple[str, int, int]] = []
     imaging.read(tmp_path / "0.png")  # decoders are loaded before memory is counted
     tracemalloc.start()
-    with reporting(lambda *step: told.append(step)):
+    with reporting(lambda *step: reports.append(step)):
         montages(pd.DataFrame(rows), tmp_path, tmp_path / "out", 0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert told == [("drawing montages", number, 12) for number in range(1, 13)]
+    assert reports == [("drawing montages", number, 12) for number in range(1, 13)]
     assert peak < 6 * 9_000_000
 
 

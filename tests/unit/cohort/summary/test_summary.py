@@ -1,4 +1,4 @@
-"""The account of a cohort: counts, what is missing, Cramer's V worked out by hand, the warning."""
+"""The summary of a cohort: counts, what is missing, Cramer's V worked out by hand, the warning."""
 
 import doctest
 import json
@@ -10,8 +10,10 @@ import pytest
 
 from covid_cxr.cohort import schema
 from covid_cxr.cohort.summary import confounding, tables
-from covid_cxr.cohort.summary import summary as accounts
-from covid_cxr.cohort.summary.confounding_warnings import confounding_warnings
+from covid_cxr.cohort.summary.confounding_warnings import (
+    ConfoundingWarnings,
+    confounding_warnings,
+)
 from covid_cxr.cohort.summary.strata import strata
 from covid_cxr.cohort.summary.summary import shortened, summarise
 
@@ -127,7 +129,7 @@ def mixed() -> pd.DataFrame:
     return cohort(rows)
 
 
-class TestAccount:
+class TestSummary:
     def test_counts(self):
         found = summarise(mixed())
         assert (found.images, found.patients, found.excluded, found.groups) == (15, 14, 6, 2)
@@ -208,7 +210,7 @@ class TestAccount:
         ]
         assert list(shortened(counts, 4)["site"]) == list("bdace")
 
-    def test_a_cohort_of_nothing_has_an_account(self):
+    def test_a_cohort_of_nothing_has_a_summary(self):
         found = summarise(cohort(many(2, "a", "normal", split="excluded", exclusion="view L")))
         assert found.images == 0
         assert found.warnings.sentences == (
@@ -336,14 +338,14 @@ class TestWarning:
         same = confounding_warnings(
             table_of(source=(math.nan, math.nan)), by_source(a=(0, 0, 4), b=(0, 0, 5))
         )
-        assert same == accounts.ConfoundingWarnings(
+        assert same == ConfoundingWarnings(
             True, ("Every image is covid-19, so there is nothing to tell apart.",)
         )
 
-    def test_a_rigged_cohort_warns_and_an_even_one_does_not(self):
+    def test_a_confounded_cohort_warns_and_an_even_one_does_not(self):
         rng = np.random.default_rng(0)
         findings = rng.choice(["normal", "pneumonia", "covid-19"], 400)
-        rigged = [
+        confounded = [
             {"source": "one" if finding == "covid-19" else "two", "finding": finding}
             for finding in findings
         ]
@@ -351,9 +353,9 @@ class TestWarning:
             {"source": source, "finding": finding}
             for source, finding in zip(rng.choice(["one", "two"], 400), findings, strict=True)
         ]
-        for row in [*rigged, *even]:  # splits that lack nothing
+        for row in [*confounded, *even]:  # splits that lack nothing
             row["split"] = str(rng.choice(["train", "val", "test"]))
-        assert summarise(cohort(rigged)).warnings.sentences[:2] == (
+        assert summarise(cohort(confounded)).warnings.sentences[:2] == (
             "Source alone tells COVID-19 from the rest with AUROC 1.00 (Cramer's V 1.00, very "
             "strong): a model can score well without reading lungs.",
             "two holds no covid-19; one holds nothing else.",
