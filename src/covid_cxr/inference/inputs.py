@@ -10,7 +10,7 @@ from typing import NamedTuple
 from covid_cxr import imaging
 from covid_cxr.config import PreprocessSpec
 from covid_cxr.imaging.crop import lung_box
-from covid_cxr.inference.lungs import LungSegmenter
+from covid_cxr.inference.lungs import Analysis, LungSegmenter
 from covid_cxr.types import Box, FloatArray, Lungs
 
 
@@ -27,20 +27,6 @@ class ModelInput(NamedTuple):
     image: FloatArray
     box: Box
     lungs: Lungs | None
-
-
-class CheckedInput(NamedTuple):
-    """A model's input, and whether it may be answered.
-
-    Attributes:
-        input: what the model is shown; its lungs are None only where they were not found.
-        rejection: why this is no upright frontal chest radiograph; None where it is one.
-        warnings: what a reader should know of a radiograph that is answered.
-    """
-
-    input: ModelInput
-    rejection: str | None
-    warnings: tuple[str, ...]
 
 
 class Preparer:
@@ -72,17 +58,14 @@ class Preparer:
             lungs = [None] * len(radiographs)
         return [self._one(pixels, both) for pixels, both in zip(radiographs, lungs, strict=True)]
 
-    def check(self, radiographs: Sequence[FloatArray]) -> list[CheckedInput]:
+    def check(self, radiographs: Sequence[FloatArray]) -> list[tuple[ModelInput, Analysis]]:
         """Return model input of radiographs (H, W), each with what the input check says of it.
 
         Raises:
             BundleError: the lung network has no input check.
         """
         analyses = zip(radiographs, self.segmenter.analyse(radiographs), strict=True)
-        return [
-            CheckedInput(self._one(pixels, analysis.lungs), analysis.rejection, analysis.warnings)
-            for pixels, analysis in analyses
-        ]
+        return [(self._one(pixels, analysis.lungs), analysis) for pixels, analysis in analyses]
 
     @cached_property
     def segmenter(self) -> LungSegmenter:

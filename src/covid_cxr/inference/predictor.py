@@ -28,7 +28,8 @@ from covid_cxr.inference.explaining import (
     explain_input,
     on_radiograph,
 )
-from covid_cxr.inference.inputs import CheckedInput, ModelInput, Preparer
+from covid_cxr.inference.inputs import ModelInput, Preparer
+from covid_cxr.inference.lungs import Analysis
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.inference.similar_cases import Reference, SimilarCase, load
 from covid_cxr.models.bundle import REFERENCE, Bundle
@@ -134,12 +135,13 @@ class Predictor:
         An answer is the same to the last bit whatever else is answered with it.
         """
         checked = self.preparer.check([radiograph.pixels for radiograph in radiographs])
-        outputs = self.runtime.run(np.stack([one.input.image for one in checked]))
+        outputs = self.runtime.run(np.stack([model_input.image for model_input, _ in checked]))
+        answers = zip(radiographs, checked, outputs.probabilities, outputs.embedding, strict=True)
         return [
-            Inference(self._postprocess(radiograph, one, scores), radiograph, one.input, embedding)
-            for radiograph, one, scores, embedding in zip(
-                radiographs, checked, outputs.probabilities, outputs.embedding, strict=True
+            Inference(
+                self._postprocess(radiograph, analysis, scores), radiograph, model_input, embedding
             )
+            for radiograph, (model_input, analysis), scores, embedding in answers
         ]
 
     def explain(self, inference: Inference, settings: ExplainSettings) -> Explained:
@@ -178,11 +180,11 @@ class Predictor:
         return load(self.bundle.folder / REFERENCE) if self.bundle.has_reference else None
 
     def _postprocess(
-        self, radiograph: Radiograph, checked: CheckedInput, probabilities: FloatArray
+        self, radiograph: Radiograph, analysis: Analysis, probabilities: FloatArray
     ) -> Prediction:
         manifest = self.bundle.manifest
         is_blank = float(np.ptp(radiograph.pixels)) < _BLANK
-        rejection = "blank image" if is_blank else checked.rejection
+        rejection = "blank image" if is_blank else analysis.rejection
         if rejection:
             flags = (*radiograph.flags, rejection)
             return Prediction(radiograph.origin, "abstained", flags=flags, model=manifest.id)
@@ -193,7 +195,7 @@ class Predictor:
             predicted_class=predicted_class(scores, manifest.threshold),
             probabilities=scores,
             threshold=manifest.threshold,
-            flags=(*radiograph.flags, *checked.warnings),
+            flags=(*radiograph.flags, *analysis.warnings),
             model=manifest.id,
         )
 
