@@ -61,4 +61,6 @@ def test_the_cohort_is_shown_in_montages(explained: RunFolder) -> None:
     montages = {path.name for path in (explained.path / "montages").iterdir()}
     assert {"phantoms-covid-19.png", "phantoms-normal.png"} <= montages
     page = (explained.path / "report.html").read_text("utf-8")
-    assert page.count("data:image/jpeg;base64,") == sum("copies" not in name for name in montages)
+    assert page.count("data:image/jpeg;base64,") == sum(
+        "duplicates" not in name for name in montages
+    )

@@ -128,16 +128,18 @@ def cases(parts: list[HeldOutPart], root: Path, seed: int, images: int | None = 
     Raises:
         CohortError: no opacity is drawn on any image.
     """
-    drawn = [case for part in parts for case in _cases(part, root) if case.opacities is not None]
-    if not drawn:
+    annotated = [
+        case for part in parts for case in _cases(part, root) if case.opacities is not None
+    ]
+    if not annotated:
         raise CohortError(
             f"no image has drawn opacities below '{root}': expected '{masks.FOLDER}/<image stem>/' "
             f"with {' or '.join(f'{name}.png' for name in masks.OPACITIES)} beside the folder of "
             f"the image, or phantoms with '{_PHANTOMS[0]}/'; name another --data"
         )
-    drawn.sort(key=lambda case: case.path)
-    order = np.random.default_rng(seed).permutation(len(drawn))[:images]
-    return sorted((drawn[index] for index in order), key=lambda case: case.predicted != COVID)
+    annotated.sort(key=lambda case: case.path)
+    order = np.random.default_rng(seed).permutation(len(annotated))[:images]
+    return sorted((annotated[index] for index in order), key=lambda case: case.predicted != COVID)
 
 
 def _cases(part: HeldOutPart, root: Path) -> Iterator[Case]:

@@ -145,13 +145,13 @@ def _scores(
 def _differences(values: Mapping[tuple[str, str], Numbers]) -> dict[tuple[str, str, str], Numbers]:
     """Return the paired differences of every method to every baseline, image by image."""
     # the gain is over a random order already: random's own is 0
-    known = {(RANDOM, "gain"): np.zeros(1), **values}
+    columns = {(RANDOM, "gain"): np.zeros(1), **values}
     return {
-        (method, baseline, measure): own - known[baseline, measure]
+        (method, baseline, measure): own - columns[baseline, measure]
         for (method, measure), own in values.items()
         if method not in BASELINES and measure in COMPARED
         for baseline in BASELINES
-        if (baseline, measure) in known
+        if (baseline, measure) in columns
     }
 
 
