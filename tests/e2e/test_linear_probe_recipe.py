@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -76,8 +77,9 @@ def test_training_and_prediction_prepare_alike(
 def test_an_explanation_is_nothing_outside_of_what_was_seen(run: Path, phantoms: Path) -> None:
     predictor = Predictor(bundle.load(run / "bundle"))
     path = pipeline.RunFolder.open(run).cohort()["path"].iloc[0]
-    reading = predictor.predict(phantoms / path, "lime")
-    explanation, shown = reading.explanation, predictor.prepare(reading.radiograph)
+    (inference,) = predictor.infer([predictor.read(phantoms / path)])
+    every_map = ExplainSettings("lime", least_fidelity=-math.inf)
+    explanation, shown = predictor.explain(inference, every_map).explanation, inference.input
     assert explanation is not None and explanation.segments is not None
     inside = crop(explanation.attribution, shown.box)
     assert np.abs(inside).sum() == pytest.approx(np.abs(explanation.attribution).sum())
