@@ -54,11 +54,11 @@ def test_the_bundle_carries_the_lung_network_it_was_trained_with(run: Path, tmp_
         bundle.load(copied)
 
 
-def test_a_bundle_that_lost_its_lung_network_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_bundle_that_lost_its_lung_network_is_an_error(run: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(run / "bundle", tmp_path / "bare"))
     (copied / "lungs.onnx").unlink()
     bundle.write_manifest(copied, bundle.load(run / "bundle").manifest)
-    with pytest.raises(BundleError, match=r"looks at lungs but lists no lungs\.onnx"):
+    with pytest.raises(BundleError, match=r"crops to the lungs but lists no lungs\.onnx"):
         bundle.load(copied)
 
 

@@ -38,7 +38,7 @@ def test_a_bundle_describes_itself(folder: Path) -> None:
     assert "not a medical device" in (folder / "MODEL_CARD.md").read_text().lower()
 
 
-def test_an_altered_file_is_refused(folder: Path) -> None:
+def test_an_altered_file_is_an_error(folder: Path) -> None:
     with (folder / "model.onnx").open("ab") as stream:
         stream.write(b"x")
     with pytest.raises(BundleError, match=r"model\.onnx.*sha256 differs"):
