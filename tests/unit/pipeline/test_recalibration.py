@@ -137,7 +137,7 @@ def test_a_forecast_that_ranks_the_wrong_way_round_is_refused(manifest):
     rows = cohort(patients=300)
     answers = forecasts(rows, slope=-1, shift=0)
     said = recalibration.fit(rows, answers, np.full(len(rows), True), manifest, EvaluationConfig())
-    assert "no recalibration mends" in said and "slope of the calibration is -" in said
+    assert "recalibration cannot change" in said and "slope of the calibration is -" in said
 
 
 def reference(embeddings):
