@@ -163,7 +163,7 @@ def test_films_of_the_training_are_found_with_their_patients(tiny_run, tmp_path)
     folder = tmp_path / "bundle"
     shutil.copytree(tiny_run / "bundle", folder)
     ids = [f"theirs:{n}" for n in range(50)]
-    similar_cases.write(folder / "reference.npz", known, ids, ["normal"] * 50)
+    similar_cases.save(folder / "reference.npz", known, ids, ["normal"] * 50)
     bundle.write_manifest(folder, bundle.load(tiny_run / "bundle").manifest)
     made = bundle.load(folder)
     rows = cohort(patients=20)
