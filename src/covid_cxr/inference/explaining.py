@@ -5,7 +5,6 @@ Every explanation of a prediction comes from `explain_inference`, whoever asks f
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from covid_cxr.explain.rendering.writing import save
 from covid_cxr.explain.rendering.zones import with_lungs
 from covid_cxr.files import atomic_write
 from covid_cxr.imaging.crop import crop_lungs
+from covid_cxr.imaging.page import png
 from covid_cxr.inference.inputs import ModelInput
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.inference.similar_cases import ImageLoader, SimilarCase, draw_similar_cases
@@ -177,10 +177,8 @@ def write_explanation(
     caption, pixels = caption_of(prediction, more), inference.radiograph.pixels
     picture = save(stem, pixels, explanation, caption, settings.style)
     if settings.load_image:
-        page = io.BytesIO()
         cases = draw_similar_cases(pixels, prediction.file, similar_cases, settings.load_image)
-        cases.save(page, "PNG")
-        atomic_write(stem.with_name(f"{stem.name}-similar-cases.png"), page.getvalue())
+        atomic_write(stem.with_name(f"{stem.name}-similar-cases.png"), png(cases))
     return replace(prediction, explanation=f"{stem.parent.name}/{picture.name}")
 
 

@@ -6,7 +6,6 @@ Single predictions, batches, cohorts and the examples of a report all go through
 
 from __future__ import annotations
 
-import io
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from PIL import Image
 from covid_cxr import imaging
 from covid_cxr.explain.base import RECOMMENDED, Options
 from covid_cxr.explain.rendering.page import draw_page
+from covid_cxr.imaging.page import png
 from covid_cxr.inference.explaining import (
     Explained,
     ExplainSettings,
@@ -62,11 +62,7 @@ class Reading:
         return draw_page(self.radiograph.pixels, self.explanation, caption_of(self.prediction))
 
     def _repr_png_(self) -> bytes | None:
-        if self.picture is None:
-            return None
-        buffer = io.BytesIO()
-        self.picture.save(buffer, "PNG")
-        return buffer.getvalue()
+        return None if self.picture is None else png(self.picture)
 
 
 class Predictor:

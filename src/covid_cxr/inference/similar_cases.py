@@ -15,20 +15,17 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from covid_cxr.errors import BundleError, UnreadableImage
-from covid_cxr.explain.rendering.overlay import panel
-from covid_cxr.explain.rendering.page import GROUND, MUTED, TEXT
 from covid_cxr.files import atomic_write
-from covid_cxr.imaging.text import printable, shorten, wrap, write
+from covid_cxr.imaging.page import MUTED, TEXT, Caption, Cell, Grid, thumbnail
 from covid_cxr.types import DISCLAIMER, FloatArray, Radiograph
 
 ImageLoader = Callable[[str], Radiograph | None]  # by image id; None where it is not at hand
 
 _TINY = 1e-12
-_PANEL, _GAP, _LETTER = 300, 12, 13  # pixels
-_CAPTION, _FOOT = 4 * 18, 30
+_EDGE = 300  # pixels
 
 
 class SimilarCase(NamedTuple):
@@ -113,18 +110,16 @@ def draw_similar_cases(
         cases: nearest first.
         load_image: loads a case's radiograph; where it is not at hand the frame stays empty.
     """
-    panels: list[tuple[FloatArray | None, list[str]]] = [(pixels, [name, "this radiograph"])]
-    panels += [
-        (_load(load_image, case), [case.finding, f"distance {case.distance:.3f}", case.image_id])
-        for case in cases
-    ]
-    width = len(panels) * (_PANEL + _GAP) + _GAP
-    page = Image.new("RGB", (width, _GAP + _PANEL + _CAPTION + _FOOT), GROUND)
-    draw = ImageDraw.Draw(page)
-    for column, (picture, caption) in enumerate(panels):
-        _draw_panel(page, draw, _GAP + column * (_PANEL + _GAP), picture, caption)
-    write(draw, (_GAP, _GAP + _PANEL + _CAPTION), DISCLAIMER, _LETTER, MUTED)
-    return page
+    cells = [Cell(thumbnail(pixels, _EDGE), _caption(name, "this radiograph"))]
+    for case in cases:
+        picture = _load(load_image, case)
+        caption = _caption(case.finding, f"distance {case.distance:.3f}", case.image_id)
+        cells.append(Cell("not at hand" if picture is None else thumbnail(picture, _EDGE), caption))
+    return Grid(_EDGE, across=len(cells), lines=4).draw(["Similar cases", DISCLAIMER], cells)
+
+
+def _caption(name: str, *others: str) -> Caption:
+    return [(name, TEXT), *((text, MUTED) for text in others)]
 
 
 def _load(load_image: ImageLoader, case: SimilarCase) -> FloatArray | None:
@@ -133,27 +128,6 @@ def _load(load_image: ImageLoader, case: SimilarCase) -> FloatArray | None:
     except UnreadableImage:  # moved or damaged since; its id and finding are still of use
         return None
     return None if radiograph is None else radiograph.pixels
-
-
-def _draw_panel(
-    page: Image.Image,
-    draw: ImageDraw.ImageDraw,
-    left: int,
-    pixels: FloatArray | None,
-    caption: Sequence[str],
-) -> None:
-    if pixels is None:
-        draw.rectangle((left, _GAP, left + _PANEL - 1, _GAP + _PANEL - 1), outline=MUTED)
-        middle = (left + _PANEL / 2, _GAP + _PANEL / 2)
-        write(draw, middle, "not at hand", _LETTER, MUTED, anchor="mm")
-    else:
-        small = Image.fromarray(panel(pixels, _PANEL))
-        page.paste(small, (left + (_PANEL - small.width) // 2, _GAP + (_PANEL - small.height) // 2))
-    wrapped = [line for text in caption[1:] for line in wrap(printable(text), _LETTER, _PANEL)]
-    for row, line in enumerate([caption[0], *wrapped][:4]):
-        at = (left, _GAP + _PANEL + 6 + 17 * row)
-        text = shorten(printable(line), _LETTER, _PANEL)
-        write(draw, at, text, _LETTER, MUTED if row else TEXT)
 
 
 def _unit(embeddings: FloatArray) -> FloatArray:

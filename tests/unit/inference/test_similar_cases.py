@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from covid_cxr.errors import BundleError, UnreadableImage
+from covid_cxr.imaging.page import CROSS, GAP, HEAD
 from covid_cxr.inference import similar_cases
 from covid_cxr.types import Radiograph
 
@@ -57,8 +58,10 @@ def test_similar_cases_are_drawn_beside_the_radiograph(reference: similar_cases.
 
     found = reference.nearest(np.array([5, 0], np.float32))
     page = np.asarray(similar_cases.draw_similar_cases(film, "ward/film.png", found, load_image))
-    assert page.shape[1] == 4 * 312 + 12
-    middle = page[12 + 150]
-    assert (middle[12 + 150] == 127).all() or (middle[12 + 150] == 128).all()
-    assert (middle[12 + 312 + 150] == 255).all()
-    assert middle[12 + 2 * 312 + 20].max() < 60  # not at hand: an empty frame
+    assert page.shape[1] == 4 * (300 + GAP) + GAP
+    columns = GAP + np.arange(4) * (300 + GAP)
+    middle = page[HEAD + 150]
+    assert (middle[columns[0] + 150] == 127).all() or (middle[columns[0] + 150] == 128).all()
+    assert (middle[columns[1] + 150] == 255).all()
+    assert middle[columns[2] + 20].max() < 60  # not at hand: a crossed frame
+    assert tuple(page[HEAD + 10, columns[2] + 10]) == CROSS

@@ -21,10 +21,10 @@ from covid_cxr.explain.rendering.overlay import (
     panel,
 )
 from covid_cxr.explain.rendering.sentence import fidelity_in_words, is_doubtful, mostly_outside
+from covid_cxr.imaging.page import GROUND, MUTED, TEXT, WARNING
 from covid_cxr.imaging.text import Colour, length, printable, shorten, wrap, write
 from covid_cxr.types import COVID, DISCLAIMER, Explanation, FloatArray
 
-GROUND, TEXT, MUTED, WARNING = (17, 19, 23), (238, 240, 243), (156, 163, 173), (255, 196, 87)
 SMALL = 0.85  # of a letter
 _BAR_GREY = 110
 _NARROWEST = 54  # letters across a page at least, so that the legend fits

@@ -11,9 +11,9 @@ from PIL import Image
 
 from covid_cxr import imaging
 from covid_cxr.cohort.build import build
-from covid_cxr.cohort.summary import montage
-from covid_cxr.cohort.summary.montage import montages
+from covid_cxr.cohort.summary.montage import GRID, montages
 from covid_cxr.config import CohortConfig, DatasetConfig
+from covid_cxr.imaging import page as imaging_page
 from covid_cxr.progress import reporting
 
 WHITE = 255
@@ -39,18 +39,18 @@ def draw(folder: Path, rows: list[dict[str, object]], seed: int = 0) -> dict[str
 
 
 def cell(page: Image.Image, column: int, line: int) -> np.ndarray:
-    x, y = montage._corner((column, line))
+    x, y = GRID.corner(line * GRID.across + column)
     return np.asarray(page)[y : y + 160, x : x + 160]
 
 
 @pytest.fixture
 def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every line of text drawn, as it was asked for."""
+    """Every line of text drawn, as it stands there."""
     drawn: list[str] = []
-    write = montage._write
+    write = imaging_page.write
     monkeypatch.setattr(
-        montage,
-        "_write",
+        imaging_page,
+        "write",
         lambda draw, at, text, *rest: (drawn.append(text), write(draw, at, text, *rest)),
     )
     return drawn
@@ -112,7 +112,7 @@ def test_images_that_cannot_be_read_are_crossed_cells_with_the_reason(
     assert (cell(page, 1, 0) == WHITE).all()
     for column in (0, 2, 3):
         found = cell(page, column, 0)
-        assert tuple(found[10, 10]) == tuple(found[10, 149]) == montage._CROSS
+        assert tuple(found[10, 10]) == tuple(found[10, 149]) == imaging_page.CROSS
 
 
 def test_copies_stand_side_by_side_the_kept_one_first(tmp_path: Path, texts: list[str]):
@@ -131,7 +131,7 @@ def test_copies_stand_side_by_side_the_kept_one_first(tmp_path: Path, texts: lis
     # Eight cells a row hold two groups of three; the third does not fit and begins the next row.
     for column, line, grey in ((0, 0, 50), (2, 0, 50), (3, 0, 100), (5, 0, 100), (0, 1, 150)):
         assert (cell(pages["duplicates-1"], column, line) == grey).all()
-    assert (cell(pages["duplicates-1"], 6, 0) == montage._GROUND).all()
+    assert (cell(pages["duplicates-1"], 6, 0) == imaging_page.GROUND).all()
     assert "5 of 5 groups, drawn with seed 0; copies stand side by side" in texts
     start = texts.index("Duplicate groups, page 1 of 1")
     assert texts[start + 3 : start + 9] == [
@@ -165,13 +165,13 @@ def test_any_name_of_a_source_makes_a_file_of_its_own(tmp_path: Path):
 
 def test_long_names_are_shortened_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     drawn: list[str] = []
-    text = montage.ImageDraw.ImageDraw.text
+    text = imaging_page.ImageDraw.ImageDraw.text
 
     def note(self, at, line, *rest, **named):  # type: ignore[no-untyped-def]
         drawn.append(line)
         return text(self, at, line, *rest, **named)
 
-    monkeypatch.setattr(montage.ImageDraw.ImageDraw, "text", note)
+    monkeypatch.setattr(imaging_page.ImageDraw.ImageDraw, "text", note)
     draw(tmp_path, [row("ü" + 60 * "m" + "-end.png")])
     (short,) = [line for line in drawn if line.endswith("-end.png")]
     assert short.startswith("ümm") and "..." in short and len(short) < 40

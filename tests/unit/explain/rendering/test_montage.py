@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.rendering import montage
-from covid_cxr.explain.rendering.montage import PRIVATE, MontageWriter, Tile
+from covid_cxr.explain.rendering.montage import GRID, PRIVATE, MontageWriter, Tile
 from covid_cxr.explain.rendering.overlay import DEFAULT_STYLE, OverlayStyle
 from covid_cxr.explain.rendering.page import Caption
 from covid_cxr.explain.rendering.zones import with_lungs
+from covid_cxr.imaging import page as imaging_page
+from covid_cxr.imaging.page import GAP, HEAD
 from covid_cxr.imaging.text import length
 from covid_cxr.types import DISCLAIMER, Explanation, Lungs
 
@@ -34,10 +35,8 @@ def _tile(grey: float = 0.5, shape: tuple[int, int] = (60, 60), **named: object)
 
 
 def _cell(page: Image.Image, column: int, row: int = 0) -> np.ndarray:
-    radiograph, gap = montage._EDGE, montage._GAP
-    x = gap + column * (radiograph + gap)
-    y = montage._HEAD + row * (radiograph + montage._CAPTION + gap)
-    return np.asarray(page)[y : y + radiograph, x : x + radiograph]
+    x, y = GRID.corner(row * GRID.across + column)
+    return np.asarray(page)[y : y + GRID.edge, x : x + GRID.edge]
 
 
 class _Pages:
@@ -64,9 +63,9 @@ def pages(tmp_path: Path) -> _Pages:
 def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every line drawn."""
     drawn: list[str] = []
-    write = montage.write
+    write = imaging_page.write
     monkeypatch.setattr(
-        montage,
+        imaging_page,
         "write",
         lambda draw, at, text, *rest, **named: (
             drawn.append(text),
@@ -82,15 +81,15 @@ def test_a_tile_is_the_overlay_and_what_is_known(texts: list[str], pages: _Pages
     caption = replace(CAPTION, flags=("window missing",))
     page = pages([_tile(explanation=explanation, caption=caption)])[0]
     assert texts == [
+        "Explained radiographs · montage 1",
+        "Green speaks for the class named below an image, red against it; "
+        "lines run round the strongest evidence and the lungs.",
+        f"{DISCLAIMER} {PRIVATE}",
         "radiograph.png",
         "covid-19 · 0.93",
         "LIME · fidelity 0.71, fair",
         "53 % of the support inside the lungs",  # 136 of 256 pixels
         "window missing",
-        "Explained radiographs · montage 1",
-        "Green speaks for the class named below an image, red against it; "
-        "lines run round the strongest evidence and the lungs.",
-        f"{DISCLAIMER} {PRIVATE}",
     ]
     red, green, blue = _cell(page, 0)[20, 200]
     assert green > max(red, blue)
@@ -128,12 +127,12 @@ def test_long_names_and_many_flags_stay_inside_their_cell(texts: list[str], page
     flags = tuple(f"warning number {number} on how it was read" for number in range(9))
     caption = replace(CAPTION, file="ward/" + "röntgen" * 40 + "胸.png", flags=flags)
     pages([_tile(caption=caption, explanation=_explanation())])[0]
-    caption = texts[:-3]
-    assert len(caption) == montage._LINES
+    caption = texts[3:]
+    assert len(caption) == GRID.lines
     assert caption[0].startswith("röntgen")
     assert caption[0].endswith("?.png")
     assert caption[-1].endswith("...")
-    assert all(length(line, montage._LETTER) <= montage._EDGE for line in caption)
+    assert all(length(line, GRID.letter) <= GRID.edge for line in caption)
 
 
 @pytest.mark.parametrize(
@@ -154,9 +153,8 @@ def test_24_radiographs_a_page(
     assert len(found) == count
     if last:
         across, down = last
-        width = montage._GAP + across * (montage._EDGE + montage._GAP)
-        rows = down * (montage._EDGE + montage._CAPTION + montage._GAP)
-        assert found[-1].size == (width, montage._HEAD + rows + montage._FOOT)
+        width, height = GRID.pitch
+        assert found[-1].size == (GAP + across * width, HEAD + down * height)
         assert _cell(found[-1], (tiles - 1) % 24 % 6, (tiles - 1) % 24 // 6)[5, 5, 0] == round(
             255 * (tiles - 1) / tiles
         )
