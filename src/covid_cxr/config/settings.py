@@ -12,58 +12,57 @@ from covid_cxr.types import CLASSES, Finding, Task
 
 
 class PreprocessSpec(Strict):
-    """How a radiograph becomes model input; travels in the bundle's manifest."""
+    """How a radiograph becomes model input; travels in the bundle's manifest.
 
-    size: int = Field(224, ge=32, le=1024, description="edge of the square model input in pixels")
-    max_pixels: int = Field(
-        100_000_000, ge=1024, description="a larger radiograph is rejected before decoding"
-    )
-    remove_markers: bool = Field(True, description="paint over burnt-in text markers (L, R, AP)")
-    lung_margin: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="crop to the lungs, with this share of their extent around; null: no crop",
-    )
-    equalise: bool = Field(
-        False, description="adaptive histogram equalisation: the same contrast all over the image"
-    )
-    standardise: bool = Field(
-        True, description="shift and scale each image to mean 0.5 and deviation 0.2, clipped"
-    )
+    Attributes:
+        size: edge of the square model input in pixels.
+        max_pixels: a larger radiograph is rejected before decoding.
+        remove_markers: paint over burnt-in text markers (L, R, AP).
+        lung_margin: crop to the lungs, with this share of their extent around; null: no crop.
+        equalise: adaptive histogram equalisation: the same contrast all over the image.
+        standardise: shift and scale each image to mean 0.5 and deviation 0.2, clipped.
+    """
+
+    size: int = Field(224, ge=32, le=1024)
+    max_pixels: int = Field(100_000_000, ge=1024)
+    remove_markers: bool = True
+    lung_margin: float | None = Field(None, ge=0, le=1)
+    equalise: bool = False
+    standardise: bool = True
 
 
 class DatasetConfig(Strict):
-    """Where one source comes from and how its table is read."""
+    """Where one source comes from and how its table is read.
 
-    adapter: str = Field(description="name in covid_cxr.cohort.DATASETS")
-    path: str | None = Field(
-        None, description="folder, relative to the data root or absolute; None: found by layout"
-    )
-    labels: dict[str, str] = Field(
-        default_factory=dict, description="folder and csv: raw label -> finding or 'excluded: why'"
-    )
-    columns: dict[str, str] = Field(
-        default_factory=dict, description="csv: cohort column -> the manifest's column"
-    )
+    Attributes:
+        adapter: name in covid_cxr.cohort.DATASETS.
+        path: folder, relative to the data root or absolute; None: found by layout.
+        labels: folder and csv: raw label -> finding or 'excluded: why'.
+        columns: csv: cohort column -> the manifest's column.
+    """
+
+    adapter: str
+    path: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    columns: dict[str, str] = Field(default_factory=dict)
 
 
 class FilterConfig(Strict):
-    """Which images of a source enter; what a source does not state leaves nothing out."""
+    """Which images of a source enter; what a source does not state leaves nothing out.
 
-    views: tuple[str, ...] = Field(
-        ("PA", "AP", "AP Supine", ""), description="view positions; '' is one not stated"
-    )
-    min_age: float = Field(18.0, ge=0, description="years; a known age below it is left out")
-    paediatric_sources: bool = Field(
-        False, description="let in sources that are known or suspected to hold children"
-    )
-    one_per_patient: Literal["first", "last"] | None = Field(
-        None, description="keep a patient's earliest or latest image alone"
-    )
-    offset: tuple[float, float] | None = Field(
-        None, description="days since symptoms or admission, ends included; unknown stays"
-    )
+    Attributes:
+        views: view positions; '' is one not stated.
+        min_age: years; a known age below it is left out.
+        paediatric_sources: let in sources that are known or suspected to hold children.
+        one_per_patient: keep a patient's earliest or latest image alone.
+        offset: days since symptoms or admission, ends included; unknown stays.
+    """
+
+    views: tuple[str, ...] = ("PA", "AP", "AP Supine", "")
+    min_age: float = Field(18.0, ge=0)
+    paediatric_sources: bool = False
+    one_per_patient: Literal["first", "last"] | None = None
+    offset: tuple[float, float] | None = None
 
     @model_validator(mode="after")
     def _window_is_in_order(self) -> FilterConfig:
@@ -73,22 +72,22 @@ class FilterConfig(Strict):
 
 
 class CohortConfig(Strict):
-    """Which sources enter, and how patients are split."""
+    """Which sources enter, and how patients are split.
 
-    datasets: dict[str, DatasetConfig] = Field(
-        default_factory=dict, description="source name -> where; empty: all that are recognised"
-    )
-    external: tuple[str, ...] = Field((), description="sources kept out of train, val and test")
+    Attributes:
+        datasets: source name -> where; empty: all that are recognised.
+        external: sources kept out of train, val and test.
+        strategy: how test is chosen; always over whole patients and duplicates.
+        held_out: the source or site that becomes test, for leave-one-...-out.
+        lists: for 'lists': CSV with image_id and split, relative to the data root.
+    """
+
+    datasets: dict[str, DatasetConfig] = Field(default_factory=dict)
+    external: tuple[str, ...] = ()
     filters: FilterConfig = FilterConfig()
-    strategy: Literal["random", "leave-one-source-out", "leave-one-site-out", "lists"] = Field(
-        "random", description="how test is chosen; always over whole patients and duplicates"
-    )
-    held_out: str | None = Field(
-        None, description="the source or site that becomes test, for leave-one-...-out"
-    )
-    lists: str | None = Field(
-        None, description="for 'lists': CSV with image_id and split, relative to the data root"
-    )
+    strategy: Literal["random", "leave-one-source-out", "leave-one-site-out", "lists"] = "random"
+    held_out: str | None = None
+    lists: str | None = None
     train: float = Field(0.72, gt=0, lt=1)
     val: float = Field(0.08, gt=0, lt=1)
     test: float = Field(0.20, gt=0, lt=1)
@@ -135,53 +134,59 @@ class AugmentConfig(Strict):
 
     A linear probe uses `flip` and `jpeg` only: above 0, the mirror image of every image, or the
     image compressed, is a training image too.
+
+    Attributes:
+        rotation: degrees, either way.
+        shift: fraction of the edge.
+        scale: fraction, either way.
+        gamma: exponent drawn from 1/(1+g) to 1+g.
+        noise: largest standard deviation.
+        blur: largest sigma in pixels.
+        erasing: probability of grey holes.
+        flip: probability of a mirror image; the heart has a side.
+        jpeg: probability of JPEG compression, quality 15 to 75.
     """
 
-    rotation: float = Field(10.0, ge=0, le=45, description="degrees, either way")
-    shift: float = Field(0.0, ge=0, le=0.3, description="fraction of the edge")
-    scale: float = Field(0.0, ge=0, le=0.5, description="fraction, either way")
-    gamma: float = Field(0.0, ge=0, le=1.0, description="exponent drawn from 1/(1+g) to 1+g")
-    noise: float = Field(0.0, ge=0, le=0.2, description="largest standard deviation")
-    blur: float = Field(0.0, ge=0, le=3.0, description="largest sigma in pixels")
-    erasing: float = Field(0.0, ge=0, le=1.0, description="probability of grey holes")
-    flip: float = Field(
-        0.0, ge=0, le=1.0, description="probability of a mirror image; the heart has a side"
-    )
-    jpeg: float = Field(
-        0.0, ge=0, le=1.0, description="probability of JPEG compression, quality 15 to 75"
-    )
+    rotation: float = Field(10.0, ge=0, le=45)
+    shift: float = Field(0.0, ge=0, le=0.3)
+    scale: float = Field(0.0, ge=0, le=0.5)
+    gamma: float = Field(0.0, ge=0, le=1.0)
+    noise: float = Field(0.0, ge=0, le=0.2)
+    blur: float = Field(0.0, ge=0, le=3.0)
+    erasing: float = Field(0.0, ge=0, le=1.0)
+    flip: float = Field(0.0, ge=0, le=1.0)
+    jpeg: float = Field(0.0, ge=0, le=1.0)
 
 
 class TrainingConfig(Strict):
-    """Optimisation. None means: as the architecture's own recipe says."""
+    """Optimisation. None means: as the architecture's own recipe says.
 
-    method: Literal["gradient", "linear-probe"] = Field(
-        "gradient",
-        description="linear-probe: the last layer alone, by least squares on ImageNet features",
-    )
-    ridge_alpha: float = Field(
-        1.0, gt=0, description="linear-probe: weight of the squared coefficients"
-    )
+    Attributes:
+        method: linear-probe: the last layer alone, by least squares on ImageNet features.
+        ridge_alpha: linear-probe: weight of the squared coefficients.
+        patience: epochs without better validation loss.
+        schedule: cosine: warm up over 5 % of all steps, then decay to 0.
+        runs: seeds to train; the best on validation is kept.
+        class_multipliers: class -> factor on its inverse frequency; default 1.
+        label_weights: linear-probe: finding -> factor on the weight of its images within their
+            class; no effect where the finding is a class of its own.
+        bf16: bf16 autocast; None: where measured faster.
+    """
+
+    method: Literal["gradient", "linear-probe"] = "gradient"
+    ridge_alpha: float = Field(1.0, gt=0)
     batch_size: int = Field(32, ge=1)
     max_epochs: int = Field(30, ge=1)
-    patience: int = Field(7, ge=1, description="epochs without better validation loss")
+    patience: int = Field(7, ge=1)
     learning_rate: float | None = Field(None, gt=0)
     weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="cosine: warm up over 5 % of all steps, then decay to 0"
-    )
+    schedule: Literal["constant", "cosine"] = "constant"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     imbalance: Literal["class-weights", "oversample", "focal", "none"] = "class-weights"
-    runs: int = Field(1, ge=1, description="seeds to train; the best on validation is kept")
-    class_multipliers: dict[str, PositiveFloat] = Field(
-        default_factory=dict, description="class -> factor on its inverse frequency; default 1"
-    )
-
-    label_weights: dict[Finding, PositiveFloat] = Field(
-        default_factory=dict,
-        description="linear-probe: finding -> factor on the weight of its images within their "
-        "class; no effect where the finding is a class of its own",
-    )
+    runs: int = Field(1, ge=1)
+    class_multipliers: dict[str, PositiveFloat] = Field(default_factory=dict)
+    label_weights: dict[Finding, PositiveFloat] = Field(default_factory=dict)
+    bf16: bool | None = None
 
     @field_validator("class_multipliers")
     @classmethod
@@ -190,8 +195,6 @@ class TrainingConfig(Strict):
         if unknown := sorted(set(multipliers) - classes):
             raise ValueError(f"no class '{unknown[0]}'; known are {', '.join(sorted(classes))}")
         return multipliers
-
-    bf16: bool | None = Field(None, description="bf16 autocast; None: where measured faster")
 
     @model_validator(mode="after")
     def _method_uses_settings(self) -> TrainingConfig:
@@ -209,46 +212,57 @@ class TrainingConfig(Strict):
 
 
 class EvaluationConfig(Strict):
-    """How scores are made; applied to validation and test predictions alike."""
+    """How scores are made; applied to validation and test predictions alike.
 
-    threshold: Literal["youden", "sensitivity", "half"] = Field(
-        "youden", description="rule that fixes the operating point on validation"
-    )
-    min_sensitivity: float = Field(0.875, gt=0, le=1, description="for the rule 'sensitivity'")
+    Attributes:
+        threshold: rule that fixes the operating point on validation.
+        min_sensitivity: for the rule 'sensitivity'.
+    """
+
+    threshold: Literal["youden", "sensitivity", "half"] = "youden"
+    min_sensitivity: float = Field(0.875, gt=0, le=1)
     bootstrap: int = Field(2000, ge=100)
 
 
 class ExplainConfig(Strict):
-    """Explained examples in the report."""
+    """Explained examples in the report.
+
+    Attributes:
+        examples: test images explained in the report.
+        errors: most confident errors that are explained too.
+        montages: montages of the cohort's images in the report.
+        samples: LIME perturbations an image at most.
+        superpixels: regions that are hidden.
+        regions: how many are wanted; quickshift finds its own.
+        fill: what hides a region.
+        sampling: how LIME draws its samples.
+        stopping_reliability: reliability at which LIME stops; null: never before the end.
+    """
 
     methods: tuple[str, ...] = ("lime", "cam")
-    examples: int = Field(8, ge=0, description="test images explained in the report")
-    errors: int = Field(4, ge=0, description="most confident errors that are explained too")
-    montages: bool = Field(True, description="montages of the cohort's images in the report")
-    samples: int = Field(1000, ge=10, description="LIME perturbations an image at most")
-    superpixels: Literal["quickshift", "slic", "lungs", "grid"] = Field(
-        "lungs", description="regions that are hidden"
-    )
-    regions: int = Field(32, ge=2, description="how many are wanted; quickshift finds its own")
-    fill: Literal["mean", "dark", "blur", "dataset"] = Field(
-        "mean", description="what hides a region"
-    )
-    sampling: Literal["bernoulli", "antithetic", "balanced"] = Field(
-        "balanced", description="how LIME draws its samples"
-    )
-    stopping_reliability: float | None = Field(
-        0.9, gt=0, lt=1, description="reliability at which LIME stops; null: never before the end"
-    )
+    examples: int = Field(8, ge=0)
+    errors: int = Field(4, ge=0)
+    montages: bool = True
+    samples: int = Field(1000, ge=10)
+    superpixels: Literal["quickshift", "slic", "lungs", "grid"] = "lungs"
+    regions: int = Field(32, ge=2)
+    fill: Literal["mean", "dark", "blur", "dataset"] = "mean"
+    sampling: Literal["bernoulli", "antithetic", "balanced"] = "balanced"
+    stopping_reliability: float | None = Field(0.9, gt=0, lt=1)
 
 
 class RunConfig(Strict):
-    """One experiment, whole. Saved resolved as `config.json` in its run folder."""
+    """One experiment, whole. Saved resolved as `config.json` in its run folder.
+
+    Attributes:
+        data_root: folder of the data; a run fills it in.
+    """
 
     name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     task: Task = "binary"
     model: str = "efficientnet-lite0"
     seed: int = Field(2020, ge=0, lt=2**31)
-    data_root: str | None = Field(None, description="folder of the data; a run fills it in")
+    data_root: str | None = None
     cohort: CohortConfig = CohortConfig()
     preprocess: PreprocessSpec = PreprocessSpec()
     augment: AugmentConfig = AugmentConfig()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from scipy import ndimage
 
 from covid_cxr import imaging
@@ -33,13 +33,16 @@ _BATCH = 16
 
 
 class LungManifest(Strict):
-    """What the network is, and how well it does on patients that it was not trained on."""
+    """What the network is, and how well it does on patients that it was not trained on.
+
+    Attributes:
+        sha256: of lungs.onnx.
+        input_check: reasons and limits; None where the graph has no input check yet.
+    """
 
     id: str
-    sha256: str = Field(description="of lungs.onnx")
-    input_check: InputCheck | None = Field(
-        None, description="reasons and limits; None where the graph has no input check yet"
-    )
+    sha256: str
+    input_check: InputCheck | None = None
     preprocess: PreprocessSpec
     created: str
     command: str

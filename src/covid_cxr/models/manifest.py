@@ -26,18 +26,30 @@ _LUNG_FILES = {"lungs": LUNGS, "input_check": LUNGS_MANIFEST}  # part of the id 
 
 
 class TrainingSource(Strict):
-    """What one source gave to training and validation."""
+    """What one source gave to training and validation.
+
+    Attributes:
+        sha256: sha256 over the sorted sha256 of its images.
+    """
 
     source: str
     images: int
     patients: int
     findings: dict[str, int]
     licenses: list[str]
-    sha256: str = Field(description="sha256 over the sorted sha256 of its images")
+    sha256: str
 
 
 class Manifest(Strict):
-    """What a bundle holds, what it was trained on and how it answers."""
+    """What a bundle holds, what it was trained on and how it answers.
+
+    Attributes:
+        shift: added to the logit of covid-19 after the temperature.
+        prevalence: share of COVID-19 that probabilities are for; None: that of the images.
+        derived_from: id of the bundle that was recalibrated.
+        recalibrated_on: images that temperature, shift and threshold were fitted to.
+        files: file -> sha256.
+    """
 
     format_version: int
     id: str
@@ -49,22 +61,18 @@ class Manifest(Strict):
     embedding_size: int
     preprocess: PreprocessSpec
     temperature: float = Field(gt=0)
-    shift: float = Field(0.0, description="added to the logit of covid-19 after the temperature")
+    shift: float = 0.0
     threshold: float = Field(ge=0, le=1)
-    prevalence: float | None = Field(
-        None, description="share of COVID-19 that probabilities are for; None: that of the images"
-    )
+    prevalence: float | None = None
     seed: int
     created: str
     command: str
     licences: tuple[str, ...]
     training_data: tuple[TrainingSource, ...]
-    derived_from: str | None = Field(None, description="id of the bundle that was recalibrated")
-    recalibrated_on: tuple[TrainingSource, ...] = Field(
-        (), description="images that temperature, shift and threshold were fitted to"
-    )
+    derived_from: str | None = None
+    recalibrated_on: tuple[TrainingSource, ...] = ()
     metrics: dict[SplitName, HeadlineMetrics]
-    files: dict[str, str] = Field(description="file -> sha256")
+    files: dict[str, str]
 
     @property
     def fitted_share(self) -> float:
