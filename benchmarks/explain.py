@@ -33,6 +33,7 @@ from covid_cxr import default_bundle, imaging
 from covid_cxr.explain import RECOMMENDED, Options
 from covid_cxr.explain.methods import lime as ours
 from covid_cxr.explain.sampling import sample_masks
+from covid_cxr.explain.superpixels import answers as answers_of
 from covid_cxr.explain.superpixels import superpixels
 from covid_cxr.imaging.crop import crop_lungs
 from covid_cxr.inference.inputs import Preparer
@@ -114,8 +115,8 @@ def package_masks(regions: int, samples: int) -> np.ndarray:
 def answers(
     pixels: FloatArray, segments: np.ndarray, masks: np.ndarray, model: Runtime, options: Options
 ) -> np.ndarray:
-    batches = ours.perturbed(pixels, segments, masks, options)
-    return np.concatenate([model.probabilities(batch).copy() for batch in batches])
+    images = ours.perturbed(pixels, segments, masks, options)
+    return np.concatenate([*answers_of(model.probabilities, images, options.batch_size)])
 
 
 def seconds(work: Callable[[], Any]) -> float:

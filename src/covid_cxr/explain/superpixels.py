@@ -1,15 +1,18 @@
-"""The regions that perturbing explainers hide, and what replaces them."""
+"""The regions that perturbing explainers hide, what replaces them, and the answers then."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import quickshift, slic
 
+from covid_cxr.errors import InputError
 from covid_cxr.explain.base import Options
 from covid_cxr.explain.rendering.grid import mask_on_grid
 from covid_cxr.types import BoolArray, FloatArray, IntArray
@@ -58,11 +61,42 @@ def region_means(values: FloatArray, segments: IntArray) -> NDArray[np.float64]:
     return np.asarray(np.bincount(flat, weights=values.ravel()) / np.bincount(flat))
 
 
+def answers(
+    predict_proba: Callable[[FloatArray], FloatArray], images: Iterable[FloatArray], batch_size: int
+) -> Iterator[NDArray[np.float64]]:
+    """Yield a model's probabilities (N, C) of images (S, S), one batch at a time.
+
+    So a caller can stop early. The batches lie in one buffer that the next one overwrites, and an
+    answer is copied, as the model may reuse its output too.
+
+    Raises:
+        InputError: an answer of `predict_proba` is not (N, C).
+    """
+    remaining, buffer = iter(images), None
+    while batch := list(islice(remaining, batch_size)):
+        if buffer is None:
+            buffer = np.empty((batch_size, 1, *batch[0].shape), np.float32)
+        np.stack(batch, out=buffer[: len(batch), 0])
+        answer = np.array(predict_proba(buffer[: len(batch)]), np.float64)
+        if answer.ndim != 2 or len(answer) != len(batch) or not answer.shape[1]:
+            raise InputError(
+                f"predict_proba answered {len(batch)} images with shape {answer.shape}, "
+                f"expected ({len(batch)}, classes)"
+            )
+        yield answer
+
+
 def description(options: Options) -> dict[str, object]:
     """Return what the regions were made with, JSON-ready."""
     if options.superpixels == "quickshift":
         return {"method": "quickshift", **QUICKSHIFT}
     return {"method": options.superpixels, "regions": options.regions}
+
+
+def square_grid(edge: int, side: int) -> IntArray:
+    """Return int32 (edge, edge), cut into `side` x `side` squares numbered row by row."""
+    cell = np.arange(edge) * side // edge
+    return np.asarray(cell[:, None] * side + cell[None], np.int32)
 
 
 @lru_cache(_KEPT)
@@ -76,7 +110,7 @@ def _segmented(
         colour = np.repeat(pixels[..., None], 3, axis=2)
         labels = quickshift(colour, rng=seed, **QUICKSHIFT)  # type: ignore[no-untyped-call]
     elif method == "grid":
-        labels = _grid(edge, regions)
+        labels = square_grid(edge, max(2, round(math.sqrt(regions))))
     elif masks:
         right, left = (np.frombuffer(mask, np.bool_).reshape(edge, edge).copy() for mask in masks)
         labels = _along_lungs(pixels, regions, right, left)
@@ -86,12 +120,6 @@ def _segmented(
     segments = numbers.reshape(labels.shape).astype(np.int32)
     segments.setflags(write=False)
     return segments
-
-
-def _grid(edge: int, regions: int) -> IntArray:
-    side = max(2, round(math.sqrt(regions)))
-    cell = np.arange(edge) * side // edge
-    return np.asarray(cell[:, None] * side + cell[None], np.int32)
 
 
 def _slic(pixels: FloatArray, regions: float, mask: BoolArray | None) -> IntArray:

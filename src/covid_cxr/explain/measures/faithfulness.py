@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covid_cxr.explain.base import Fill, Options
-from covid_cxr.explain.superpixels import filled
+from covid_cxr.explain.superpixels import filled, region_means, square_grid
 from covid_cxr.types import FloatArray, IntArray
 
 Score = Callable[[FloatArray], FloatArray]  # (N, 1, S, S) -> (N,), the score of one class
@@ -74,14 +74,10 @@ def gains(values: Mapping[str, float], random: Mapping[str, float]) -> dict[str,
 def patch_ranks(attribution: FloatArray, seed: int = 0) -> IntArray:
     """Return for each pixel (S, S) the rank of its patch in the order, 0 the strongest."""
     edge = len(attribution)
-    side = min(SIDE, edge)
-    cell = np.arange(edge) * side // edge
-    patch = cell[:, None] * side + cell[None]
-    pixels = np.bincount(patch.ravel())
-    strength = np.bincount(patch.ravel(), weights=attribution.ravel()) / pixels
-    ties = np.random.default_rng(seed).permutation(len(pixels))
-    ranks = np.empty(len(pixels), np.int32)
-    ranks[np.lexsort((ties, -strength))] = np.arange(len(pixels))
+    patch = square_grid(edge, min(SIDE, edge))
+    strength = region_means(attribution, patch)
+    ties = np.random.default_rng(seed).permutation(len(strength))
+    ranks = np.argsort(np.lexsort((ties, -strength)))
     return np.asarray(ranks[patch], np.int32)
 
 

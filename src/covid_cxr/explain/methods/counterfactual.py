@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain.base import Model, Options, check_image, class_index
-from covid_cxr.explain.methods.occlusion import answers, region_weights
-from covid_cxr.explain.superpixels import filled, superpixels
+from covid_cxr.explain.methods.occlusion import region_weights
+from covid_cxr.explain.superpixels import answers, filled, superpixels
 from covid_cxr.types import COVID, BoolArray, Explanation, FloatArray, IntArray
 
 Regions = tuple[int, ...]
@@ -171,9 +171,11 @@ class _Search:
     ) -> Iterator[tuple[list[Regions], NDArray[np.float64], BoolArray]]:
         """Yield sets, the class's probability with each hidden, and if it is called, by batch."""
         hidden, named = tee(candidates)
-        masks = (np.isin(self.segments, regions) for regions in hidden)
-        cover, size, classes = self.cover.__getitem__, self.options.batch_size, self.model.classes
-        for rows in answers(self.pixels, masks, cover, self.model, size):
+        images = (
+            np.where(np.isin(self.segments, regions), self.cover, self.pixels) for regions in hidden
+        )
+        classes = self.model.classes
+        for rows in answers(self.model.probabilities, images, self.options.batch_size):
             is_called = called(rows, classes, classes[self.index], self.threshold)
             yield list(islice(named, len(rows))), rows[:, self.index], is_called
 

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from covid_cxr.errors import InputError
 from covid_cxr.explain.base import Attribution, Model, Options, by_region, check_image, explainer
 from covid_cxr.explain.sampling import sample_masks
-from covid_cxr.explain.superpixels import description, filled, superpixels
+from covid_cxr.explain.superpixels import answers, description, filled, superpixels
 from covid_cxr.metrics.ranks import spearman
 from covid_cxr.types import BoolArray, FloatArray, IntArray
 
@@ -88,30 +87,21 @@ def lime(
     check_image(image)
     segments = superpixels(image[0], options)
     masks = sample_masks(int(segments.max()) + 1, options.samples, options.seed, options.sampling)
-    answers: list[FloatArray] = []
-    for batch in perturbed(image[0], segments, masks, options):
-        answers.append(_checked(predict_proba(batch), len(batch)))
-        if _suffices(masks, answers, options):
+    images = perturbed(image[0], segments, masks, options)
+    probabilities = np.empty((0, 0))
+    for answer in answers(predict_proba, images, options.batch_size):
+        probabilities = np.concatenate([probabilities, answer]) if probabilities.size else answer
+        if _suffices(masks[: len(probabilities)], probabilities, options):
             break
-    probabilities = np.concatenate(answers)
     return segments, fit(masks[: len(probabilities)], probabilities, options.kernel_width)
 
 
 def perturbed(
     pixels: FloatArray, segments: IntArray, masks: BoolArray, options: Options
 ) -> Iterator[FloatArray]:
-    """Yield (N, 1, S, S) batches of the pixels (S, S) with the regions filled that `masks` hides.
-
-    Every batch is a view of one buffer that the next one overwrites.
-    """
-    cover, size = filled(pixels, segments, options), options.batch_size
-    buffer = np.empty((min(size, len(masks)), 1, *pixels.shape), dtype=np.float32)
-    for start in range(0, len(masks), size):
-        rows = masks[start : start + size]
-        batch = buffer[: len(rows)]
-        batch[:] = cover
-        np.copyto(batch[:, 0], pixels, where=np.take(rows, segments, axis=1))
-        yield batch
+    """Yield for each row of `masks` the pixels (S, S) with the regions filled that it hides."""
+    cover = filled(pixels, segments, options)
+    return (np.where(shown[segments], pixels, cover) for shown in masks)
 
 
 def kernel(masks: BoolArray, width: float = KERNEL_WIDTH) -> NDArray[np.float64]:
@@ -160,7 +150,9 @@ def fit(
     ]
 
 
-def reliability(masks: BoolArray, probabilities: FloatArray, width: float = KERNEL_WIDTH) -> float:
+def reliability(
+    masks: BoolArray, probabilities: NDArray[np.float64], width: float = KERNEL_WIDTH
+) -> float:
     """Return how alike the regions would rank with other samples, in [-1, 1].
 
     The samples are dealt out in pairs to two halves, each is fitted, and the Spearman correlation
@@ -174,29 +166,13 @@ def reliability(masks: BoolArray, probabilities: FloatArray, width: float = KERN
     pair = (np.arange(len(masks)) - 1) // 2  # the complement stays with its sample
     halves = [np.flatnonzero((pair % 2 == side) | (pair < 0)) for side in (0, 1)]
     fitted = [fit(masks[rows], probabilities[rows], width) for rows in halves]
-    both = zip(*fitted, strict=True)
-    lowest = min(spearman(one.weights, other.weights) for one, other in both)
+    lowest = min(spearman(a.weights, b.weights) for a, b in zip(*fitted, strict=True))
     return 2 * lowest / (1 + lowest) if lowest > 0 else lowest
 
 
-def _suffices(masks: BoolArray, answers: list[FloatArray], options: Options) -> bool:
+def _suffices(masks: BoolArray, probabilities: NDArray[np.float64], options: Options) -> bool:
     """Tell whether the weights of the samples answered so far are reliable enough to stop."""
-    if options.stopping_reliability is None:
+    if options.stopping_reliability is None or len(masks) < max(_LEAST, 2 * masks.shape[1]):
         return False
-    probabilities = np.concatenate(answers)
-    count = len(probabilities)
-    if count < max(_LEAST, 2 * masks.shape[1]):
-        return False
-    reached = reliability(masks[:count], probabilities, options.kernel_width)
+    reached = reliability(masks, probabilities, options.kernel_width)
     return reached >= options.stopping_reliability
-
-
-def _checked(probabilities: FloatArray, expected: int) -> FloatArray:
-    """Return an answer as a copy: the model may reuse its output too."""
-    answer = np.asarray(probabilities)
-    if answer.ndim != 2 or len(answer) != expected or not answer.shape[1]:
-        raise InputError(
-            f"predict_proba answered {expected} images with shape {answer.shape}, "
-            f"expected ({expected}, classes)"
-        )
-    return answer.copy()

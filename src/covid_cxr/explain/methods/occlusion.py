@@ -8,8 +8,8 @@ moves where the model is certain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice, product
+from collections.abc import Iterable, Iterator
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,14 @@ from covid_cxr.explain.base import (
     explainer,
     margin,
 )
-from covid_cxr.explain.superpixels import description, filled, superpixels
-from covid_cxr.types import BoolArray, FloatArray, IntArray
+from covid_cxr.explain.superpixels import answers, description, filled, superpixels
+from covid_cxr.types import FloatArray, IntArray
 
 WINDOW = 1 / 8  # edge of the window, as a share of the image's: about a third of a lung's width
 # A probability of 0 has no logarithm; softmax in float32 distinguishes values smaller than this.
 _LEAST = 1e-12
 
-Region = tuple[slice, slice] | BoolArray  # what is hidden: it indexes the pixels (S, S)
-Filling = Callable[[Region], FloatArray]  # what replaces a region
+Window = tuple[slice, slice]
 
 
 @explainer("occlusion")
@@ -43,8 +42,7 @@ def explain(image: FloatArray, model: Model, index: int, options: Options) -> At
     row ends with the image. It is filled as `options.fill` says, "mean" with its own mean.
     """
     regions, edge = windows(image.shape[1])
-    filling = _window_filling(image[0], options)
-    drops = falls(image[0], regions, filling, model, index=index, options=options)
+    drops = falls(image[0], _hide_windows(image[0], regions, options), model, index, options)
     total, times = np.zeros(image.shape[1:]), np.zeros(image.shape[1:])
     for region, drop in zip(regions, drops, strict=True):
         total[region] += drop
@@ -80,46 +78,19 @@ def region_weights(
         index: the class's output column.
         options: what replaces a region, and images per batch.
     """
-    regions = [np.equal(segments, number) for number in range(int(segments.max()) + 1)]
     cover = filled(pixels, segments, options)
-    return falls(pixels, regions, cover.__getitem__, model, index=index, options=options)
+    regions = range(int(segments.max()) + 1)
+    hidden = (np.where(segments == region, cover, pixels) for region in regions)
+    return falls(pixels, hidden, model, index, options)
 
 
 def falls(
-    pixels: FloatArray,
-    regions: Sequence[Region],
-    filling: Filling,
-    model: Model,
-    *,
-    index: int,
-    options: Options,
+    pixels: FloatArray, hidden: Iterable[FloatArray], model: Model, index: int, options: Options
 ) -> NDArray[np.float64]:
-    """Return how far hiding each region alone lowers class `index`'s margin, float64 (n,)."""
-    nothing = np.zeros(pixels.shape, dtype=np.bool_)
-    whole = np.concatenate([*answers(pixels, [nothing], pixels.__getitem__, model, 1)])
-    hidden = np.concatenate([*answers(pixels, regions, filling, model, options.batch_size)])
-    return log_odds(whole, index) - log_odds(hidden, index)
-
-
-def answers(
-    pixels: FloatArray,
-    regions: Iterable[Region],
-    filling: Filling,
-    model: Model,
-    batch_size: int,
-) -> Iterator[NDArray[np.float64]]:
-    """Yield the model's probabilities, float64 (N, C), of the pixels with each region hidden.
-
-    One batch at a time, so that a caller can stop early; the images lie in one buffer that the next
-    batch overwrites.
-    """
-    buffer = np.empty((batch_size, 1, *pixels.shape), dtype=np.float32)
-    remaining = iter(regions)
-    while batch := list(islice(remaining, batch_size)):
-        for perturbed, region in zip(buffer[:, 0], batch, strict=False):
-            perturbed[:] = pixels
-            perturbed[region] = filling(region)
-        yield np.array(model.probabilities(buffer[: len(batch)]), dtype=np.float64)
+    """Return how much lower class `index`'s margin is on each image (S, S) of `hidden`."""
+    (whole,) = answers(model.probabilities, [pixels], 1)
+    others = np.concatenate([*answers(model.probabilities, hidden, options.batch_size)])
+    return log_odds(whole, index) - log_odds(others, index)
 
 
 def log_odds(probabilities: NDArray[np.float64], index: int) -> NDArray[np.float64]:
@@ -131,7 +102,7 @@ def log_odds(probabilities: NDArray[np.float64], index: int) -> NDArray[np.float
     return margin(np.log(np.maximum(probabilities, _LEAST)).T, index)
 
 
-def windows(size: int) -> tuple[list[Region], int]:
+def windows(size: int) -> tuple[list[Window], int]:
     """Return the windows over an image of `size` pixels a side, row by row, and their edge.
 
     >>> regions, edge = windows(224)
@@ -144,8 +115,13 @@ def windows(size: int) -> tuple[list[Region], int]:
     return list(product(spans, spans)), edge
 
 
-def _window_filling(pixels: FloatArray, options: Options) -> Filling:
-    if options.fill == "mean":
-        return lambda region: np.asarray(pixels[region].mean(dtype=np.float64), np.float32)
-    # Only the mean depends on the regions.
-    return filled(pixels, np.zeros(pixels.shape, np.int32), options).__getitem__
+def _hide_windows(
+    pixels: FloatArray, regions: Iterable[Window], options: Options
+) -> Iterator[FloatArray]:
+    """Yield the pixels with each window hidden; "mean" is the mean of the window itself."""
+    cover = filled(pixels, np.zeros(pixels.shape, np.int32), options)
+    for window in regions:
+        image = pixels.copy()
+        is_mean = options.fill == "mean"
+        image[window] = pixels[window].mean(dtype=np.float64) if is_mean else cover[window]
+        yield image
