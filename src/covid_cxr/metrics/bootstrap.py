@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from covid_cxr.metrics.intervals import (
+    TAILS,
     Interval,
     Paired,
     clopper_pearson,
@@ -65,7 +66,6 @@ class Bootstrap:
         statistic: Statistic,
         clusters: ArrayLike,
         *,
-        level: float = 0.95,
         support: Mapping[str, int] | None = None,
     ) -> dict[str, Interval]:
         """Return each score with its interval over resamples of whole clusters.
@@ -92,13 +92,12 @@ class Bootstrap:
         Args:
             statistic: from case weights (D, N), or None for once each, to (D,) arrays by name.
             clusters: (N,) patient of each case, any hashable kind.
-            level: nominal coverage.
             support: score name -> number of independent trials behind it (`binary_support`).
         """
         index = cluster_numbers(clusters)
         values = {name: float(array[0]) for name, array in statistic(None).items()}
         resampled = _concatenated([statistic(weights) for weights in self.weights(index)])
-        return _intervals(values, resampled, level, support, int(index.max(initial=-1)) + 1)
+        return _intervals(values, resampled, support, int(index.max(initial=-1)) + 1)
 
     def paired_intervals(
         self,
@@ -106,7 +105,6 @@ class Bootstrap:
         second: Statistic,
         clusters: ArrayLike,
         *,
-        level: float = 0.95,
         supports: tuple[Mapping[str, int] | None, Mapping[str, int] | None] = (None, None),
     ) -> dict[str, Paired]:
         """Return the scores of two forecasts of the same cases, and their differences.
@@ -119,7 +117,6 @@ class Bootstrap:
             first: as for `intervals`.
             second: likewise, of the same cases in the same order; shared names are compared.
             clusters: (N,) patient of each case, any hashable kind.
-            level: nominal coverage.
             supports: as for `intervals`, for the first and the second.
         """
         index = cluster_numbers(clusters)
@@ -133,8 +130,8 @@ class Bootstrap:
         shared = [name for name in points[0] if name in points[1]]
         gap = {name: points[0][name] - points[1][name] for name in shared}
         gaps = {name: resampled[0][name] - resampled[1][name] for name in shared if pairs}
-        own = [_intervals(points[i], resampled[i], level, supports[i], size) for i in (0, 1)]
-        differences = _intervals(gap, gaps, level, None, size)
+        own = [_intervals(points[i], resampled[i], supports[i], size) for i in (0, 1)]
+        differences = _intervals(gap, gaps, None, size)
         return {name: Paired(own[0][name], own[1][name], differences[name]) for name in shared}
 
     def means(
@@ -196,21 +193,20 @@ def _concatenated(parts: list[Mapping[str, Array]]) -> dict[str, Array]:
 def _intervals(
     values: Mapping[str, float],
     resampled: Mapping[str, Array],
-    level: float,
     support: Mapping[str, int] | None,
     n_clusters: int,
 ) -> dict[str, Interval]:
     trials, none = support or {}, np.empty(0)
     return {
         name: Interval(
-            value, *_ends(value, resampled.get(name, none), level, trials.get(name), n_clusters)
+            value, *_ends(value, resampled.get(name, none), trials.get(name), n_clusters)
         )
         for name, value in values.items()
     }
 
 
 def _ends(
-    value: float, resampled: Array, level: float, trials: int | None, n_clusters: int
+    value: float, resampled: Array, trials: int | None, n_clusters: int
 ) -> tuple[float, float]:
     defined = resampled[~np.isnan(resampled)]
     if np.isnan(value) or defined.size == 0 or defined.size < resampled.size / 2:
@@ -219,9 +215,9 @@ def _ends(
     varied = np.ptp(defined) > _TOLERANCE
     if trials is not None:
         if varied and trials > 1 and _TOLERANCE < value < 1 - _TOLERANCE:
-            return logit_interval(value, float(defined.std()), trials, level)
-        return clopper_pearson(value * trials, trials, level)
+            return logit_interval(value, float(defined.std()), trials)
+        return clopper_pearson(value * trials, trials)
     if varied:
-        low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+        low, high = np.quantile(defined, TAILS)
         return float(low), float(high)
     return (value, value) if n_clusters > 1 else (np.nan, np.nan)

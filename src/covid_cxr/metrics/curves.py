@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from covid_cxr.metrics.bootstrap import Bootstrap
-from covid_cxr.metrics.intervals import cluster_numbers
+from covid_cxr.metrics.intervals import TAILS, cluster_numbers
 from covid_cxr.metrics.scores import Array, cumulative_counts
 
 
@@ -60,8 +60,6 @@ def roc_band(
     scores: ArrayLike,
     clusters: ArrayLike,
     bootstrap: Bootstrap,
-    *,
-    level: float = 0.95,
 ) -> Band:
     """Return the pointwise bootstrap interval of sensitivity over 1 - specificity.
 
@@ -70,7 +68,6 @@ def roc_band(
         scores: (N,) larger means more likely an event.
         clusters: (N,) patient of each case.
         bootstrap: of whole clusters; resamples with one class only are left out.
-        level: nominal coverage at each point.
     """
     grid = np.linspace(0, 1, 101)
     curves = [
@@ -78,7 +75,7 @@ def roc_band(
         for true, false in _resampled(labels, scores, clusters, bootstrap)
         if true[-1] > 0 and false[-1] > 0
     ]
-    return _band(grid, curves, level)
+    return _band(grid, curves)
 
 
 def precision_recall_band(
@@ -86,8 +83,6 @@ def precision_recall_band(
     scores: ArrayLike,
     clusters: ArrayLike,
     bootstrap: Bootstrap,
-    *,
-    level: float = 0.95,
 ) -> Band:
     """Return the pointwise bootstrap interval of precision (PPV) over recall (sensitivity).
 
@@ -98,7 +93,6 @@ def precision_recall_band(
         scores: (N,) larger means more likely an event.
         clusters: (N,) patient of each case.
         bootstrap: of whole clusters; resamples without events are left out.
-        level: nominal coverage at each point.
     """
     grid = np.linspace(0, 1, 101)[1:]  # at recall 0 nothing is called, and precision undefined
     curves = []
@@ -106,7 +100,7 @@ def precision_recall_band(
         if true[-1] > 0:
             reached = np.searchsorted(true, grid * true[-1] * (1 - 1e-12))
             curves.append(true[reached] / (true[reached] + false[reached]))
-    return _band(grid, curves, level)
+    return _band(grid, curves)
 
 
 def _resampled(
@@ -118,7 +112,6 @@ def _resampled(
         yield from zip(true, false, strict=True)
 
 
-def _band(grid: Array, curves: list[Array], level: float) -> Band:
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    low, high = np.quantile(curves, tails, axis=0) if curves else np.full((2, grid.size), np.nan)
+def _band(grid: Array, curves: list[Array]) -> Band:
+    low, high = np.quantile(curves, TAILS, axis=0) if curves else np.full((2, grid.size), np.nan)
     return Band(grid, low, high)

@@ -15,7 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from covid_cxr.metrics.intervals import Interval, clopper_pearson, cluster_numbers, logit_interval
+from covid_cxr.metrics.intervals import (
+    TAILS,
+    Interval,
+    clopper_pearson,
+    cluster_numbers,
+    logit_interval,
+)
 from covid_cxr.metrics.scores import Array
 
 _TINY = 1e-12
@@ -24,15 +30,13 @@ _TINY = 1e-12
 class Difference(NamedTuple):
     """A difference of two areas, its interval, and p of no difference; NaN where undefined."""
 
-    value: float
-    low: float
-    high: float
-    p: float
+    value: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    p: float = np.nan
 
 
-def clustered_auroc(
-    labels: ArrayLike, scores: ArrayLike, clusters: ArrayLike, *, level: float = 0.95
-) -> Interval:
+def clustered_auroc(labels: ArrayLike, scores: ArrayLike, clusters: ArrayLike) -> Interval:
     """Return the AUROC with an interval from Obuchowski's variance, on the logit scale.
 
     Student's t with one degree of freedom fewer than there are clusters of the rarer class
@@ -44,22 +48,21 @@ def clustered_auroc(
         labels: (N,) 1 or True for an event, else 0.
         scores: (N,) larger means more likely an event.
         clusters: (N,) patient of each case, any hashable kind.
-        level: nominal coverage.
 
     Returns:
         NaN unless both classes are present; an interval of NaN below two clusters of a class.
     """
     sums = _sums(labels, scores, clusters)
     if sums is None:
-        return Interval(np.nan, np.nan, np.nan)
+        return Interval()
     area, variance = sums.area, sums.variance()
     if np.isnan(variance):
-        return Interval(area, np.nan, np.nan)
+        return Interval(area)
     if variance <= _TINY:
         perfect = min(area, 1 - area) < _TINY
-        exact = clopper_pearson(area * sums.rarer, sums.rarer, level)
+        exact = clopper_pearson(area * sums.rarer, sums.rarer)
         return Interval(area, *(exact if perfect else (area, area)))
-    return Interval(area, *logit_interval(area, np.sqrt(variance), sums.rarer, level))
+    return Interval(area, *logit_interval(area, np.sqrt(variance), sums.rarer))
 
 
 def clustered_difference(
@@ -67,8 +70,6 @@ def clustered_difference(
     scores_a: ArrayLike,
     scores_b: ArrayLike,
     clusters: ArrayLike,
-    *,
-    level: float = 0.95,
 ) -> Difference:
     """Return AUROC of `scores_a` less that of `scores_b` on the same cases, paired.
 
@@ -81,19 +82,18 @@ def clustered_difference(
         scores_a: (N,) larger means more likely an event.
         scores_b: (N,) likewise, of the same cases in the same order.
         clusters: (N,) patient of each case.
-        level: nominal coverage.
     """
     a, b = (_sums(labels, scores, clusters) for scores in (scores_a, scores_b))
     if a is None or b is None:
-        return Difference(np.nan, np.nan, np.nan, np.nan)
+        return Difference()
     value, variance = a.area - b.area, a.less(b).variance()
     if np.isnan(variance):
-        return Difference(value, np.nan, np.nan, np.nan)
+        return Difference(value)
     if variance <= _TINY:
         same = abs(value) <= _TINY
         return Difference(value, value, value, 1.0 if same else 0.0)
     error, freedom = float(np.sqrt(variance)), a.rarer - 1
-    reach = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+    reach = float(stats.t.ppf(TAILS[1], freedom)) * error
     p = 2 * float(stats.t.sf(abs(value) / error, freedom))
     return Difference(value, value - reach, value + reach, p)
 

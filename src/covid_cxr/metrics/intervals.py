@@ -12,12 +12,15 @@ from scipy.special import expit, logit
 from covid_cxr.metrics.scores import Array
 
 
-class Interval(NamedTuple):
-    """A score on the cases as they are, with the ends of its interval; NaN where undefined."""
+TAILS = (0.025, 0.975)  # of every 95 % interval
 
-    value: float
-    low: float
-    high: float
+
+class Interval(NamedTuple):
+    """A score on the cases as they are, with the ends of its 95 % interval; NaN where undefined."""
+
+    value: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
 
 
 class Paired(NamedTuple):
@@ -28,9 +31,7 @@ class Paired(NamedTuple):
     difference: Interval
 
 
-def logit_interval(
-    value: float, error: float, trials: int, level: float = 0.95
-) -> tuple[float, float]:
+def logit_interval(value: float, error: float, trials: int) -> tuple[float, float]:
     """Return the interval of a proportion or an area by its standard error on the logit scale.
 
     It stays within 0 and 1 and leans away from the nearer of them, as the sampling does (Pepe,
@@ -41,9 +42,8 @@ def logit_interval(
         value: in (0, 1).
         error: its standard error, over 0.
         trials: independent trials behind it, 2 or more.
-        level: nominal coverage.
     """
-    reach = float(stats.t.ppf((1 + level) / 2, trials - 1)) * error / (value * (1 - value))
+    reach = float(stats.t.ppf(TAILS[1], trials - 1)) * error / (value * (1 - value))
     low, high = expit(logit(value) + np.array([-reach, reach]))
     return float(low), float(high)
 
@@ -79,23 +79,21 @@ def binary_support(
     }
 
 
-def clopper_pearson(successes: float, trials: int, level: float = 0.95) -> tuple[float, float]:
+def clopper_pearson(successes: float, trials: int) -> tuple[float, float]:
     """Return the exact binomial interval (Clopper and Pearson 1934); NaN without trials."""
     if trials == 0:
         return np.nan, np.nan
-    tail = (1 - level) / 2
     failures = trials - successes
-    low = stats.beta.ppf(tail, successes, failures + 1) if successes > 0 else 0.0
-    high = stats.beta.ppf(1 - tail, successes + 1, failures) if failures > 0 else 1.0
+    low = stats.beta.ppf(TAILS[0], successes, failures + 1) if successes > 0 else 0.0
+    high = stats.beta.ppf(TAILS[1], successes + 1, failures) if failures > 0 else 1.0
     return float(low), float(high)
 
 
-def standard_deviation_interval(values: Array, level: float = 0.95) -> Interval:
+def standard_deviation_interval(values: Array) -> Interval:
     """Return the standard deviation of normally distributed values (N,), from chi-squared."""
     freedom = values.size - 1
     deviation = float(values.std(ddof=1))
-    tails = ((1 + level) / 2, (1 - level) / 2)
-    low, high = (deviation * np.sqrt(freedom / stats.chi2.ppf(tail, freedom)) for tail in tails)
+    high, low = deviation * np.sqrt(freedom / stats.chi2.ppf(TAILS, freedom))
     return Interval(deviation, float(low), float(high))
 
 
