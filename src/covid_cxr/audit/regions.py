@@ -135,7 +135,9 @@ def inpaint(images: NDArray[np.floating], mask: BoolArray) -> FloatArray:
     far, _ = _weighted_mean(images * kept, kept, 4 * _REACH)
     share = np.clip(near_weight / 0.05, 0, 1)
     fill = share * near + (1 - share) * far
-    return np.where(mask, _enlarge(fill, images.shape[-1]), images)
+    size, factors = images.shape[-1], (1, _COARSE, _COARSE)
+    enlarged = ndimage.zoom(fill, factors, order=1, mode="nearest", grid_mode=True)
+    return np.where(mask, enlarged[:, :size, :size], images)
 
 
 def _weighted_mean(
@@ -157,16 +159,6 @@ def _shrink(images: FloatArray) -> FloatArray:
     n, size, _ = images.shape
     cells = images.reshape(n, size // _COARSE, _COARSE, size // _COARSE, _COARSE)
     return np.asarray(cells.mean(axis=(2, 4)))
-
-
-def _enlarge(coarse: FloatArray, size: int) -> FloatArray:
-    """Return the coarse grid on (n, size, size), interpolated between the centres of its cells."""
-    at = (np.arange(size) + 0.5) / _COARSE - 0.5
-    at = np.clip(at, 0, coarse.shape[-1] - 1)
-    low = np.minimum(at.astype(int), coarse.shape[-1] - 2)
-    part = (at - low).astype(np.float32)
-    rows = coarse[:, low] * (1 - part)[:, None] + coarse[:, low + 1] * part[:, None]
-    return np.asarray(rows[..., low] * (1 - part) + rows[..., low + 1] * part)
 
 
 def _mean_outside(images: NDArray[np.floating], kept: BoolArray) -> FloatArray:

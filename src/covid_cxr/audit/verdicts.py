@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
+
+import yaml
+from pydantic import TypeAdapter
 
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval
@@ -16,7 +21,10 @@ if TYPE_CHECKING:
 
 # In order of severity.
 SEVERITY: tuple[Verdict, ...] = ("info", "pass", "warn", "fail")
-UNDEFINED = Interval(math.nan, math.nan, math.nan)
+UNDEFINED = Interval()
+
+
+Measure = Callable[["AuditContext", Budget], Sequence[AuditFinding]]
 
 
 class AuditCheck(NamedTuple):
@@ -32,7 +40,19 @@ class AuditCheck(NamedTuple):
     title: str
     question: str
     reference: str
-    measure: Callable[[AuditContext, Budget], Sequence[AuditFinding]]
+    measure: Measure
+
+    @classmethod
+    def built_in(cls, name: str, measure: Measure) -> AuditCheck:
+        """Return a check that `checks.yaml` describes."""
+        return cls(**descriptions()[name], measure=measure)
+
+
+@cache
+def descriptions() -> dict[str, dict[str, str]]:
+    """Return title, question and reference of each built-in check, by name."""
+    listed = yaml.safe_load(files(__package__).joinpath("checks.yaml").read_text("utf-8"))
+    return TypeAdapter(dict[str, dict[str, str]]).validate_python(listed)
 
 
 def verdict_of(interval: Interval, bound: float, better: Better = "lower") -> Verdict:
@@ -93,24 +113,20 @@ def finding(
     better: Better = "lower",
     details: Details | None = None,
 ) -> AuditFinding:
-    """Return a finding whose verdict the check has decided itself."""
-    estimate = Estimate.of(*interval)
+    """Return a finding whose verdict the check has decided itself; details may be intervals."""
+    known = {
+        key: Estimate.of(*detail) if isinstance(detail, Interval) else detail
+        for key, detail in (details or {}).items()
+    }
     return AuditFinding(
+        **dict(Estimate.of(*interval)),
         name=name,
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
         bound=bound,
         better=better,
         verdict=verdict,
         sentence=sentence,
-        details=dict(details or {}),
+        details=known,
     )
-
-
-def without_interval(value: float) -> Interval:
-    """Return a number that has no interval."""
-    return Interval(value, math.nan, math.nan)
 
 
 def text(interval: Interval, digits: int = 2) -> str:

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from covid_cxr import imaging
 from covid_cxr.audit.context import AuditContext
-from covid_cxr.audit.verdicts import finding, without_interval
+from covid_cxr.audit.verdicts import finding
 from covid_cxr.cohort.splits.grouped import components, grouped_folds
 from covid_cxr.config import AuditConfig, PreprocessSpec, RunConfig
 from covid_cxr.config.audit import Budget
 from covid_cxr.files import atomic_write, sha256_of
+from covid_cxr.metrics import Interval
 from covid_cxr.metrics.ridge import out_of_fold_scores
 from covid_cxr.metrics.scores import Array
 from covid_cxr.results import AuditFinding
@@ -64,7 +65,7 @@ def too_few_lungs(context: AuditContext) -> AuditFinding | None:
         f"Lungs were segmented on {int(segmented.sum())} of {segmented.size} images; too few for "
         "this check."
     )
-    return finding("lungs found", "warn", sentence, without_interval(share), bound=_ENOUGH)
+    return finding("lungs found", "warn", sentence, Interval(share), bound=_ENOUGH)
 
 
 def _retrained(

@@ -11,7 +11,6 @@ from scipy.special import expit, logit
 
 from covid_cxr.metrics.scores import Array
 
-
 TAILS = (0.025, 0.975)  # of every 95 % interval
 
 

@@ -1,29 +1,18 @@
 """The checks of the audit, one module each, by the name that the command line takes.
 
 A check is an `AuditCheck` under "module:attribute"; installed packages add checks through entry
-points of the group `covid_cxr.audit_checks`.
+points of the group `covid_cxr.audit_checks`. `checks.yaml` lists the built-in ones in their order.
 """
 
 from __future__ import annotations
 
 from covid_cxr import registry
-from covid_cxr.audit.verdicts import AuditCheck
+from covid_cxr.audit.verdicts import AuditCheck, descriptions
 
 GROUP = "covid_cxr.audit_checks"
 
 CHECKS: dict[str, str] = {
-    "leak": "covid_cxr.audit.checks.leak:CHECK",
-    "metadata": "covid_cxr.audit.checks.metadata:CHECK",
-    "lungs-removed": "covid_cxr.audit.checks.lungs_removed:CHECK",
-    "lungs-only": "covid_cxr.audit.checks.lungs_only:CHECK",
-    "confounding": "covid_cxr.audit.checks.confounding:CHECK",
-    "left-out": "covid_cxr.audit.checks.left_out:CHECK",
-    "source-probe": "covid_cxr.audit.checks.source_probe:CHECK",
-    "perturbation": "covid_cxr.audit.checks.perturbation:CHECK",
-    "permutation": "covid_cxr.audit.checks.permutation:CHECK",
-    "explanations": "covid_cxr.audit.checks.explanations:CHECK",
-    "stability": "covid_cxr.audit.checks.stability:CHECK",
-    "size": "covid_cxr.audit.checks.size:CHECK",
+    name: f"{__name__}.{name.replace('-', '_')}:CHECK" for name in descriptions()
 }
 
 

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from covid_cxr.audit.context import AuditContext
 from covid_cxr.audit.predictions import ScoredRows, run_predictions
-from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, text, without_interval
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, text
 from covid_cxr.config.audit import Budget
+from covid_cxr.metrics import Interval
 from covid_cxr.metrics.covariate_baseline import out_of_fold_prevalence
 from covid_cxr.metrics.scores import Codes
 from covid_cxr.metrics.within_source import Ranking, has_both_classes
-from covid_cxr.results import AuditFinding, Estimate
+from covid_cxr.results import AuditFinding
 from covid_cxr.results.audit import Details
 
 _SHOWN = 6
@@ -87,11 +88,7 @@ def _pooled(context: AuditContext, scored: ScoredRows, kind: str, origin: Codes)
             f"{scored.subject} reaches AUROC {text(pooled)} over all images, but no {kind} has "
             f"both classes: it may do no more than tell the {kind}s apart."
         )
-    details: Details = {
-        "pooled": Estimate.of(*pooled),
-        "within": Estimate.of(*within),
-        "images": len(scored.rows),
-    }
+    details: Details = {"pooled": pooled, "within": within, "images": len(scored.rows)}
     name = f"pooled over within, {scored.name}"
     return check_bound(name, loss, bound, sentence, details=details)
 
@@ -114,15 +111,10 @@ def _one_class(
         "one class only",
         "warn" if single.size else "pass",
         sentence,
-        without_interval(share),
+        Interval(share),
         bound=0.0,
         details={"one_class_only": tuple(map(str, single))},
     )
 
 
-CHECK = AuditCheck(
-    title="Confounding",
-    question="How much of the score is telling the sources apart?",
-    reference="Zech et al., PLOS Medicine 2018; Janes and Pepe, Biometrika 2009",
-    measure=measure,
-)
+CHECK = AuditCheck.built_in("confounding", measure)

@@ -103,9 +103,4 @@ def _random_network(context: AuditContext, method: str) -> AuditFinding:
     return check_bound(name, correlation, bound, sentence, details=details)
 
 
-CHECK = AuditCheck(
-    title="Explanations",
-    question="Do the maps lie in the lungs, and do they depend on what was learned?",
-    reference="Adebayo et al., NeurIPS 2018",
-    measure=measure,
-)
+CHECK = AuditCheck.built_in("explanations", measure)

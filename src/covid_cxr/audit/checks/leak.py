@@ -8,10 +8,12 @@ images are copies was determined when the cohort was built, and no test image is
 from __future__ import annotations
 
 from covid_cxr.audit.context import AuditContext
-from covid_cxr.audit.verdicts import AuditCheck, finding, without_interval
+from covid_cxr.audit.verdicts import AuditCheck, finding
 from covid_cxr.cohort.splits.leakage import find_leaks
 from covid_cxr.config.audit import Budget
+from covid_cxr.metrics import Interval
 from covid_cxr.results import AuditFinding
+from covid_cxr.results.audit import Details, Verdict
 
 _SHOWN = 5
 
@@ -29,21 +31,10 @@ def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
             f"No patient and no copy is in two splits ({included['patient_id'].nunique()} "
             f"patients, {len(included)} images, {duplicates} of them copies kept in one split)."
         )
-    return [
-        finding(
-            "leaks",
-            "fail" if problems else "pass",
-            sentence,
-            without_interval(len(problems)),
-            bound=0.0,
-            details={"copies_kept_together": duplicates, "first": tuple(problems[:_SHOWN])},
-        )
-    ]
+    verdict: Verdict = "fail" if problems else "pass"
+    details: Details = {"copies_kept_together": duplicates, "first": tuple(problems[:_SHOWN])}
+    count = Interval(len(problems))
+    return [finding("leaks", verdict, sentence, count, bound=0.0, details=details)]
 
 
-CHECK = AuditCheck(
-    title="Leak",
-    question="Is a patient or a copy of an image in two splits?",
-    reference="Roberts et al., Nature Machine Intelligence 2021",
-    measure=measure,
-)
+CHECK = AuditCheck.built_in("leak", measure)

@@ -18,7 +18,7 @@ from covid_cxr.config.audit import Budget
 from covid_cxr.metrics.ridge import out_of_fold_scores
 from covid_cxr.metrics.scores import Array, Codes
 from covid_cxr.metrics.within_source import Ranking, within_source_auroc
-from covid_cxr.results import AuditFinding, Estimate
+from covid_cxr.results import AuditFinding
 from covid_cxr.results.audit import Details
 
 _ONE_BY_ONE = 10  # more values are held out in groups
@@ -62,11 +62,8 @@ def _finding(context: AuditContext, kind: str, values: NDArray[Any], within: str
     )
     if np.isnan(loss.value):
         sentence = f"No {within} has both classes, so holding one out cannot be scored."
-    details: Details = {
-        "known": Estimate.of(*known),
-        "new": Estimate.of(*new),
-        "each": _by_value(context, values, scores),
-    }
+    by_value = _by_value(context, values, scores)
+    details: Details = {"known": known, "new": new, "each": by_value}
     return check_bound(f"left-out {kind}", loss, bound, sentence, details=details)
 
 
@@ -81,9 +78,4 @@ def _by_value(context: AuditContext, values: NDArray[Any], scores: Array) -> dic
     return areas
 
 
-CHECK = AuditCheck(
-    title="Left-out origin",
-    question="Does the score hold on a source or site that was not trained on?",
-    reference="Zech et al., PLOS Medicine 2018",
-    measure=measure,
-)
+CHECK = AuditCheck.built_in("left-out", measure)

@@ -11,8 +11,7 @@ from covid_cxr.audit.verdicts import AuditCheck, check_bound, text
 from covid_cxr.audit.view_scores import RECIPES, too_few_lungs, view_scores
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics.within_source import Ranking
-from covid_cxr.results import AuditFinding, Estimate
-from covid_cxr.results.audit import Details
+from covid_cxr.results import AuditFinding
 
 
 def measure(context: AuditContext, budget: Budget) -> list[AuditFinding]:
@@ -36,13 +35,8 @@ def _finding(context: AuditContext, recipe: Budget) -> AuditFinding:
         f"The lungs alone reach AUROC {text(lungs)}, the whole image {text(whole)}: {meaning}."
     )
     name = "whole over lungs" + (", retrained" if recipe == "full" else "")
-    details: Details = {"whole": Estimate.of(*whole), "lungs_only": Estimate.of(*lungs)}
+    details = {"whole": whole, "lungs_only": lungs}
     return check_bound(name, gain, bound, sentence, details=details)
 
 
-CHECK = AuditCheck(
-    title="Lungs only",
-    question="Does the whole image predict COVID-19 better than the lungs alone?",
-    reference="Tartaglione et al., Int J Environ Res Public Health 2020",
-    measure=measure,
-)
+CHECK = AuditCheck.built_in("lungs-only", measure)

@@ -13,7 +13,7 @@ from covid_cxr.audit.verdicts import AuditCheck, check_bound, text
 from covid_cxr.audit.view_scores import RECIPES, too_few_lungs, view_scores
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval
-from covid_cxr.results import AuditFinding, Estimate
+from covid_cxr.results import AuditFinding
 from covid_cxr.results.audit import Details
 
 _DESCRIPTIONS = {
@@ -47,7 +47,7 @@ def _finding(context: AuditContext, view: str, recipe: Budget, outline: Interval
         result = f"{model} is near chance level, AUROC {text(area)}"
     segmented = context.lungs.segmented
     details: Details = {
-        "outline_of_the_lungs_alone": Estimate.of(*outline),
+        "outline_of_the_lungs_alone": outline,
         "images": int(segmented.sum()),
         "images_without_segmented_lungs": int((~segmented).sum()),
     }
@@ -60,9 +60,4 @@ def _auroc(context: AuditContext, view: str, recipe: Budget) -> Interval:
     return context.auroc(scores, rows)
 
 
-CHECK = AuditCheck(
-    title="Lungs removed",
-    question="Is COVID-19 predictable when the lungs are inpainted?",
-    reference="Maguolo and Nanni, Information Fusion 2021",
-    measure=measure,
-)
+CHECK = AuditCheck.built_in("lungs-removed", measure)

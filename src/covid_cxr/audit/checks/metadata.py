@@ -83,9 +83,4 @@ def _has_both_classes(events: NDArray[np.bool_]) -> bool:
     return bool(events.any() and not events.all())
 
 
-CHECK = AuditCheck(
-    title="Acquisition features",
-    question="Is COVID-19 predictable from file, border and patient without the chest?",
-    reference="Garcia Santa Cruz et al., Medical Image Analysis 2021",
-    measure=measure,
-)
+CHECK = AuditCheck.built_in("metadata", measure)

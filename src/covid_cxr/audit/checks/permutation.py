@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from covid_cxr.audit.context import AuditContext
 from covid_cxr.audit.predictions import ScoredRows, run_predictions
-from covid_cxr.audit.verdicts import AuditCheck, check_bound, text, without_interval
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval
 from covid_cxr.metrics.permutation import permutation_p_value, permute_labels
@@ -69,7 +69,7 @@ def _true(context: AuditContext, labels: NDArray[np.bool_], scores: Array) -> Au
         sentence = "No origin has both classes, so the disease cannot be told from the origin."
     details = {"auroc": rounded(area)}
     return check_bound(
-        "true labels", without_interval(p), bound, sentence, details=details, most_severe="warn"
+        "true labels", Interval(p), bound, sentence, details=details, most_severe="warn"
     )
 
 
@@ -92,9 +92,4 @@ def _skill(context: AuditContext, scored: ScoredRows) -> AuditFinding:
     return check_bound(f"skill, {scored.name}", skill, bound, sentence, better="higher")
 
 
-CHECK = AuditCheck(
-    title="Shuffled labels",
-    question="Does the recipe score without true labels, and beat a constant forecast with them?",
-    reference="Ojala and Garriga, JMLR 2010",
-    measure=measure,
-)
+CHECK = AuditCheck.built_in("permutation", measure)

@@ -18,30 +18,19 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from covid_cxr.audit.context import AuditContext
-from covid_cxr.audit.verdicts import SEVERITY, AuditCheck, finding, text, verdict_of, worst
+from covid_cxr.audit.verdicts import AuditCheck, finding, text, verdict_of, worst
 from covid_cxr.config.audit import Budget
 from covid_cxr.imaging.markers import remove_markers
 from covid_cxr.metrics.scores import Array
 from covid_cxr.progress import track
-from covid_cxr.results import AuditFinding, Estimate
+from covid_cxr.results import AuditFinding
+from covid_cxr.results.audit import Details
 from covid_cxr.types import COVID, BoolArray, FloatArray
 
 _DONORS = 12
 _FEWEST = 5
 _MARGIN = 0.04  # cropped on each side
 _FRAME = 0.03
-_DESCRIPTIONS = {
-    "markers removed": "burnt-in text is removed",
-    "marker added": "a marker is burnt into the upper corners",
-    "marker transplanted": "another hospital's burnt-in text is added",
-    "borders cropped": "4 % is cropped on each side",
-    "frame added": "a black frame is added",
-    "contrast": "contrast is lowered to 70 %",
-    "gamma": "the image is darkened (gamma 1.3)",
-    "blur": "it is slightly blurred",
-    "JPEG": "it is compressed as JPEG of quality 40",
-    "resolution": "its resolution is halved",
-}
 
 
 class Donor(NamedTuple):
@@ -51,7 +40,11 @@ class Donor(NamedTuple):
     markers: BoolArray
 
 
-Perturbation = Callable[[FloatArray, Donor | None, np.random.Generator], FloatArray | None]
+class Perturbation(NamedTuple):
+    """A change of an image, as sentences put it; None where it needs a donor and has none."""
+
+    description: str
+    apply: Callable[[FloatArray, Donor | None, np.random.Generator], FloatArray | None]
 
 
 def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
@@ -86,7 +79,7 @@ def _perturbed(
     for number, image in enumerate(images):
         others = [donor for hospital, donor in donors if hospital != hospitals[number]]
         donor = others[int(rng.integers(len(others)))] if others else None
-        changed = PERTURBATIONS[name](image, donor, rng)
+        changed = PERTURBATIONS[name].apply(image, donor, rng)
         if changed is not None:
             perturbed.append(np.clip(changed, 0, 1).astype(np.float32))
             kept.append(number)
@@ -128,25 +121,16 @@ def _finding(
     limits = context.settings.bounds
     bounds = {"median": limits.perturbed_median, "extreme": limits.perturbed_extreme}
     verdicts = {key: verdict_of(quantiles[key], bounds[key]) for key in shares}
-    decisive = max(shares, key=lambda key: SEVERITY.index(verdicts[key]))
+    verdict = worst(verdicts.values())
+    decisive = next(key for key in shares if verdicts[key] == verdict)
     sentence = (
-        f"When {_DESCRIPTIONS[name]}, the probability changes by {text(quantiles['median'])} in "
-        f"the median of {change.size} validation images and by {text(quantiles['extreme'])} in "
-        "one of twenty."
+        f"When {PERTURBATIONS[name].description}, the probability changes by "
+        f"{text(quantiles['median'])} in the median of {change.size} validation images and by "
+        f"{text(quantiles['extreme'])} in one of twenty."
     )
-    return finding(
-        name,
-        worst(verdicts.values()),
-        sentence,
-        quantiles[decisive],
-        bound=bounds[decisive],
-        details={
-            **{key: Estimate.of(*interval) for key, interval in quantiles.items()},
-            "bounds": bounds,
-            "decisive": decisive,
-            "images": change.size,
-        },
-    )
+    known: Details = {"bounds": bounds, "decisive": decisive, "images": change.size}
+    number, bound = quantiles[decisive], bounds[decisive]
+    return finding(name, verdict, sentence, number, bound=bound, details={**quantiles, **known})
 
 
 def markers_removed(pixels: FloatArray, _: Donor | None, __: np.random.Generator) -> FloatArray:
@@ -220,17 +204,19 @@ def coarse(pixels: FloatArray, _: Donor | None, __: np.random.Generator) -> Floa
     return np.asarray(picture.resize(half, Image.Resampling.BICUBIC), np.float32)
 
 
-PERTURBATIONS: dict[str, Perturbation] = {
-    "markers removed": markers_removed,
-    "marker added": marker_added,
-    "marker transplanted": marker_transplanted,
-    "borders cropped": cropped,
-    "frame added": framed,
-    "contrast": low_contrast,
-    "gamma": darker,
-    "blur": blurred,
-    "JPEG": recompressed,
-    "resolution": coarse,
+PERTURBATIONS = {
+    "markers removed": Perturbation("burnt-in text is removed", markers_removed),
+    "marker added": Perturbation("a marker is burnt into the upper corners", marker_added),
+    "marker transplanted": Perturbation(
+        "another hospital's burnt-in text is added", marker_transplanted
+    ),
+    "borders cropped": Perturbation("4 % is cropped on each side", cropped),
+    "frame added": Perturbation("a black frame is added", framed),
+    "contrast": Perturbation("contrast is lowered to 70 %", low_contrast),
+    "gamma": Perturbation("the image is darkened (gamma 1.3)", darker),
+    "blur": Perturbation("it is slightly blurred", blurred),
+    "JPEG": Perturbation("it is compressed as JPEG of quality 40", recompressed),
+    "resolution": Perturbation("its resolution is halved", coarse),
 }
 
 
@@ -242,9 +228,4 @@ def _floats(picture: Image.Image) -> FloatArray:
     return np.asarray(picture, dtype=np.float32) / np.float32(255)
 
 
-CHECK = AuditCheck(
-    title="Perturbation",
-    question="Does the answer change with markers, borders and exposure?",
-    reference="DeGrave et al., Nature Machine Intelligence 2021",
-    measure=measure,
-)
+CHECK = AuditCheck.built_in("perturbation", measure)

@@ -11,9 +11,10 @@ import math
 import numpy as np
 
 from covid_cxr.audit.context import AuditContext
-from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, text, without_interval
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, text
 from covid_cxr.config.audit import Budget
-from covid_cxr.results import AuditFinding, Estimate
+from covid_cxr.metrics import Interval
+from covid_cxr.results import AuditFinding
 
 
 def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
@@ -32,10 +33,10 @@ def _width(context: AuditContext) -> AuditFinding:
         sentence = f"There is no AUROC {where}: none of them has both classes."
     return check_bound(
         "width",
-        without_interval(width),
+        Interval(width),
         bound,
         sentence,
-        details={"auroc": Estimate.of(*area)},
+        details={"auroc": area},
         most_severe="warn",
     )
 
@@ -49,7 +50,7 @@ def _rarer_class(context: AuditContext, with_covid: int) -> AuditFinding:
     )
     return check_bound(
         "patients of the rarer class",
-        without_interval(min(with_covid, without)),
+        Interval(min(with_covid, without)),
         float(bound),
         sentence,
         better="higher",
@@ -66,15 +67,8 @@ def _parameters(context: AuditContext, with_covid: int) -> AuditFinding:
         f"{with_covid} patients with COVID-19 for {weights / 1e6:.1f} million weights: only "
         "pretraining and early stopping keep such a network from memorising its images."
     )
-    ratio = without_interval(with_covid / weights * 1e6)
-    return finding(
-        "events a million weights", "info", sentence, ratio, details={"weights": weights}
-    )
+    name, ratio = "events a million weights", Interval(with_covid / weights * 1e6)
+    return finding(name, "info", sentence, ratio, details={"weights": weights})
 
 
-CHECK = AuditCheck(
-    title="Size",
-    question="Are there enough patients for a conclusion?",
-    reference="Collins et al., Statistics in Medicine 2016",
-    measure=measure,
-)
+CHECK = AuditCheck.built_in("size", measure)

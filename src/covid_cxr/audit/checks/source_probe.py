@@ -74,9 +74,4 @@ def _indicators(origin: Codes) -> NDArray[np.bool_]:
     return np.asarray(origin[:, None] == np.flatnonzero(enough))
 
 
-CHECK = AuditCheck(
-    title="Source probe",
-    question="How well does a linear classifier identify the source of an image?",
-    reference="Alain and Bengio, ICLR workshop 2017",
-    measure=measure,
-)
+CHECK = AuditCheck.built_in("source-probe", measure)

@@ -60,9 +60,4 @@ def _retrained(context: AuditContext) -> Array:
     return np.array(areas)
 
 
-CHECK = AuditCheck(
-    title="Stability",
-    question="Does another random seed give another score?",
-    reference="Bouthillier et al., MLSys 2021",
-    measure=measure,
-)
+CHECK = AuditCheck.built_in("stability", measure)

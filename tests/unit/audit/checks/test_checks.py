@@ -242,7 +242,7 @@ def test_perturbations_leave_the_middle_of_the_image_alike(name: str) -> None:
     donor_film = np.full((220, 180), 0.1, np.float32)
     donor_film[10:26, 12:16] = 0.95
     donor = Donor(donor_film, donor_film > 0.5)
-    changed = PERTURBATIONS[name](film, donor, rng)
+    changed = PERTURBATIONS[name].apply(film, donor, rng)
     assert changed is not None
     half = changed[changed.shape[0] // 4 : -(changed.shape[0] // 4)]
     rows = np.linspace(0, half.shape[0] - 1, 60).astype(int)
@@ -255,4 +255,4 @@ def test_perturbations_leave_the_middle_of_the_image_alike(name: str) -> None:
     if name in ("marker added", "marker transplanted"):
         assert (changed != film).mean() > 0.001
     assert find_markers(film).sum() == 0
-    assert PERTURBATIONS["marker transplanted"](film, None, rng) is None
+    assert PERTURBATIONS["marker transplanted"].apply(film, None, rng) is None
