@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from covid_cxr.cli import output
-from covid_cxr.cli.options import AsJson
+from covid_cxr.cli.options import AsJson, RunFolderPath
+from covid_cxr.config.audit import Budget
+from covid_cxr.results import AuditResult
 from covid_cxr.types import DISCLAIMER
-
-if TYPE_CHECKING:
-    from covid_cxr.config.audit import Budget
-    from covid_cxr.results import AuditResult
-else:
-    from typing import Literal
-
-    Budget = Literal["quick", "full"]
 
 _FAILED = 3
 STYLES = {"fail": "bold red", "warn": "yellow", "pass": "green", "info": "dim"}
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(audit)
-
-
 def audit(
     context: typer.Context,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    run: RunFolderPath,
     budget: Annotated[
         Budget | None,
         typer.Option(help="quick asks linear models, full also retrains; default the run's."),
@@ -72,7 +59,7 @@ def summarise(audit: AuditResult) -> None:
         f"Shortcut audit ({audit.budget}): {audit.images} images of {audit.patients} "
         "patients, test left out"
     )
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
+    table = output.table(title)
     for column in ("", "check", "finding"):
         table.add_column(column, no_wrap=column != "finding")
     for check in audit.checks:

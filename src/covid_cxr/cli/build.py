@@ -13,7 +13,9 @@ from covid_cxr.cli.options import (
     AsJson,
     Config,
     Data,
+    RunFolderPath,
     Runs,
+    Seed,
     Settings,
     data_root,
     repeat_command,
@@ -25,23 +27,22 @@ if TYPE_CHECKING:
 
 Protocol = Literal["leave-out"]
 Out = Annotated[Path | None, typer.Option(help="Run folder; default runs/<name of the config>.")]
-Seeds = Annotated[int, typer.Option(min=1, help="With --protocol: random seeds per hold-out.")]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    app.command()(demo)
-    app.command()(run)
-    app.command()(train)
-    app.command()(export)
-    app.command()(models)
+Folds = Annotated[
+    int | None,
+    typer.Option(min=2, help="Instead of one model: cross-validate the recipe in N folds."),
+]
+HoldOut = Annotated[
+    Protocol | None,
+    typer.Option(help="Instead of one model: hold out each source and site in turn."),
+]
+Seeds = Annotated[int, typer.Option(min=1, help="With --protocol: seeds of each.")]
 
 
 def demo(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/demo"),
     rigged: Annotated[bool, typer.Option(help="Shortcut: all COVID-19 from one hospital.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 2020,
+    seed: Seed = 2020,
     json: AsJson = False,
 ) -> None:
     """Run the whole pipeline on synthetic radiographs, in minutes.
@@ -108,15 +109,9 @@ def train(
     out: Out = None,
     settings: Settings = None,
     runs: Runs = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(min=2, help="Instead of one model: cross-validate the recipe in N folds."),
-    ] = None,
-    protocol: Annotated[
-        Protocol | None,
-        typer.Option(help="Instead of one model: hold out each source and site in turn."),
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="With --protocol: seeds of each.")] = 3,
+    folds: Folds = None,
+    protocol: HoldOut = None,
+    seeds: Seeds = 3,
     json: AsJson = False,
 ) -> None:
     """Train on a cohort; the test split is not read.
@@ -154,7 +149,7 @@ def train(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    run: RunFolderPath,
     out: Annotated[Path, typer.Option(help="Folder, or zip if it ends in .zip.")],
     weights: Annotated[bool, typer.Option(help="Include weights to train on.")] = True,
 ) -> None:

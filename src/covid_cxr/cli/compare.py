@@ -30,11 +30,6 @@ _COLUMNS = {
 }
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(compare)
-
-
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders.")],
     split: Annotated[
@@ -77,10 +72,7 @@ def compare(
 
 def _table(name: str, group: ComparedGroup) -> Table:
     title = f"{escape(name)}: {group.n} images, {group.events} with COVID-19"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("", overflow="fold")
-    for column in (*_COLUMNS.values(), "AUROC differs"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = output.table(title, (*_COLUMNS.values(), "AUROC differs"))
     for run, scores in group.runs.items():
         cells = (_cell(getattr(scores, key)) for key in _COLUMNS)
         table.add_row(escape(run), *cells, _difference(group.differences.get(run)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,35 +16,36 @@ if TYPE_CHECKING:
     from covid_cxr.results.external_validation import RecalibrationMetrics
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(evaluate)
+Run = Annotated[
+    Path | None, typer.Argument(metavar="[RUN]", help="Run folder, for its test split.")
+]
+Model = Annotated[Path | None, typer.Option(help="Bundle, for your own images.")]
+Cohort = Annotated[
+    Path | None, typer.Option(help="With --model: cohort.csv made by `cohort build`.")
+]
+Out = Annotated[Path | None, typer.Option(help="With --model: folder for the report.")]
+Recalibrate = Annotated[
+    bool, typer.Option("--recalibrate", help="Fit to half of the patients, test on the rest.")
+]
+Share = Annotated[
+    float, typer.Option(min=0.1, max=0.9, help="With --recalibrate: share to fit to.")
+]
+Prevalence = Annotated[
+    float | None,
+    typer.Option(help="Share of patients with COVID-19 to report for as well, such as 0.05."),
+]
 
 
 def evaluate(
     context: typer.Context,
-    run: Annotated[
-        Path | None,
-        typer.Argument(metavar="[RUN]", help="Run folder, for its test split."),
-    ] = None,
-    model: Annotated[Path | None, typer.Option(help="Bundle, for your own images.")] = None,
-    cohort: Annotated[
-        Path | None, typer.Option(help="With --model: cohort.csv made by `cohort build`.")
-    ] = None,
+    run: Run = None,
+    model: Model = None,
+    cohort: Cohort = None,
     data: Data = None,
-    out: Annotated[Path | None, typer.Option(help="With --model: folder for the report.")] = None,
-    recalibrate: Annotated[
-        bool,
-        typer.Option("--recalibrate", help="Fit to half of the patients, test on the rest."),
-    ] = False,
-    share: Annotated[
-        float,
-        typer.Option(min=0.1, max=0.9, help="With --recalibrate: share to fit to."),
-    ] = 0.5,
-    prevalence: Annotated[
-        float | None,
-        typer.Option(help="Share of patients with COVID-19 to report for as well, such as 0.05."),
-    ] = None,
+    out: Out = None,
+    recalibrate: Recalibrate = False,
+    share: Share = 0.5,
+    prevalence: Prevalence = None,
     settings: Settings = None,
     json: AsJson = False,
 ) -> None:
@@ -65,71 +65,46 @@ def evaluate(
 
     `covid-cxr evaluate --model BUNDLE --cohort cohort.csv --data DATA --out here --recalibrate`
     """
+    from covid_cxr import config as configuration
+    from covid_cxr import pipeline
+    from covid_cxr.models import bundle
+
     external = {"--model": model, "--cohort": cohort, "--out": out}
     if run is not None:
-        given = {"--data": data, "--recalibrate": recalibrate or None, "-s": settings or None}
-        _reject_both([name for name, value in (external | given).items() if value is not None])
-        _evaluate_run(context, run, prevalence, json)
+        others = {"--data": data, "--recalibrate": recalibrate or None, "-s": settings or None}
+        given = [name for name, value in (external | others).items() if value is not None]
+        if given:
+            raise ConfigError(
+                f"{given[0]} is for a bundle on your own images, RUN for a run on its test split; "
+                "give one of them"
+            )
+        with output.progress(context):
+            folder = pipeline.evaluate(pipeline.RunFolder.open(run), prevalence=prevalence)
+        output.summarise(folder.metrics(), run, json)
         return
     if model is None or cohort is None or out is None:
         missing = next(name for name, value in external.items() if value is None)
         raise ConfigError(
             f"{missing} is missing: give a RUN folder, or --model, --cohort, --data and --out"
         )
-    validation = _validate(
-        context, model, cohort, data, out, settings or [], recalibrate, share, prevalence
-    )
+    with output.progress(context):
+        validation = pipeline.validate(
+            bundle.load(model),
+            cohort,
+            data_root(data, None),
+            out,
+            settings=configuration.load(None, settings or []),
+            command=repeat_command(context, out=out),
+            recalibrate=recalibrate,
+            share=share,
+            prevalence=prevalence,
+        )
     if json:
         output.as_json(validation.folder.metrics().model_dump(mode="json"))
     else:
         _print(validation, out)
     if validation.rejection:
         raise InputError(validation.rejection)
-
-
-def _evaluate_run(context: typer.Context, run: Path, prevalence: float | None, json: bool) -> None:
-    from covid_cxr import pipeline
-
-    with output.progress(context):
-        folder = pipeline.evaluate(pipeline.RunFolder.open(run), prevalence=prevalence)
-    output.summarise(folder.metrics(), run, json)
-
-
-def _validate(
-    context: typer.Context,
-    model: Path,
-    cohort: Path,
-    data: Path | None,
-    out: Path,
-    settings: Sequence[str],
-    recalibrate: bool,
-    share: float,
-    prevalence: float | None,
-) -> ExternalValidation:
-    from covid_cxr import config as configuration
-    from covid_cxr import pipeline
-    from covid_cxr.models import bundle
-
-    with output.progress(context):
-        return pipeline.validate(
-            bundle.load(model),
-            cohort,
-            data_root(data, None),
-            out,
-            settings=configuration.load(None, settings),
-            command=repeat_command(context, out=out),
-            recalibrate=recalibrate,
-            share=share,
-            prevalence=prevalence,
-        )
-
-
-def _reject_both(given: Sequence[str]) -> None:
-    if given:
-        raise ConfigError(
-            f"{given[0]} is for a bundle on your own images, RUN for a run on its test split; "
-            "give one of them"
-        )
 
 
 def _print(validation: ExternalValidation, out: Path) -> None:
@@ -155,14 +130,8 @@ def _print_recalibration(change: RecalibrationMetrics) -> None:
         f"Recalibrated on {fit.n} images of {fit.patients} patients, measured on the other "
         f"{after.n} of {after.patients}; before -> after:"
     )
-    scores = {
-        "slope": (before.slope, after.slope),
-        "intercept": (before.intercept, after.intercept),
-        "calibration error": (before.ece, after.ece),
-        "Brier score": (before.brier, after.brier),
-        "sensitivity": (before.sensitivity, after.sensitivity),
-        "specificity": (before.specificity, after.specificity),
-    }
-    for label, (was, is_now) in scores.items():
+    labels = {"ece": "calibration error", "brier": "Brier score"}
+    for name in ("slope", "intercept", "ece", "brier", "sensitivity", "specificity"):
+        label, was, is_now = labels.get(name, name), getattr(before, name), getattr(after, name)
         if was and is_now:
             output.out.print(f"  {label}: {was} -> {is_now}", highlight=False)

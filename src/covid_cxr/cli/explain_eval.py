@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from covid_cxr.cli import output
-from covid_cxr.cli.options import AsJson, Data, data_root, repeat_command
+from covid_cxr.cli.options import AsJson, Data, Seed, Threads, data_root, repeat_command
+from covid_cxr.config.audit import Budget
+from covid_cxr.results import Estimate, ExplanationBenchmark
 from covid_cxr.types import DISCLAIMER
 
-if TYPE_CHECKING:
-    from covid_cxr.explanation_benchmark import Budget
-    from covid_cxr.results import Estimate, ExplanationBenchmark
-else:
-    from typing import Literal
-
-    Budget = Literal["quick", "full"]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of train --folds, demo or run.")]
+Images = Annotated[int | None, typer.Option(min=1, help="At most so many images, sampled.")]
+Effort = Annotated[Budget, typer.Option(help="A quick overview, or numbers to report.")]
 
 _COLUMNS = {
     "peak_hit": "peak hits",
@@ -30,16 +27,9 @@ _COLUMNS = {
 }
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command("explain-eval")(explain_eval)
-
-
 def explain_eval(
     context: typer.Context,
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder of train --folds, demo or run.")
-    ],
+    run: Run,
     data: Data = None,
     methods: Annotated[
         str | None,
@@ -51,15 +41,11 @@ def explain_eval(
     samples: Annotated[
         int | None, typer.Option(min=10, help="Of LIME; default 300 when quick, 1000 when full.")
     ] = None,
-    images: Annotated[
-        int | None, typer.Option(min=1, help="At most so many images, sampled.")
-    ] = None,
+    images: Images = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/explain-eval.")] = None,
-    budget: Annotated[
-        Budget, typer.Option(help="A quick overview, or numbers to report.")
-    ] = "quick",
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all.")] = None,
+    budget: Effort = "quick",
+    seed: Seed = 0,
+    threads: Threads = None,
     json: AsJson = False,
 ) -> None:
     """Measure explanations: against radiologists' masks, the model, noise, seeds and baselines.
@@ -109,10 +95,7 @@ def explain_eval(
 def _print(result: ExplanationBenchmark, out: Path) -> None:
     subset = result.subsets["all"]
     title = f"{subset.images} images of {subset.patients} patients, {result.held_out}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("")
-    for column in (*_COLUMNS.values(), "s/image"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = output.table(title, (*_COLUMNS.values(), "s/image"))
     baselines = [name for name in subset.methods if name not in result.seconds]
     for name in (*result.seconds, *baselines):
         cells = [_value(subset.methods[name].get(column)) for column in _COLUMNS]

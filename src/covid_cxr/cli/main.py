@@ -28,13 +28,13 @@ _LONGEST = 300
 _GLOBALS = {"-v", "-vv", "--verbose", "-q", "--quiet", "--debug"}
 # typer raises these from click or from its own copy of it, depending on its version
 _UsageError: Any = typer.BadParameter.__base__
-build.add_to(app)
 cohort.add_to(app)
-predict.add_to(app)
-explain_eval.add_to(app)
-evaluate.add_to(app)
-compare.add_to(app)
-audit.add_to(app)
+for _command in (
+    *(build.demo, build.run, build.train, build.export, build.models),
+    *(predict.predict, predict.explain, explain_eval.explain_eval),
+    *(evaluate.evaluate, compare.compare, audit.audit),
+):
+    app.command()(_command)
 
 
 @app.callback(invoke_without_command=True)

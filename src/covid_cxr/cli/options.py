@@ -14,6 +14,7 @@ from covid_cxr.errors import ConfigError, InputError
 Config = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="YAML file, such as configs/default.yaml.")
 ]
+RunFolderPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder that holds the data sets.")]
 Settings = Annotated[
     list[str] | None,
@@ -23,6 +24,8 @@ Runs = Annotated[
     int | None,
     typer.Option(min=1, help="Train this many seeds; keep the best on validation."),
 ]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,16 @@ def progress(context: typer.Context) -> Iterator[None]:
             yield
 
 
+def table(title: str, columns: Sequence[str] = ()) -> Table:
+    """Return a table without lines: a first column of names, and `columns` of numbers."""
+    empty = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
+    if columns:
+        empty.add_column("", overflow="fold")
+    for column in columns:
+        empty.add_column(column, justify="right", no_wrap=True)
+    return empty
+
+
 def as_json(value: Any) -> None:
     """Print JSON."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
@@ -60,15 +70,13 @@ def summarise(metrics: RunMetrics, run: Path, machine: bool) -> None:
         return
     name = _SPLITS[metrics.primary] if metrics.primary else "out of fold"
     title = f"{metrics.model}, {metrics.task}: {name} (95 % intervals)"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
-    for column in ("", "COVID/n", "AUROC", "sensitivity", "specificity"):
-        table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
-    table.add_row(*_row("pooled", split.pooled))
+    scores = table(title, ("COVID/n", "AUROC", "sensitivity", "specificity"))
+    scores.add_row(*_row("pooled", split.pooled))
     for source, group in split.per_source.items():
         if len(split.per_source) > 1:
-            table.add_row(*_row(f"  {source}", group))
-    table.add_row(*_row("constant prior", split.constant_prior), style="dim")
-    out.print(table)
+            scores.add_row(*_row(f"  {source}", group))
+    scores.add_row(*_row("constant prior", split.constant_prior), style="dim")
+    out.print(scores)
     for method, pointing in metrics.explanations.items():
         out.print(_pointing(method, pointing))
     if len(split.per_source) > 1:
@@ -84,14 +92,12 @@ def hold_out_scores(result: HoldOutValidation, machine: bool) -> None:
         as_json(result.model_dump(mode="json"))
         return
     title = f"left-out sources and sites: objective {result.objective:.3f}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
-    for column in ("", "COVID/n", "AUROC", "AP images", "PA images", "view alone"):
-        table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
+    lines = table(title, ("COVID/n", "AUROC", "AP images", "PA images", "view alone"))
     for name, own in result.comparisons.items():
         scores = (own.auroc, own.within_ap, own.within_pa, own.view_alone)
         cells = (score.format(2) for score in scores)
-        table.add_row(name, f"{own.events}/{own.n}", *cells)
-    out.print(table)
+        lines.add_row(name, f"{own.events}/{own.n}", *cells)
+    out.print(lines)
 
 
 def _row(name: str, scores: Scores) -> list[str]:

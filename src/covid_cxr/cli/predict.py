@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from covid_cxr.cli import output
-from covid_cxr.cli.options import AsJson, Data, data_root
+from covid_cxr.cli.options import AsJson, Data, Threads, data_root
 from covid_cxr.explain import EXPLAINERS
-from covid_cxr.explain.base import RECOMMENDED, Fill, Options, Sampling, Superpixels
+from covid_cxr.explain.base import RECOMMENDED, Options
 from covid_cxr.explain.rendering.sentence import FAIR
 from covid_cxr.types import DISCLAIMER, Prediction
 
@@ -30,12 +30,23 @@ Out = Annotated[Path, typer.Option(help="Folder for predictions.csv and explanat
 Model = Annotated[
     Path | None, typer.Option(help="Bundle, folder or zip; default: the one that ships.")
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")]
 Fidelity = Annotated[
     float, typer.Option("--min-fidelity", help="Draw no map of less fidelity; 0 draws all.")
 ]
 Montage = Annotated[
     bool, typer.Option("--montage", help="Also draw montages, 24 radiographs a page.")
+]
+AlsoExplain = Annotated[
+    str | None, typer.Option(metavar="METHOD", help=f"Also explain: {', '.join(EXPLAINERS)}.")
+]
+Method = Annotated[str, typer.Option(help=f"One of: {', '.join(EXPLAINERS)}.")]
+Palette = Annotated[str, typer.Option(help="green-red, or blue-orange for colour-blind readers.")]
+Opacity = Annotated[float, typer.Option(min=0.05, max=1, help="Opacity of the strongest colour.")]
+Counterfactual = Annotated[
+    bool, typer.Option("--counterfactual", help="Also find the fewest regions that decide.")
+]
+TrainingCohort = Annotated[
+    Path | None, typer.Option(help="The bundle's cohort.csv, to draw similar training cases.")
 ]
 
 SOME_WITH_ERRORS = 4
@@ -43,57 +54,37 @@ NO_PICTURE = "no explanation"
 METHOD = "lime"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    app.command()(predict)
-    app.command()(explain)
-
-
-def explain_options(
-    samples: Annotated[int, typer.Option(min=10, help="LIME: most perturbations per image.")] = (
-        RECOMMENDED.samples
+# Options of a command that are fields of `Options`, and with them type and default.
+_EXPLAIN_OPTIONS = {
+    "samples": typer.Option(min=10, help="LIME: most perturbations per image."),
+    "superpixels": typer.Option(help="Regions that are hidden; the original: quickshift."),
+    "regions": typer.Option(min=2, help="Number of regions; quickshift chooses its own."),
+    "fill": typer.Option(help="What a hidden region becomes; the original: mean."),
+    "sampling": typer.Option(help="How LIME draws samples; the original: bernoulli."),
+    "stopping_reliability": typer.Option(
+        min=0.01, max=0.99, help="Stop LIME once its ranking is this reliable."
     ),
-    superpixels: Annotated[
-        Superpixels, typer.Option(help="Regions that are hidden; the original: quickshift.")
-    ] = RECOMMENDED.superpixels,
-    regions: Annotated[
-        int, typer.Option(min=2, help="Number of regions; quickshift chooses its own.")
-    ] = RECOMMENDED.regions,
-    fill: Annotated[
-        Fill, typer.Option(help="What a hidden region becomes; the original: mean.")
-    ] = RECOMMENDED.fill,
-    sampling: Annotated[
-        Sampling, typer.Option(help="How LIME draws samples; the original: bernoulli.")
-    ] = RECOMMENDED.sampling,
-    stopping_reliability: Annotated[
-        float | None,
-        typer.Option(min=0.01, max=0.99, help="Stop LIME once its ranking is this reliable."),
-    ] = RECOMMENDED.stopping_reliability,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
-) -> Options:
-    """Return the explainer's options of a command line."""
-    return Options(
-        samples=samples,
-        superpixels=superpixels,
-        regions=regions,
-        fill=fill,
-        sampling=sampling,
-        stopping_reliability=stopping_reliability,
-        seed=seed,
-    )
+    "seed": typer.Option(min=0, help="Random seed."),
+}
 
 
 def with_explain_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `explain_options` in place of its parameter `options`."""
-    shared = signature(explain_options, eval_str=True).parameters
-    own = signature(command, eval_str=True).parameters
+    """Give a command the options of an explainer in place of its parameter `options`."""
+    fields = signature(Options, eval_str=True).parameters
+    shared = [
+        fields[name].replace(
+            default=getattr(RECOMMENDED, name),
+            annotation=Annotated[fields[name].annotation, option],
+        )
+        for name, option in _EXPLAIN_OPTIONS.items()
+    ]
     merged: list[Parameter] = []
-    for name, parameter in own.items():
-        merged += shared.values() if name == "options" else [parameter]
+    for name, parameter in signature(command, eval_str=True).parameters.items():
+        merged += shared if name == "options" else [parameter]
 
     @wraps(command)
     def run(**given: Any) -> None:
-        options = explain_options(**{name: given.pop(name) for name in shared})
+        options = Options(**{name: given.pop(name) for name in _EXPLAIN_OPTIONS})
         command(options=options, **given)
 
     keywords = [option.replace(kind=Parameter.KEYWORD_ONLY) for option in merged]
@@ -109,9 +100,7 @@ def predict(
     out: Out,
     options: Options,
     model: Model = None,
-    explain: Annotated[
-        str | None, typer.Option(metavar="METHOD", help=f"Also explain: {', '.join(EXPLAINERS)}.")
-    ] = None,
+    explain: AlsoExplain = None,
     min_fidelity: Fidelity = FAIR,
     montage: Montage = False,
     threads: Threads = None,
@@ -141,24 +130,14 @@ def explain(
     paths: Paths,
     out: Out,
     options: Options,
-    method: Annotated[str, typer.Option(help=f"One of: {', '.join(EXPLAINERS)}.")] = METHOD,
+    method: Method = METHOD,
     model: Model = None,
     min_fidelity: Fidelity = FAIR,
-    palette: Annotated[
-        str, typer.Option(help="green-red, or blue-orange for colour-blind readers.")
-    ] = "green-red",
-    opacity: Annotated[
-        float, typer.Option(min=0.05, max=1, help="Opacity of the strongest colour.")
-    ] = 0.6,
+    palette: Palette = "green-red",
+    opacity: Opacity = 0.6,
     montage: Montage = False,
-    counterfactual: Annotated[
-        bool,
-        typer.Option("--counterfactual", help="Also find the fewest regions that decide."),
-    ] = False,
-    cohort: Annotated[
-        Path | None,
-        typer.Option(help="The bundle's cohort.csv, to draw similar training cases."),
-    ] = None,
+    counterfactual: Counterfactual = False,
+    cohort: TrainingCohort = None,
     data: Data = None,
     threads: Threads = None,
     json: AsJson = False,
