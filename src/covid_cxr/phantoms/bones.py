@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from covid_cxr.phantoms.anatomy import Body, View
-from covid_cxr.phantoms.canvas import Bands, Canvas, Points, curve, loop, mirror, tube
+from covid_cxr.phantoms.canvas import Canvas, Points, curve, loop, mirror, tube
 from covid_cxr.types import FloatArray
 
 _RIBS = 11
@@ -37,11 +37,11 @@ def skeleton(canvas: Canvas, body: Body, view: View, wall: Points, rng: Generato
 def _hollow(canvas: Canvas, lines: Points, width: tuple[float, float], soft: float) -> FloatArray:
     """Return long bones on both sides: dense cortex outside, spongy core. lines (S, K, 2)."""
     both = np.concatenate([lines, mirror(lines)])
-    widths, values = np.tile(width, (len(both), 1)), np.ones(len(both))
+    values = np.ones(len(both))
     # The lowest ribs are short, thin and lie behind the liver.
     values.reshape(2, -1)[:, 8:] = 0.55
-    layer = canvas.bands(Bands(both, widths, values))
-    core = canvas.bands(Bands(both, 0.60 * widths, values))
+    layer = canvas.bands(both, width, values)
+    core = canvas.bands(both, 0.60 * np.array(width), values)
     return canvas.blur(layer - np.float32(0.42) * core, soft)
 
 
@@ -122,9 +122,5 @@ def _spine(canvas: Canvas, rng: Generator) -> FloatArray:
     ]
     wings = origin + np.array([(-0.125, 0.03), (0.0, 0.045), (0.125, 0.03)])
     total = 0.27 * canvas.fill(*vertebrae) + 0.15 * canvas.fill(*np.concatenate(pedicles))
-    total += 0.15 * canvas.bands(_even(ends, 0.013)) + 0.12 * canvas.bands(_even(wings, 0.035))
+    total += 0.15 * canvas.bands(ends, (0.013, 0.013)) + 0.12 * canvas.bands(wings, (0.035, 0.035))
     return canvas.blur(np.asarray(total, np.float32), 0.008)
-
-
-def _even(lines: Points, width: float) -> Bands:
-    return Bands(lines, np.full((len(lines), 2), width), np.ones(len(lines)))

@@ -23,21 +23,6 @@ _OVERSAMPLING = 2
 
 
 @dataclass(frozen=True)
-class Bands:
-    """S bands along lines of K points each.
-
-    Attributes:
-        lines: (S, K, 2) points in chest coordinates.
-        widths: (S, 2) full width at the first and the last point, in chest units.
-        values: (S,) strength in [0, 1].
-    """
-
-    lines: Points
-    widths: Points
-    values: Points
-
-
-@dataclass(frozen=True)
 class Canvas:
     """A pixel grid and the transformation from chest coordinates to it.
 
@@ -65,12 +50,18 @@ class Canvas:
             pen.polygon(self._pixels(outline).ravel().tolist(), fill=255)
         return self._coverage(image)
 
-    def bands(self, bands: Bands) -> FloatArray:
-        """Return the strength (H, W) in [0, 1] of bands; where they cross, the last one counts."""
+    def bands(self, lines: Points, widths: ArrayLike, values: ArrayLike = 1.0) -> FloatArray:
+        """Return the strength (H, W) in [0, 1] of bands; where they cross, the last one counts.
+
+        Args:
+            lines: (S, K, 2), K points of each band's middle.
+            widths: (S, 2) full widths at the first and the last point, or (2,) for all.
+            values: (S,) strengths in [0, 1], or one for all.
+        """
         image, pen = self._blank()
-        outlines = self._pixels(_outlines(bands)).reshape(len(bands.lines), -1)
-        for outline, value in zip(outlines.tolist(), bands.values, strict=True):
-            pen.polygon(outline, fill=round(255 * float(value)))
+        outlines = self._pixels(_outlines(lines, widths)).reshape(len(lines), -1)
+        for outline, value in zip(outlines, np.broadcast_to(values, len(lines)), strict=True):
+            pen.polygon(outline.tolist(), fill=round(255 * float(value)))
         return self._coverage(image)
 
     def blur(self, layer: FloatArray, sigma: float) -> FloatArray:
@@ -155,7 +146,7 @@ def mirror(points: Points) -> Points:
 
 def tube(line: Points, start: float, end: float) -> Points:
     """Return the outline of a band along `line` (K, 2), full width running from start to end."""
-    return np.asarray(_outlines(Bands(line[None], np.array([[start, end]]), np.ones(1)))[0])
+    return np.asarray(_outlines(line[None], (start, end))[0])
 
 
 def _hermite(knots: Points, first: int, last: int, where: Points) -> Points:
@@ -177,12 +168,12 @@ def _hermite(knots: Points, first: int, last: int, where: Points) -> Points:
     return np.asarray(knots[left] * (1 - rise) + knots[left + 1] * rise + width * bend)
 
 
-def _outlines(bands: Bands) -> Points:
+def _outlines(lines: Points, widths: ArrayLike) -> Points:
     """Return the closed outlines (S, 2 K, 2) of bands."""
-    along = np.gradient(bands.lines, axis=1)
+    along = np.gradient(lines, axis=1)
     normal = np.stack([-along[..., 1], along[..., 0]], axis=-1)
     normal /= np.maximum(np.hypot(along[..., 0], along[..., 1]), 1e-9)[..., None]
-    share = np.linspace(0.0, 0.5, bands.lines.shape[1])
-    half = bands.widths[:, :1] * (0.5 - share) + bands.widths[:, 1:] * share
-    offset = normal * half[..., None]
-    return np.concatenate([bands.lines + offset, (bands.lines - offset)[:, ::-1]], axis=1)
+    share = np.linspace(0.0, 0.5, lines.shape[1])
+    first, last = np.moveaxis(np.asarray(widths, np.float64)[..., None], -2, 0)
+    offset = normal * (first * (0.5 - share) + last * share)[..., None]
+    return np.concatenate([lines + offset, (lines - offset)[:, ::-1]], axis=1)

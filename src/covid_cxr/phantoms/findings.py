@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import Generator
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from covid_cxr.phantoms.canvas import Bands, Canvas, Points
+from covid_cxr.phantoms.canvas import Canvas, Points
 from covid_cxr.types import BoolArray, Finding, FloatArray
 
 _COARSE = 2  # opacities are smooth: every second pixel is enough
@@ -149,8 +149,7 @@ def _bronchograms(canvas: Canvas, rng: Generator) -> FloatArray:
     lines = np.stack([0.19 + reach * np.cos(bow), reach * np.sin(bow) - 0.06], axis=-1)
     lines[:, 0, :, 0] *= -1
     lines = np.moveaxis(lines.reshape(12, 14, 2), 0, 1)
-    widths = np.tile([0.022, 0.008], (14, 1))
-    return canvas.blur(canvas.bands(Bands(lines, widths, np.ones(14))), 0.006)
+    return canvas.blur(canvas.bands(lines, (0.022, 0.008)), 0.006)
 
 
 def _noise(x: FloatArray, y: FloatArray, sigma: float, rng: Generator) -> FloatArray:

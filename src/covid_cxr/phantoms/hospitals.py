@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Literal
 
 import numpy as np
+import yaml
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from pydantic import TypeAdapter
 
 from covid_cxr.phantoms.anatomy import View
 from covid_cxr.phantoms.canvas import smooth, to_image, to_pixels
@@ -33,7 +36,7 @@ class Marker:
     text: str
     at: tuple[float, float]
     size: float
-    brightness: float = 1.0
+    brightness: float
     style: Literal["plain", "ring", "plate"] = "plain"
     view: View | None = None
 
@@ -69,42 +72,12 @@ class Hospital:
     markers: tuple[Marker, ...]
 
 
-HOSPITALS: tuple[Hospital, ...] = (
-    Hospital(
-        "eastgate", (352, 352), 0.55, (0.20, 3.75), 0.90, 0.25, 9e3, 0.6, 0.10, "black",
-        (
-            Marker("R", (0.10, 0.12), 0.060, 1.0, "ring"),
-            Marker("PORTABLE", (0.84, 0.065), 0.034, 1.0, view="AP"),
-            Marker("AP", (0.84, 0.105), 0.034, 1.0, view="AP"),
-        ),
-    ),
-    Hospital(
-        "northfield", (304, 368), 0.30, (0.20, 3.75), 1.05, 0.40, 2e4, 0.45, 0.05, "none",
-        (Marker("L", (0.92, 0.14), 0.075, 0.97),),
-    ),
-    Hospital(
-        "riverside", (400, 328), 0.45, (0.00, 4.00), 0.85, 0.0, 5e3, 0.8, 0.16, "white",
-        (
-            Marker("L", (0.90, 0.13), 0.050, 0.15, "plate"),
-            Marker("{view}", (0.12, 0.08), 0.040, 0.92),
-        ),
-    ),
-    Hospital(
-        "st-marien", (272, 304), 0.40, (0.25, 3.60), 0.95, 0.55, 1.3e4, 0.5, 0.07, "sides",
-        (
-            Marker("R", (0.09, 0.30), 0.055, 0.9),
-            Marker("{view} ERECT", (0.85, 0.06), 0.036, 0.8, view="PA"),
-            Marker("SUPINE", (0.85, 0.06), 0.036, 0.8, view="AP"),
-        ),
-    ),
-    Hospital(
-        "hillcrest", (448, 376), 0.35, (0.30, 3.90), 0.85, 0.3, 1.6e4, 0.7, 0.08, "none",
-        (
-            Marker("L", (0.93, 0.22), 0.045, 0.85, "ring"),
-            Marker("PORTABLE", (0.16, 0.05), 0.028, 0.85, view="AP"),
-        ),
-    ),
-)  # fmt: skip
+def _hospitals() -> tuple[Hospital, ...]:
+    listed = yaml.safe_load(files(__package__).joinpath("hospitals.yaml").read_text("utf-8"))
+    return TypeAdapter(tuple[Hospital, ...]).validate_python(listed)
+
+
+HOSPITALS = _hospitals()
 
 
 def expose(

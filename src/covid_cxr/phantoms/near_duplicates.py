@@ -77,11 +77,6 @@ def _sides(pixels: FloatArray, rng: np.random.Generator, most: float) -> list[in
 
 
 COPY_TRANSFORMS: dict[str, Callable[[FloatArray, np.random.Generator], FloatArray]] = {
-    "resize": _resize,
-    "jpeg": _jpeg,
-    "contrast": _contrast,
-    "gamma": _gamma,
-    "crop": _crop,
-    "border": _border,
-    "text": _text,
+    transform.__name__.removeprefix("_"): transform
+    for transform in (_resize, _jpeg, _contrast, _gamma, _crop, _border, _text)
 }

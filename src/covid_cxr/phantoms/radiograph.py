@@ -11,7 +11,7 @@ from covid_cxr.errors import UnknownName
 from covid_cxr.phantoms import anatomy
 from covid_cxr.phantoms.anatomy import Body, Sex, View
 from covid_cxr.phantoms.bones import skeleton
-from covid_cxr.phantoms.canvas import Bands, Canvas, curve
+from covid_cxr.phantoms.canvas import Canvas, curve
 from covid_cxr.phantoms.findings import Opacity, opacity
 from covid_cxr.phantoms.hospitals import HOSPITALS, Hospital, add_border_and_markers, expose
 from covid_cxr.phantoms.vessels import interstitium, mottle, vessels
@@ -173,5 +173,5 @@ def _leads(canvas: Canvas, rng: Generator) -> FloatArray:
         pads.append(end + 0.024 * np.stack([np.cos(turn), np.sin(turn)], axis=1))
     if not cables:
         return np.zeros((canvas.height, canvas.width), np.float32)
-    lines = Bands(np.stack(cables), np.full((len(cables), 2), 0.011), np.full(len(cables), 0.45))
-    return np.asarray(np.maximum(canvas.bands(lines), canvas.fill(*pads)), np.float32)
+    lines = canvas.bands(np.stack(cables), (0.011, 0.011), 0.45)
+    return np.asarray(np.maximum(lines, canvas.fill(*pads)), np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 from scipy.ndimage import gaussian_filter
 
-from covid_cxr.phantoms.canvas import Bands, Canvas, Points
+from covid_cxr.phantoms.canvas import Canvas, Points
 from covid_cxr.types import FloatArray
 
 _COARSE = 4
@@ -21,7 +21,7 @@ def vessels(canvas: Canvas, rng: Generator) -> FloatArray:
     parts = [_tree(side, rng) for side in (-1, 1)]
     lines, widths, values = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.argsort(widths[:, 0], kind="stable")
-    tree = canvas.bands(Bands(lines[order], widths[order], values[order]))
+    tree = canvas.bands(lines[order], widths[order], values[order])
     return canvas.blur(tree, 0.0045) + _hila(canvas, rng)
 
 
@@ -48,9 +48,8 @@ def _grow(
 ) -> tuple[Points, Points, Points]:
     length = rng.uniform(0.08, 0.19, angle.size) * 0.90**generation
     bow = angle[:, None] + rng.normal(0, 0.30, (angle.size, 1)) * _STEPS
-    step = (
-        np.stack([np.cos(bow), np.sin(bow)], axis=-1) * (length / (_STEPS.size - 1))[:, None, None]
-    )
+    step = np.stack([np.cos(bow), np.sin(bow)], axis=-1)
+    step *= (length / (_STEPS.size - 1))[:, None, None]
     line = start[:, None] + np.cumsum(step, axis=1) - step[:, :1]
     return line, np.stack([width, 0.78 * width], axis=1), np.clip(0.12 + width / 0.024, 0, 1)
 
@@ -71,9 +70,8 @@ def _hila(canvas: Canvas, rng: Generator) -> FloatArray:
 
 def interstitium(canvas: Canvas, rng: Generator) -> FloatArray:
     """Return the fine net of lung tissue and small vessels (H, W), zero mean, unit deviation."""
-    return mottle(canvas, 0.008, rng) * np.float32(0.8) + mottle(canvas, 0.02, rng) * np.float32(
-        0.6
-    )
+    fine, coarse = mottle(canvas, 0.008, rng), mottle(canvas, 0.02, rng)
+    return fine * np.float32(0.8) + coarse * np.float32(0.6)
 
 
 def mottle(canvas: Canvas, grain: float, rng: Generator) -> FloatArray:
