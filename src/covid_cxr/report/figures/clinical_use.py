@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from covid_cxr.evaluation.subgroups import GROUPS
-from covid_cxr.report.figures.svg import (
-    BLUE,
-    GREY,
-    INK,
-    ORANGE,
-    blank,
-    shorten,
-    to_svg,
-    unit_square,
-)
+from covid_cxr.report.figures import svg
+from covid_cxr.report.figures.svg import BLUE, GREY, INK, ORANGE
 from covid_cxr.results import Estimate, SplitMetrics, SubgroupMetrics
 from covid_cxr.results.clinical_use import Calibration, DecisionCurve
 
@@ -50,7 +43,7 @@ def draw(split: SplitMetrics) -> dict[str, str]:
 
 
 def _reliability(calibration: Calibration) -> str:
-    figure, axes = unit_square("forecast probability of COVID-19", "share with COVID-19")
+    figure, axes = svg.unit_square("forecast probability of COVID-19", "share with COVID-19")
     forecast = [point.forecast for point in calibration.bins]
     observed = [point.observed for point in calibration.bins]
     images = np.array([point.images for point in calibration.bins])
@@ -60,15 +53,8 @@ def _reliability(calibration: Calibration) -> str:
     axes.scatter(forecast, observed, s=sizes, color=BLUE, linewidth=0, alpha=0.75)
     for x, y, count in zip(forecast, observed, images, strict=True):
         # Towards the middle of the square, so that no number leaves it.
-        up = y <= 0.9
-        axes.annotate(
-            f"{count:,}",
-            (x, y),
-            xytext=(0, 8 if up else -10),
-            textcoords="offset points",
-            ha="center",
-            va="bottom" if up else "top",
-        )
+        offset = (0, 8 if y <= 0.9 else -14)
+        axes.annotate(f"{count:,}", (x, y), offset, textcoords="offset points", ha="center")
     axes.legend(loc="upper left")
     pairs = [f"{x:.2f}: {y:.2f} ({n})" for x, y, n in zip(forecast, observed, images, strict=True)]
     text = (
@@ -76,11 +62,11 @@ def _reliability(calibration: Calibration) -> str:
         f"slope {calibration.slope}, intercept {calibration.intercept}, "
         f"calibration error {calibration.ece}."
     )
-    return to_svg(figure, "reliability", "Reliability diagram", text)
+    return svg.to_svg(figure, "reliability", "Reliability diagram", text)
 
 
 def _decision(curve: DecisionCurve, split: SplitMetrics) -> str:
-    figure = blank(4.2, 3.6)
+    figure = Figure()
     axes = figure.subplots()
     at = np.array(curve.threshold)
     model, everyone, low, high = (
@@ -95,7 +81,7 @@ def _decision(curve: DecisionCurve, split: SplitMetrics) -> str:
     share = split.events / split.n
     axes.set(xlim=(0, 1), ylim=(-0.12 * share, 1.12 * share))
     axes.set(xlabel="threshold probability (dotted: the frozen one)", ylabel="net benefit an image")
-    axes.grid(color=GREY, alpha=0.18, linewidth=0.6)
+    axes.grid()
     axes.legend(loc="upper right")
     best = at[(model > everyone) & (model > 0)]
     where = f"from {best[0]:.2f} to {best[-1]:.2f}" if best.size else "nowhere"
@@ -104,7 +90,7 @@ def _decision(curve: DecisionCurve, split: SplitMetrics) -> str:
         f"The model is better than treating all or none {where}. At {at[here]:.2f} its net benefit "
         f"is {model[here]:.3f}, that of treating all {everyone[here]:.3f}."
     )
-    return to_svg(figure, "decision", "Decision curve with 95 % bootstrap band", text)
+    return svg.to_svg(figure, "decision", "Decision curve with 95 % bootstrap band", text)
 
 
 def _with_auroc(split: SplitMetrics) -> list[_Line]:
@@ -122,28 +108,24 @@ def _with_auroc(split: SplitMetrics) -> list[_Line]:
 
 
 def _groups(lines: list[_Line], pooled: Estimate) -> str:
-    figure = blank(4.2, 0.9 + 0.22 * len(lines))
+    figure = Figure(figsize=(4.2, 0.9 + 0.22 * len(lines)))
     axes = figure.subplots()
-    words = []
-    for row, (kind, name, group) in enumerate(lines):
-        score, small = group.auroc, group.is_small
-        colour = GREY if small else BLUE
-        value = np.float64(score.value)
-        low, high = (value if end is None else end for end in (score.low, score.high))
-        axes.hlines(row, low, high, color=colour, linewidth=1.4)
-        axes.scatter([value], [row], s=22, facecolors="none" if small else BLUE, edgecolors=colour)
-        words.append(f"{kind} {name}: {score}{', small' if small else ''}")
+    for row, line in enumerate(lines):
+        score, colour = line.group.auroc, GREY if line.group.is_small else BLUE
+        if score.low is not None and score.high is not None:
+            axes.hlines(row, score.low, score.high, color=colour, linewidth=1.4)
+        fill = "none" if line.group.is_small else "full"
+        axes.plot(np.float64(score.value), row, "o", color=colour, fillstyle=fill, markersize=4.7)
     if pooled.value is not None:
         axes.axvline(pooled.value, color=ORANGE, linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)
     axes.axvline(0.5, color=GREY, linewidth=0.9, zorder=0)
-    axes.set(
-        xlim=(-0.02, 1.02), yticks=range(len(lines)), xlabel="AUROC (dashed: pooled; line: chance)"
-    )
-    axes.set_yticklabels(
-        [shorten(f"{kind.split()[0].lower()} {name}", _LONGEST) for kind, name, _ in lines]
-    )
-    axes.set_ylim(len(lines) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=GREY, alpha=0.18, linewidth=0.6)
+    axes.set(xlim=(-0.02, 1.02), xlabel="AUROC (dashed: pooled; line: chance)")
+    names = [f"{kind.split()[0].lower()} {name}" for kind, name, _ in lines]
+    svg.list_rows(axes, [svg.shorten(name, _LONGEST) for name in names])
+    axes.grid(axis="x")
+    words = [
+        f"{kind} {name}: {group.auroc}{', small' if group.is_small else ''}"
+        for kind, name, group in lines
+    ]
     text = f"Pooled {pooled}. {'; '.join(words)}."
-    return to_svg(figure, "groups", "AUROC by group", text)
+    return svg.to_svg(figure, "groups", "AUROC by group", text)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covid_cxr.report.figures.svg import BLUE, GREEN, GREY, INK, ORANGE, shorten, style, to_svg
+from covid_cxr.report.figures import svg
+from covid_cxr.report.figures.svg import BLUE, GREEN, GREY, INK, ORANGE
 from covid_cxr.results import Estimate, RunComparison
 
 # Colour and shape together, so that neither alone must tell the runs apart.
@@ -31,16 +32,16 @@ def forest(comparison: RunComparison) -> str:
     scores, differences = _lines(comparison)
     if not scores:
         return ""
-    with style():
+    with svg.style():
         heights = (len(scores), len(differences))
-        figure = Figure(figsize=(4.8, 1.1 + 0.22 * sum(heights)), layout="constrained")
+        figure = Figure(figsize=(4.8, 1.1 + 0.22 * sum(heights)))
         above, below = figure.subplots(2, 1, height_ratios=heights)
         _draw(above, scores, 0.5)
         above.set_xlabel("AUROC, 95 % interval")
         _draw(below, differences, 0.0)
-        first = shorten(comparison.runs[0].name, _LONGEST)
+        first = svg.shorten(comparison.runs[0].name, _LONGEST)
         below.set_xlabel(f"AUROC less that of {first}, 95 % interval")
-        return to_svg(figure, "compare", "AUROC of the runs compared", _describe(comparison))
+        return svg.to_svg(figure, "compare", "AUROC of the runs compared", _describe(comparison))
 
 
 def _lines(comparison: RunComparison) -> tuple[list[_Line], list[_Line]]:
@@ -50,11 +51,11 @@ def _lines(comparison: RunComparison) -> tuple[list[_Line], list[_Line]]:
     for title, group in comparison.groups.items():
         if not group.rarer:
             continue  # one class has no AUROC
-        heading = _Line(f"{shorten(title, _LONGEST)} ({group.events} of {group.n})")
+        heading = _Line(f"{svg.shorten(title, _LONGEST)} ({group.events} of {group.n})")
         scores.append(heading)
         differences.append(heading)
         for number, (name, run) in enumerate(group.runs.items()):
-            label, marker = shorten(name, _LONGEST), _MARKERS[number % len(_MARKERS)]
+            label, marker = svg.shorten(name, _LONGEST), _MARKERS[number % len(_MARKERS)]
             scores.append(_Line(label, marker, run.auroc))
             if name in group.differences:
                 differences.append(_Line(label, marker, group.differences[name].auroc))
@@ -70,13 +71,11 @@ def _draw(axes: Axes, lines: list[_Line], reference: float) -> None:
         if line.score.low is not None and line.score.high is not None:
             axes.hlines(row, line.score.low, line.score.high, colour, linewidth=1.6)
         axes.plot([line.score.value], [row], shape, color=colour, markersize=5)
-    axes.set(yticks=range(len(lines)), ylim=(len(lines) - 0.5, -0.6))
-    axes.set_yticklabels([line.label for line in lines])
+    svg.list_rows(axes, [line.label for line in lines])
     for label, line in zip(axes.get_yticklabels(), lines, strict=True):
         label.set_fontweight("normal" if line.marker else "bold")
     axes.margins(x=0.06)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=GREY, alpha=0.18, linewidth=0.6)
+    axes.grid(axis="x")
 
 
 def _describe(comparison: RunComparison) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from covid_cxr.evaluation.predictions import Cases
@@ -20,18 +21,8 @@ from covid_cxr.metrics import (
     roc_band,
     roc_curve,
 )
-from covid_cxr.report.figures import clinical_use as use
-from covid_cxr.report.figures.svg import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    blank,
-    style,
-    to_svg,
-    unit_square,
-)
+from covid_cxr.report.figures import clinical_use, svg
+from covid_cxr.report.figures.svg import BLUE, GREEN, GREY, INK, ORANGE
 from covid_cxr.results import FEW, SplitMetrics
 from covid_cxr.results.scores import Confusion
 from covid_cxr.types import COVID
@@ -61,17 +52,17 @@ def draw(cases: Cases, split: SplitMetrics, bootstrap: Bootstrap) -> dict[str, s
     # A band needs no finer ends than its line is wide.
     affordable = _MOST_WEIGHTS // cases.labels.size
     bootstrap = replace(bootstrap, n_resamples=max(100, min(bootstrap.n_resamples, affordable)))
-    with style():
+    with svg.style():
         if cases.both_classes:
             figures["roc"] = _roc(cases, threshold, bootstrap)
             figures["precision-recall"] = _precision_recall(cases, threshold, bootstrap)
         figures["scores"] = _histograms(cases, threshold)
         figures |= _confusions(cases.classes, split)
-        return figures | use.draw(split)
+        return figures | clinical_use.draw(split)
 
 
 def _roc(cases: Cases, threshold: float, bootstrap: Bootstrap) -> str:
-    figure, axes = unit_square("1 − specificity", "sensitivity")
+    figure, axes = svg.unit_square("1 − specificity", "sensitivity")
     band = roc_band(cases.events, cases.scores, cases.patients, bootstrap)
     axes.fill_between(band.x, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0)
     area = auroc(cases.events, cases.scores)
@@ -90,11 +81,11 @@ def _roc(cases: Cases, threshold: float, bootstrap: Bootstrap) -> str:
     axes.legend(loc="lower right")
     text = f"{', '.join(words)}. At the operating point: sensitivity {point['sensitivity']:.3f}"
     text += f", specificity {point['specificity']:.3f}."
-    return to_svg(figure, "roc", "ROC curve with 95 % bootstrap band", text)
+    return svg.to_svg(figure, "roc", "ROC curve with 95 % bootstrap band", text)
 
 
 def _precision_recall(cases: Cases, threshold: float, bootstrap: Bootstrap) -> str:
-    figure, axes = unit_square("sensitivity (recall)", "positive predictive value")
+    figure, axes = svg.unit_square("sensitivity (recall)", "positive predictive value")
     band = precision_recall_band(cases.events, cases.scores, cases.patients, bootstrap)
     axes.fill_between(band.x, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0)
     area = average_precision(cases.events, cases.scores)
@@ -108,7 +99,7 @@ def _precision_recall(cases: Cases, threshold: float, bootstrap: Bootstrap) -> s
     axes.legend(loc="lower left")
     text = f"Average precision {area:.3f}; a constant prior has {share:.3f}."
     title = "Precision-recall curve with 95 % bootstrap band"
-    return to_svg(figure, "precision-recall", title, text)
+    return svg.to_svg(figure, "precision-recall", title, text)
 
 
 def _confusions(classes: tuple[str, ...], split: SplitMetrics) -> dict[str, str]:
@@ -125,13 +116,12 @@ def _confusions(classes: tuple[str, ...], split: SplitMetrics) -> dict[str, str]
 
 def _confusion(classes: tuple[str, ...], counts: Confusion, stem: str, title: str) -> str:
     """Draw counts (C, C), rows being the truth."""
-    figure = blank(4.2, 3.6) if stem == "confusion" else blank(3.0, 2.7)
+    figure = Figure() if stem == "confusion" else Figure(figsize=(3.0, 2.7))
     axes = figure.subplots()
     _tiles(axes, np.array(counts))
     ticks = range(len(classes))
-    axes.set(xticks=ticks, yticks=ticks, xlabel="predicted", ylabel="truth")
+    axes.set(xticks=ticks, xticklabels=classes, yticks=ticks, xlabel="predicted", ylabel="truth")
     axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(len(classes) - 0.5, -0.5))
-    axes.set_xticklabels(classes)
     axes.set_yticklabels(classes, rotation=90, va="center")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -139,7 +129,7 @@ def _confusion(classes: tuple[str, ...], counts: Confusion, stem: str, title: st
         f"{name}: " + ", ".join(f"{n} as {other}" for n, other in zip(row, classes, strict=True))
         for name, row in zip(classes, counts, strict=True)
     ]
-    return to_svg(figure, stem, title, "Truth by row. " + "; ".join(rows) + ".")
+    return svg.to_svg(figure, stem, title, "Truth by row. " + "; ".join(rows) + ".")
 
 
 def _tiles(axes: Axes, counts: np.ndarray[Any, Any]) -> None:
@@ -148,8 +138,8 @@ def _tiles(axes: Axes, counts: np.ndarray[Any, Any]) -> None:
         share = shares[row, column]
         hue = BLUE if row == column else ORANGE
         # Pale, so that the count stays readable in the page's own text colour.
-        spot = (column - 0.48, row - 0.48)
-        axes.add_patch(_tile(spot, hue, 0.06 + 0.4 * float(share)))
+        pale = (hue, 0.06 + 0.4 * float(share))
+        axes.add_patch(Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, fc=pale, linewidth=0))
         axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="bottom", fontsize=13)
         if counts[row].sum():
             axes.text(column, row + 0.06, f"{share:.0%}", ha="center", va="top")
@@ -157,7 +147,7 @@ def _tiles(axes: Axes, counts: np.ndarray[Any, Any]) -> None:
 
 def _histograms(cases: Cases, threshold: float) -> str:
     sources = sorted(set(cases.sources))
-    figure = blank(4.2, 1.0 + 0.95 * len(sources))
+    figure = Figure(figsize=(4.2, 1.0 + 0.95 * len(sources)))
     panels = figure.subplots(len(sources), 1, sharex=True, squeeze=False)[:, 0]
     edges = np.linspace(0, 1, 21)
     words = []
@@ -165,21 +155,17 @@ def _histograms(cases: Cases, threshold: float) -> str:
         for index, name in enumerate(cases.classes):
             scores = cases.scores[(cases.sources == source) & (cases.labels == index)]
             # An outline over a pale area tells the classes apart where they overlap.
-            area = {"histtype": "stepfilled", "color": _HUES[name], "alpha": 0.3}
-            line = {"histtype": "step", "color": _HUES[name], "linewidth": 1.1}
-            axes.hist(scores, edges, label=name, **area)
-            axes.hist(scores, edges, **line)
+            hue = _HUES[name]
+            axes.hist(scores, edges, histtype="stepfilled", label=name, fc=(hue, 0.3), ec=hue)
             if scores.size:
-                words.append(
-                    f"{source}, {name}: {scores.size} images, median {np.median(scores):.2f}"
-                )
+                middle = np.median(scores)
+                words.append(f"{source}, {name}: {scores.size} images, median {middle:.2f}")
         axes.axvline(threshold, color=INK, linewidth=0.9, linestyle=_DASHES[0])
-        axes.set_title(source, loc="left", fontsize=8.5)
+        axes.set_title(source)
         axes.locator_params(axis="y", nbins=3, integer=True)
     panels[-1].set(xlabel="probability of COVID-19 (dashed: threshold)", xlim=(0, 1))
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper right", ncols=len(names))
-    return to_svg(figure, "scores", "Scores by class and source", "; ".join(words) + ".")
+    svg.legend_above(figure, panels[0])
+    return svg.to_svg(figure, "scores", "Scores by class and source", "; ".join(words) + ".")
 
 
 def _two_class_sources(cases: Cases) -> list[tuple[str, Cases]]:
@@ -195,10 +181,4 @@ def _operating_point(cases: Cases, threshold: float) -> dict[str, float]:
 
 
 def _mark(axes: Axes, x: float, y: float) -> None:
-    axes.scatter(
-        [x], [y], s=36, color=ORANGE, linewidth=0, label="operating point", clip_on=False, zorder=5
-    )
-
-
-def _tile(spot: tuple[float, float], hue: str, alpha: float) -> Rectangle:
-    return Rectangle(spot, 0.96, 0.96, facecolor=hue, alpha=alpha, linewidth=0)
+    axes.plot([x], [y], "o", color=ORANGE, label="operating point", clip_on=False, zorder=5)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import html
 import io
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from importlib.resources import files
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -20,45 +22,33 @@ INK = "#010203"
 # Okabe and Ito's colour-blind-safe hues, the blue lighter: 3:1 contrast on white and near-black.
 BLUE, ORANGE, GREEN, GREY = "#2a8bd0", "#d55e00", "#009e73", "#808890"
 
-_RC = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "covid-cxr",
-    "text.parse_math": False,  # a source may be called "a$b"
-    "font.size": 8.5,
-    "text.color": INK,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-}
+_STYLE = files(__package__) / "figures.mplstyle"
 
 
 def style() -> AbstractContextManager[None]:
     """Return the context in which figures are made and turned into SVG."""
-    return matplotlib.rc_context(_RC)  # type: ignore[arg-type]
-
-
-def blank(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches; the page scales it."""
-    return Figure(figsize=(width, height), layout="constrained")
+    return matplotlib.rc_context(fname=str(_STYLE))
 
 
 def unit_square(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     """Return a figure whose axes both run from 0 to 1."""
-    figure = blank(4.2, 3.6)
+    figure = Figure()
     axes = figure.subplots()
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=xlabel, ylabel=ylabel)
-    axes.grid(color=GREY, alpha=0.18, linewidth=0.6)
+    axes.grid()
     return figure, axes
+
+
+def list_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Make a list of the y axis: the rows 0, 1, ... from top to bottom, each with its name."""
+    axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.6))
+    axes.tick_params(axis="y", length=0)
+
+
+def legend_above(figure: Figure, axes: Axes) -> None:
+    """Write what the marks of `axes` mean above the whole figure."""
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper left", ncols=len(names))
 
 
 def shorten(name: object, longest: int) -> str:
@@ -85,8 +75,10 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     """
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    view_box, body = _split(buffer.getvalue())
+    figure.savefig(buffer, format="svg", metadata=nothing)
+    match = re.search(r'<svg[^>]*viewBox="([^"]*)"[^>]*>(.*)</svg>', buffer.getvalue(), re.DOTALL)
+    assert match is not None  # Matplotlib's own output
+    view_box, body = match.groups()
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'role="img" aria-labelledby="{name}-title {name}-desc" viewBox="{view_box}" '
@@ -95,12 +87,6 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
         f'<desc id="{name}-desc">{html.escape(description)}</desc>'
         f"{_own_ids(_tidy(body), name)}</svg>\n"
     )
-
-
-def _split(document: str) -> tuple[str, str]:
-    match = re.search(r'<svg[^>]*viewBox="([^"]*)"[^>]*>(.*)</svg>', document, re.DOTALL)
-    assert match is not None  # Matplotlib's own output
-    return match.group(1), match.group(2)
 
 
 def _tidy(body: str) -> str:
