@@ -16,7 +16,7 @@ from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson, Data, Threads, data_root
 from covid_cxr.explain import EXPLAINERS
 from covid_cxr.explain.base import RECOMMENDED, Options
-from covid_cxr.explain.rendering.sentence import FAIR
+from covid_cxr.explain.rendering.zones import FAIR
 from covid_cxr.types import DISCLAIMER, Prediction
 
 if TYPE_CHECKING:

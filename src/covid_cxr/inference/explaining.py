@@ -17,9 +17,8 @@ from covid_cxr.explain.methods.counterfactual import Counterfactual, counterfact
 from covid_cxr.explain.rendering import grid
 from covid_cxr.explain.rendering.overlay import DEFAULT_STYLE, OverlayStyle
 from covid_cxr.explain.rendering.page import Caption
-from covid_cxr.explain.rendering.sentence import FAIR
 from covid_cxr.explain.rendering.writing import save
-from covid_cxr.explain.rendering.zones import with_lungs
+from covid_cxr.explain.rendering.zones import FAIR, with_lungs
 from covid_cxr.files import atomic_write
 from covid_cxr.imaging.crop import crop_lungs
 from covid_cxr.imaging.page import png

@@ -16,7 +16,7 @@ from PIL import Image
 
 from covid_cxr.explain.rendering.overlay import DEFAULT_STYLE, OverlayStyle, draw_overlay, panel
 from covid_cxr.explain.rendering.page import Caption, method_in_words
-from covid_cxr.explain.rendering.sentence import fidelity_in_words, is_doubtful, mostly_outside
+from covid_cxr.explain.rendering.zones import fidelity_in_words, is_doubtful, mostly_outside
 from covid_cxr.files import atomic_write
 from covid_cxr.imaging.page import MUTED, TEXT, WARNING, Cell, Grid, png
 from covid_cxr.imaging.text import Colour

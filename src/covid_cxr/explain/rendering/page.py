@@ -20,7 +20,7 @@ from covid_cxr.explain.rendering.overlay import (
     line_colour,
     panel,
 )
-from covid_cxr.explain.rendering.sentence import fidelity_in_words, is_doubtful, mostly_outside
+from covid_cxr.explain.rendering.zones import fidelity_in_words, is_doubtful, mostly_outside
 from covid_cxr.imaging.page import GROUND, MUTED, TEXT, WARNING
 from covid_cxr.imaging.text import Colour, length, printable, shorten, wrap, write
 from covid_cxr.types import COVID, DISCLAIMER, Explanation, FloatArray

@@ -9,8 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.rendering.sentence import fidelity_in_words, is_doubtful, sentence
-from covid_cxr.explain.rendering.zones import ZONES, with_lungs, zone_map
+from covid_cxr.explain.rendering.zones import (
+    ZONES,
+    fidelity_in_words,
+    is_doubtful,
+    sentence,
+    with_lungs,
+    zone_map,
+)
 from covid_cxr.types import Explanation, Lungs
 
 OUTSIDE = "Warning: the score rests mostly on places outside the lungs"
