@@ -11,8 +11,9 @@ from covid_cxr.results.explanation_benchmark import ExplanationBenchmark, Score
 
 def markdown(result: ExplanationBenchmark) -> str:
     """Return the page of a finished benchmark."""
-    template = formatting.templates().get_template("explain-eval.md.j2")
-    return template.render(result=result, baselines=tuple(BASELINES), measured=_measured)
+    return formatting.render(
+        "explain-eval.md.j2", result=result, baselines=tuple(BASELINES), measured=_measured
+    )
 
 
 def _measured(

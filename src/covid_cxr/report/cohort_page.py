@@ -6,21 +6,12 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from markupsafe import Markup
 
 from covid_cxr.cohort.summary.summary import CohortSummary
 from covid_cxr.cohort.summary.tables import text_tables
 from covid_cxr.files import atomic_write
 from covid_cxr.report import formatting
 from covid_cxr.report.figures.cohort import draw
-from covid_cxr.types import DISCLAIMER
-
-_CAPTIONS = {
-    "source-finding": "Images by source and finding",
-    "view-finding": "Images by view and finding",
-    "age-finding": "Age by finding",
-    "confounding": "What predicts the finding without a picture",
-}
 
 
 def write_summary(summary: CohortSummary, cohort: pd.DataFrame, out: Path, *, name: str) -> Path:
@@ -49,20 +40,9 @@ def write_summary(summary: CohortSummary, cohort: pd.DataFrame, out: Path, *, na
     record = json.dumps(summary.record(), indent=2, ensure_ascii=False, allow_nan=False)
     atomic_write(out / "summary.json", record + "\n")
     page = out / "cohort.html"
-    atomic_write(page, _page(summary, figures, name))
-    return page
-
-
-def _page(summary: CohortSummary, figures: dict[str, str], name: str) -> str:
-    return (
-        formatting.templates()
-        .get_template("cohort.html.j2")
-        .render(
-            name=name,
-            disclaimer=DISCLAIMER,
-            summary=summary,
-            figures={stem: Markup(svg) for stem, svg in figures.items()},
-            captions=_CAPTIONS,
-            tables=text_tables(summary),
-        )
+    tables = text_tables(summary)
+    text = formatting.render(
+        "cohort.html.j2", name=name, summary=summary, figures=figures, tables=tables
     )
+    atomic_write(page, text)
+    return page

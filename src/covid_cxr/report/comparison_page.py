@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
 from pathlib import Path
 
-from markupsafe import Markup
+import pandas as pd
 
 from covid_cxr.files import atomic_write
 from covid_cxr.report import formatting
 from covid_cxr.report.figures.comparison import forest
 from covid_cxr.results import COMPARISON, Estimate, RunComparison
-from covid_cxr.results.comparison import SCORES
-from covid_cxr.types import DISCLAIMER
+from covid_cxr.results.comparison import SCORES, ScoreDifferences
 
-_COLUMNS = (
+_COLUMNS = [
     *("group", "n", "patients", "events", "run", "score", "value", "low", "high"),
     *("difference", "difference_low", "difference_high", "p"),
-)
+]
 
 
 def write_comparison(comparison: RunComparison, out: Path) -> Path:
     """Write `compare.json`, `compare.csv`, `compare.svg` and the page, whose path is returned."""
     svg = forest(comparison)
     comparison.write(out / COMPARISON)
-    atomic_write(out / "compare.csv", _csv(comparison))
+    atomic_write(out / "compare.csv", _rows(comparison).to_csv(index=False, lineterminator="\n"))
     if svg:
         atomic_write(out / "compare.svg", svg)
     page = out / "compare.html"
-    template = formatting.templates().get_template("compare.html.j2")
-    text = template.render(
+    text = formatting.render(
+        "compare.html.j2",
         comparison=comparison,
-        figure=Markup(svg),
+        figure=svg,
         sentences=sentences(comparison),
         columns=SCORES,
-        disclaimer=DISCLAIMER,
     )
     atomic_write(page, text)
     return page
@@ -74,24 +69,26 @@ def _verdict(name: str, first: str, gap: Estimate) -> str:
     return f"these images do not tell the AUROC of {name} from that of {first}: {difference}."
 
 
-def _csv(comparison: RunComparison) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows(_rows(comparison))
-    return buffer.getvalue()
+def _rows(comparison: RunComparison) -> pd.DataFrame:
+    """Return a row for each group, run and score."""
+    rows = [
+        {
+            **{"group": title, "n": group.n, "patients": group.patients, "events": group.events},
+            **{"run": run, "score": name, **score.model_dump()},
+            **_difference(group.differences.get(run), name),
+        }
+        for title, group in comparison.groups.items()
+        for run, scores in group.runs.items()
+        for name, score in scores.named().items()
+    ]
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _rows(comparison: RunComparison) -> Iterator[list[str | int | float | None]]:
-    """Yield a row for each group, run and score; csv writes None as nothing."""
-    for title, group in comparison.groups.items():
-        for run, scores in group.runs.items():
-            differences = group.differences.get(run)
-            for name, score in scores.named().items():
-                gap = None if differences is None else differences.named()[name]
-                yield [
-                    *(title, group.n, group.patients, group.events, run, name),
-                    *(score.value, score.low, score.high),
-                    *((None, None, None) if gap is None else (gap.value, gap.low, gap.high)),
-                    getattr(gap, "p", None),
-                ]
+def _difference(differences: ScoreDifferences | None, score: str) -> dict[str, float | None]:
+    if differences is None:
+        return {}
+    gap = differences.named()[score]
+    return {
+        **{"difference": gap.value, "difference_low": gap.low, "difference_high": gap.high},
+        "p": getattr(gap, "p", None),
+    }

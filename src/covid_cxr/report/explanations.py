@@ -12,15 +12,6 @@ from pydantic import BaseModel, ValidationError
 
 from covid_cxr.errors import InputError
 
-# measure of `explain-eval.json` -> its title in the report
-MEASURES = {
-    "peak_hit": "peak on an opacity",
-    "mass_opacities": "mass in opacities",
-    "auprc": "AUPRC",
-    "mass_lungs": "mass in lungs",
-    "gain": "faithfulness",
-}
-
 
 class ExplainedExample(BaseModel):
     """One method's explanation of an image: of its JSON, what a report shows."""

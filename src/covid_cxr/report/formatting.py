@@ -4,37 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.resources import files
 from typing import Any
 
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from covid_cxr.results import Estimate
+from covid_cxr.cohort.summary.strata import NOT_STATED
+from covid_cxr.evaluation.subgroups import GROUPS
+from covid_cxr.results import FEW, Estimate
 from covid_cxr.results.estimates import UNDEFINED
 from covid_cxr.results.scores import Scores
+from covid_cxr.types import DISCLAIMER
 
-# In reading order; scores not listed (one class of a multiclass task) follow under their own name.
-SCORES = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "ppv": "Positive predictive value",
-    "npv": "Negative predictive value",
-    "f1": "F1",
-    "accuracy": "Accuracy",
-    "brier": "Brier score (lower is better)",
-    "log_loss": "Log loss (lower is better)",
-    "auroc_macro": "AUROC, mean over classes",
-    "auprc_macro": "AUPRC, mean over classes",
-    "multiclass_accuracy": "Accuracy of the most probable class",
-    "multiclass_brier": "Brier score over all classes (lower is better)",
-    "multiclass_log_loss": "Log loss over all classes (lower is better)",
-}
-SPLITS = {
-    "test": "test split",
-    "val": "validation split (threshold or model may have been chosen on it)",
-    "external": "external sources (never trained on)",
-}
+_NAMES = yaml.safe_load((files(__package__) / "templates/names.yaml").read_text("utf-8"))
 NONE = UNDEFINED
 
 
@@ -83,8 +66,9 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 def score_names(scores: Scores) -> dict[str, str]:
     """Return key -> label of the scores, in reading order."""
     keys = scores.named()
-    labels = {key: label for key, label in SCORES.items() if key in keys}
-    return labels | {key: _label(key) for key in keys if key not in SCORES}
+    known: dict[str, str] = _NAMES["scores"]
+    labels = {key: label for key, label in known.items() if key in keys}
+    return labels | {key: _label(key) for key in keys if key not in known}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -119,15 +103,23 @@ def templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "cell": cell,
-        "interval": interval,
-        "listed": listed,
-        "number": number,
-        "percent": percent,
-    }
-    environment.globals |= {"score_names": score_names, "why": why}
+    for written in (cell, interval, listed, number, percent):
+        environment.filters[written.__name__] = written
+    environment.globals.update(
+        score_names=score_names,
+        why=why,
+        group_names=GROUPS,
+        split_names=_NAMES["splits"],
+        few=FEW,
+        not_stated=NOT_STATED,
+        disclaimer=DISCLAIMER,
+    )
     return environment
+
+
+def render(template: str, **context: object) -> str:
+    """Return a page from one of the templates."""
+    return templates().get_template(template).render(context)
 
 
 def _label(key: str) -> str:

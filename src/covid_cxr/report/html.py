@@ -7,13 +7,11 @@ from collections.abc import Hashable
 from pathlib import Path
 
 import pandas as pd
-from markupsafe import Markup
 
 from covid_cxr.cohort.summary.tables import TextTable, text_tables
 from covid_cxr.errors import InputError
 from covid_cxr.evaluation import confident_errors
 from covid_cxr.evaluation.predictions import cases, join, read_predictions
-from covid_cxr.evaluation.subgroups import GROUPS
 from covid_cxr.files import atomic_write
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import checklists, explanations, formatting
@@ -21,8 +19,6 @@ from covid_cxr.report.figures import cohort
 from covid_cxr.report.figures.performance import draw
 from covid_cxr.report.record import RunRecord
 from covid_cxr.report.verdict import verdict
-from covid_cxr.results import FEW
-from covid_cxr.types import DISCLAIMER
 
 # A table longer than this says how many rows it leaves to its file.
 _MOST_ROWS = 20
@@ -68,22 +64,17 @@ def _page(
     figures: dict[str, str],
     filled: tuple[checklists.Checklist, ...],
 ) -> str:
-    templates = formatting.templates()
     cards = explanations.examples(folder / "explanations")
-    body = templates.get_template("report.html.j2").render(
-        disclaimer=DISCLAIMER,
+    body = formatting.render(
+        "report.html.j2",
         run=run,
         metrics=run.metrics,
         primary=run.metrics.primary,
-        split_names=formatting.SPLITS,
-        group_names=GROUPS,
-        few=FEW,
         verdict=verdict(run.metrics, run.audit),
-        figures={name: Markup(svg) for name, svg in figures.items()},
+        figures=figures,
         example_cards=[card for card in cards if not card.is_error],
         error_cards=[card for card in cards if card.is_error],
         errors=_errors(run, table),
-        measures=explanations.MEASURES,
         cohort_tables=[] if run.summary is None else text_tables(run.summary),
         attrition=_attrition(folder / "attrition.csv"),
         duplicates=_table(folder / "duplicates.csv"),
@@ -92,12 +83,12 @@ def _page(
         checklists=filled,
         environment=formatting.flat(run.environment),
     )
-    return templates.get_template("shell.html.j2").render(
+    return formatting.render(
+        "shell.html.j2",
         name=run.config.name if run.config else folder.name,
         metrics=run.metrics,
-        disclaimer=DISCLAIMER,
-        contents=[(name, Markup(title)) for name, title in _HEADING.findall(body)],
-        body=Markup(body),
+        contents=_HEADING.findall(body),
+        body=body,
     )
 
 
@@ -137,18 +128,12 @@ def _attrition(path: Path) -> TextTable | None:
     missing = [name for name in _ATTRITION if name not in table.columns]
     if missing:
         raise InputError(f"'{path}' has no column '{missing[0]}', expected {', '.join(_ATTRITION)}")
-    sources = list(dict.fromkeys(table["source"]))
-    left = {
-        (row.rule, row.source): row.remaining + (f" (−{row.removed})" if row.removed != "0" else "")
-        for row in table.itertuples()
-    }
-    kept = [*table["rule"].iloc[:1], *table.loc[table["removed"] != "0", "rule"]]
-    rows = tuple(
-        (rule, *(left.get((rule, source), "") for source in sources))
-        for rule in dict.fromkeys(table["rule"])
-        if rule in set(kept)
-    )
-    return TextTable("What each rule left", _RULES, ("rule", *sources), rows, 1)
+    removed = table["removed"] != "0"
+    cells = table["remaining"].where(~removed, table["remaining"] + " (−" + table["removed"] + ")")
+    wide = table.assign(cell=cells).pivot_table("cell", "rule", "source", "last", "", sort=False)
+    shown = wide[wide.index.isin(table.loc[removed, "rule"]) | (wide.index == table["rule"].iat[0])]
+    rows = tuple((rule, *row) for rule, row in zip(shown.index, shown.to_numpy(), strict=True))
+    return TextTable("What each rule left", _RULES, ("rule", *wide.columns), rows, 1)
 
 
 def _table(path: Path) -> pd.DataFrame | None:

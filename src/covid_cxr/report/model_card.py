@@ -6,8 +6,7 @@ from covid_cxr.config import RunConfig
 from covid_cxr.models.manifest import Manifest
 from covid_cxr.report import formatting
 from covid_cxr.report.verdict import verdict
-from covid_cxr.results import FEW, AuditResult, RunMetrics
-from covid_cxr.types import DISCLAIMER
+from covid_cxr.results import AuditResult, RunMetrics
 
 
 def model_card(
@@ -25,17 +24,14 @@ def model_card(
         audit: content of `audit.json`; None where no audit was made.
     """
     is_trained_here = metrics.external_validation is None
-    template = formatting.templates().get_template("MODEL_CARD.md.j2")
-    return template.render(
+    return formatting.render(
+        "MODEL_CARD.md.j2",
         manifest=manifest,
         metrics=metrics,
         config=config,
         split=metrics.headline,
-        split_names=formatting.SPLITS,
         preprocess=formatting.flat(manifest.preprocess.model_dump(mode="json")),
         verdict=verdict(metrics, audit),
         audit=audit,
         filters=config.cohort.filters if is_trained_here else None,
-        few=FEW,
-        disclaimer=DISCLAIMER,
     )

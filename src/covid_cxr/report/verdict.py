@@ -15,7 +15,6 @@ from covid_cxr.report.claims import (
     supported,
 )
 from covid_cxr.results import AuditResult, RunMetrics
-from covid_cxr.types import DISCLAIMER
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,6 @@ def verdict(metrics: RunMetrics, audit: AuditResult | None = None) -> Verdict:
         "failed": failed_checks(audit),
         "groups": compare_groups(split),
         "miscalibration": miscalibration(split),
-        "split_names": formatting.SPLITS,
-        "disclaimer": DISCLAIMER,
     }
     words = formatting.templates().get_template("verdict.j2").make_module(context)
 

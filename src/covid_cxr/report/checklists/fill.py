@@ -10,12 +10,10 @@ import yaml
 from pydantic import BaseModel
 
 from covid_cxr.cohort.download.catalogue import catalogue
-from covid_cxr.cohort.summary.strata import NOT_STATED
 from covid_cxr.report import formatting
 from covid_cxr.report.checklists.partitions import by_source, development, partitions
 from covid_cxr.report.record import RunRecord
 from covid_cxr.report.verdict import verdict
-from covid_cxr.types import DISCLAIMER
 
 AUTHOR = "To be stated by the author"
 NAMES = ("claim-2024", "tripod-ai")
@@ -91,8 +89,7 @@ def fill(run: RunRecord) -> tuple[Checklist, ...]:
 
 def markdown(checklist: Checklist) -> str:
     """Return a filled checklist as a Markdown page."""
-    template = formatting.templates().get_template("checklist.md.j2")
-    return template.render(checklist=checklist, disclaimer=DISCLAIMER)
+    return formatting.render("checklist.md.j2", checklist=checklist)
 
 
 def _answers(run: RunRecord) -> ModuleType:
@@ -105,8 +102,6 @@ def _answers(run: RunRecord) -> ModuleType:
         "development": None if cohort is None else development(cohort),
         "catalogue": catalogue(),
         "verdict": verdict(run.metrics, run.audit),
-        "not_stated": NOT_STATED,
-        "disclaimer": DISCLAIMER,
     }
     return cast(ModuleType, template.make_module(context))
 
