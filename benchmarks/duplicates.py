@@ -1,8 +1,8 @@
 """Near duplicates: recall, precision, time and memory, as the number of images grows.
 
-    python benchmarks/duplicates.py --radiographs 300 --generated 1000 10000 100000
+    python -m benchmarks.duplicates --radiographs 300 --generated 1000 10000 100000
 
-Phantoms are copied with every transform of `covid_cxr.phantoms.near_duplicates`. Generated are
+Phantoms are copied with every transform of `tests.support.near_duplicates`. Generated are
 fingerprints alone: the mean and the variation of phantoms' fingerprints with a random texture; one
 in twenty has a copy, cropped and noisy. Each size runs in a process of its own, for its peak of
 memory. Prints one line of JSON a size.
@@ -23,8 +23,8 @@ from scipy.ndimage import gaussian_filter
 from covid_cxr.cohort.dedup.fingerprint import EDGE, Fingerprint, fingerprint
 from covid_cxr.cohort.dedup.resolution import group
 from covid_cxr.phantoms import HOSPITALS, draw
-from covid_cxr.phantoms.near_duplicates import COPY_TRANSFORMS, transform_copy
 from covid_cxr.types import FINDINGS, FloatArray
+from tests.support.near_duplicates import COPY_TRANSFORMS, transform_copy
 
 CHUNK = 2000
 

@@ -24,6 +24,7 @@ from covid_cxr.metrics import (
     multiclass_scores,
 )
 from covid_cxr.metrics.scores import Array
+from covid_cxr.metrics.threshold import decisions
 from covid_cxr.results import Estimate, SplitMetrics, SubgroupMetrics
 from covid_cxr.results.metrics import Grouping
 from covid_cxr.results.scores import (
@@ -216,9 +217,5 @@ def _support(chosen: Cases, threshold: float) -> dict[str, int]:
 def _confusion(chosen: Cases, threshold: float) -> NDArray[np.int64]:
     if len(chosen.classes) == 2:
         return confusion_matrix(chosen.labels, chosen.scores >= threshold, 2)
-    covid = chosen.classes.index(COVID)
-    others = chosen.probabilities.copy()
-    others[:, covid] = -1
-    # As the system answers: COVID-19 from its threshold on, else the most probable other class.
-    called = np.where(chosen.scores >= threshold, covid, others.argmax(axis=1))
+    called = decisions(chosen.probabilities, chosen.classes.index(COVID), threshold)
     return confusion_matrix(chosen.labels, called, len(chosen.classes))

@@ -38,3 +38,4 @@ from covid_cxr.metrics.scores import binary_scores as binary_scores
 from covid_cxr.metrics.scores import confusion_matrix as confusion_matrix
 from covid_cxr.metrics.scores import multiclass_scores as multiclass_scores
 from covid_cxr.metrics.threshold import choose_threshold as choose_threshold
+from covid_cxr.metrics.threshold import decisions as decisions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from covid_cxr.errors import CohortError
 from covid_cxr.metrics.scores import cumulative_counts
@@ -60,3 +60,17 @@ def choose_threshold(
     lower = distinct[best + 1] if best + 1 < distinct.size else 0.0
     middle = (distinct[best] + lower) / 2
     return float(middle if middle > lower else distinct[best])
+
+
+def decisions(probabilities: ArrayLike, covid: int, threshold: float) -> NDArray[np.intp]:
+    """Return the class that is called in each row of `probabilities` (N, C), as its column (N,).
+
+    COVID-19, in column `covid`, is called from its threshold on, else the likeliest other class.
+
+    >>> decisions([[0.5, 0.2, 0.3], [0.4, 0.5, 0.1]], covid=2, threshold=0.25).tolist()
+    [2, 1]
+    """
+    others = np.array(probabilities, dtype=np.float64)
+    is_covid = others[:, covid] >= threshold
+    others[:, covid] = -np.inf
+    return np.where(is_covid, covid, others.argmax(axis=1))

@@ -18,6 +18,7 @@ from covid_cxr.errors import InputError
 from covid_cxr.explain.base import Model, Options, check_image, class_index
 from covid_cxr.explain.methods.occlusion import region_weights
 from covid_cxr.explain.superpixels import answers, filled, superpixels
+from covid_cxr.metrics.threshold import decisions
 from covid_cxr.types import COVID, BoolArray, Explanation, FloatArray, IntArray
 
 Regions = tuple[int, ...]
@@ -70,7 +71,7 @@ def counterfactual_regions(
             without regions is summed over the superpixels of `options`); or regions alone, int32
             (S, S) numbered 0..n-1, whose weights are then measured by occlusion.
         label: the class that was called.
-        threshold: probability from which on COVID-19 is called; see `called`.
+        threshold: probability from which on COVID-19 is called; see `metrics.decisions`.
         options: what replaces a region, images per batch, and how many sets may be tried.
 
     Raises:
@@ -92,23 +93,6 @@ def counterfactual_regions(
     after, _ = search.answer(regions)
     area = float(np.isin(segments, regions).mean())
     return Counterfactual(regions, before, after, fewest is not None, exact, area)
-
-
-def called(
-    probabilities: NDArray[np.float64], classes: Sequence[str], label: str, threshold: float
-) -> BoolArray:
-    """Tell for each row of `probabilities` (N, C) whether `label` is the decision, bool (N,).
-
-    COVID-19 is called from its threshold on, else the most probable other class.
-    """
-    covid = list(classes).index(COVID)
-    positive: BoolArray = probabilities[:, covid] >= threshold
-    if label == COVID:
-        return positive
-    others = probabilities.copy()
-    others[:, covid] = -np.inf
-    first: BoolArray = others.argmax(axis=1) == list(classes).index(label)
-    return ~positive & first
 
 
 @dataclass(frozen=True)
@@ -174,9 +158,9 @@ class _Search:
         images = (
             np.where(np.isin(self.segments, regions), self.cover, self.pixels) for regions in hidden
         )
-        classes = self.model.classes
+        covid = self.model.classes.index(COVID)
         for rows in answers(self.model.probabilities, images, self.options.batch_size):
-            is_called = called(rows, classes, classes[self.index], self.threshold)
+            is_called = decisions(rows, covid, self.threshold) == self.index
             yield list(islice(named, len(rows))), rows[:, self.index], is_called
 
 

@@ -12,8 +12,8 @@ from covid_cxr.cohort.dedup.fingerprint import Fingerprint, fingerprint
 from covid_cxr.cohort.dedup.near_duplicates import _crowded
 from covid_cxr.cohort.dedup.resolution import group
 from covid_cxr.phantoms import HOSPITALS, draw
-from covid_cxr.phantoms.near_duplicates import COPY_TRANSFORMS, transform_copy
 from covid_cxr.types import FINDINGS, FloatArray
+from support.near_duplicates import COPY_TRANSFORMS, transform_copy
 
 COUNT, COPIES = 220, 110  # more than are compared all with all
 

@@ -6,8 +6,8 @@ import pytest
 from covid_cxr.cohort.dedup.fingerprint import Fingerprint, fingerprint
 from covid_cxr.cohort.dedup.registration import COPY, similarity
 from covid_cxr.phantoms import HOSPITALS, draw
-from covid_cxr.phantoms.near_duplicates import COPY_TRANSFORMS, transform_copy
 from covid_cxr.types import FINDINGS, FloatArray
+from support.near_duplicates import COPY_TRANSFORMS, transform_copy
 
 COUNT = 24
 

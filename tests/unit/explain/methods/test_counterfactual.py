@@ -13,8 +13,9 @@ from hypothesis.extra import numpy as npst
 
 from covid_cxr.errors import InputError, UnknownName
 from covid_cxr.explain import Options
-from covid_cxr.explain.methods.counterfactual import called, counterfactual_regions
+from covid_cxr.explain.methods.counterfactual import counterfactual_regions
 from covid_cxr.inference.predictor import predicted_class
+from covid_cxr.metrics import decisions
 from covid_cxr.types import CLASSES, Explanation
 
 # A white radiograph of 3 x 3 squares, numbered row by row; a hidden one is dark (0.2).
@@ -266,12 +267,12 @@ def test_the_decision_is_the_predictors(raw: list[float], threshold: float, task
     classes = CLASSES[task]  # type: ignore[index]
     row = np.array([raw[: len(classes)]]) / sum(raw[: len(classes)])
     answer = predicted_class(dict(zip(classes, row[0].tolist(), strict=True)), threshold)
-    assert [name for name in classes if called(row, classes, name, threshold)[0]] == [answer]
+    (called,) = decisions(row, classes.index("covid-19"), threshold)
+    assert classes[called] == answer
 
 
 def test_the_decision_at_the_threshold_and_in_a_tie() -> None:
     rows = np.array([[0.4, 0.4, 0.2], [0.3, 0.4, 0.3]])
     classes = CLASSES["multiclass"]
-    assert called(rows, classes, "covid-19", 0.3).tolist() == [False, True]
-    assert called(rows, classes, "normal", 0.3).tolist() == [True, False]
-    assert called(rows, classes, "pneumonia", 0.3).tolist() == [False, False]
+    called = decisions(rows, classes.index("covid-19"), 0.3)
+    assert [classes[column] for column in called] == ["normal", "covid-19"]
