@@ -30,7 +30,7 @@ from covid_cxr.inference.runtime import processors
 from covid_cxr.metrics import Bootstrap, Interval, Paired
 from covid_cxr.metrics.ridge import out_of_fold_scores
 from covid_cxr.metrics.scores import Array, Codes
-from covid_cxr.metrics.within_source import Events, Ranking, auroc_intervals
+from covid_cxr.metrics.within_source import Events, Ranking, auroc_interval, paired_auroc
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.progress import report, track
 from covid_cxr.types import COVID, BoolArray, FloatArray
@@ -215,20 +215,13 @@ class AuditContext:
         self, scores: Array, rows: Rows = slice(None), origin: Codes | None = None
     ) -> Interval:
         """Return the AUROC of scores of some rows, within origins if given, over patients."""
-        ranking = {"auroc": Ranking(scores, origin)}
         events, clusters = self.events[rows], self.clusters[rows]
-        return auroc_intervals(events, ranking, clusters, self.bootstrap)["auroc"]
+        return auroc_interval(events, Ranking(scores, origin), clusters, self.bootstrap)
 
     def paired_auroc(self, first: Ranking, second: Ranking, rows: Rows = slice(None)) -> Paired:
         """Return the AUROCs of two rankings of the same rows and their difference, paired."""
-        areas = auroc_intervals(
-            self.events[rows],
-            {"first": first, "second": second},
-            self.clusters[rows],
-            self.bootstrap,
-            differences={"difference": ("first", "second")},
-        )
-        return Paired(**areas)
+        events, clusters = self.events[rows], self.clusters[rows]
+        return paired_auroc(events, first, second, clusters, self.bootstrap)
 
     @cached_property
     def predictor(self) -> Predictor:

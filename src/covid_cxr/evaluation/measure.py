@@ -10,12 +10,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from covid_cxr.evaluation import subgroups
-from covid_cxr.evaluation.calibration import calibration, calibration_by_source
-from covid_cxr.evaluation.operating_points import PREVALENCES, decision_curve, operating_points
+from covid_cxr.evaluation.clinical_use import (
+    PREVALENCES,
+    calibration,
+    calibration_by_source,
+    decision_curve,
+    operating_points,
+)
 from covid_cxr.evaluation.predictions import Cases, cases
-from covid_cxr.evaluation.subgroups import auroc_within_groups
+from covid_cxr.evaluation.subgroups import auroc_within_groups, by_view
 from covid_cxr.evaluation.target_prevalence import TargetPrevalence, at_target_prevalence
-from covid_cxr.evaluation.views import by_view
 from covid_cxr.metrics import (
     Bootstrap,
     binary_scores,
@@ -165,13 +169,11 @@ def _scores(chosen: Cases, threshold: float, bootstrap: Bootstrap, *, constant: 
     support = None if constant else _support(chosen, threshold)
     intervals = bootstrap.intervals(statistic, chosen.patients, support=support)
     estimates = {name: Estimate.of(*interval) for name, interval in intervals.items()}
+    multiclass = _multiclass(estimates, chosen.classes)
+    confusion = tuple(map(tuple, _confusion(chosen, threshold).tolist()))
+    scores = {name: estimates[name] for name in SCORES}
     return Scores.model_validate(
-        dict(chosen.counts)
-        | {name: estimates[name] for name in SCORES}
-        | {
-            "multiclass": _multiclass(estimates, chosen.classes),
-            "confusion": tuple(map(tuple, _confusion(chosen, threshold).tolist())),
-        }
+        {**dict(chosen.counts), **scores, "multiclass": multiclass, "confusion": confusion}
     )
 
 
@@ -215,7 +217,5 @@ def _support(chosen: Cases, threshold: float) -> dict[str, int]:
 
 
 def _confusion(chosen: Cases, threshold: float) -> NDArray[np.int64]:
-    if len(chosen.classes) == 2:
-        return confusion_matrix(chosen.labels, chosen.scores >= threshold, 2)
     called = decisions(chosen.probabilities, chosen.classes.index(COVID), threshold)
     return confusion_matrix(chosen.labels, called, len(chosen.classes))

@@ -7,13 +7,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from covid_cxr.cohort.summary.strata import NOT_STATED, age_bands
-from covid_cxr.evaluation.predictions import Cases
-from covid_cxr.metrics import Bootstrap, binary_support
+from covid_cxr.evaluation.predictions import Cases, cases
+from covid_cxr.metrics import Bootstrap, binary_support, projections, view_alone
+from covid_cxr.metrics.intervals import cluster_numbers
 from covid_cxr.metrics.scores import Array, Scores
-from covid_cxr.metrics.within_source import within_source_auroc
+from covid_cxr.metrics.within_source import Ranking, auroc_interval, within_source_auroc
 from covid_cxr.results import Estimate
 from covid_cxr.results.metrics import Grouping
-from covid_cxr.results.scores import PairedWithinGroups
+from covid_cxr.results.scores import PairedWithinGroups, ViewMetrics
+from covid_cxr.types import Task
 
 # key in `metrics.json` -> what a reader calls it
 GROUPS: dict[Grouping, str] = {
@@ -52,7 +54,7 @@ def group_columns(table: pd.DataFrame) -> dict[Grouping, pd.Series]:
 
 
 def auroc_within_groups(
-    cases: Cases, groups: NDArray[np.str_], bootstrap: Bootstrap
+    chosen: Cases, groups: NDArray[np.str_], bootstrap: Bootstrap
 ) -> PairedWithinGroups | None:
     """Return the AUROC over pairs of images of the same group.
 
@@ -60,29 +62,57 @@ def auroc_within_groups(
     Pepe (`covid_cxr.metrics.within_source.within_source_auroc`).
 
     Args:
-        cases: of one split.
-        groups: (N,) group of each case.
+        chosen: answered images of one split.
+        groups: (N,) group of each image.
         bootstrap: over patients.
 
     Returns:
         None where there is one group, or no group has both classes.
     """
     names, codes = np.unique(groups, return_inverse=True)
-    n_pairs = np.bincount(codes, cases.events) * np.bincount(codes, ~cases.events)
+    n_pairs = np.bincount(codes, chosen.events) * np.bincount(codes, ~chosen.events)
     if len(names) < 2 or not n_pairs.any():
         return None
 
     def statistic(weights: Array | None) -> Scores:
-        return {"auroc": within_source_auroc(cases.events, cases.scores, codes, weights)}
+        return {"auroc": within_source_auroc(chosen.events, chosen.scores, codes, weights)}
 
-    compared = cases.where(n_pairs[codes] > 0)
+    compared = chosen.where(n_pairs[codes] > 0)
     support = binary_support(compared.events, compared.scores, 0.5, compared.patients)
     trials = {"auroc": support["auroc"]}
-    interval = bootstrap.intervals(statistic, cases.patients, support=trials)["auroc"]
+    interval = bootstrap.intervals(statistic, chosen.patients, support=trials)["auroc"]
     return PairedWithinGroups(
         **dict(Estimate.of(*interval)),
         groups=int(np.count_nonzero(n_pairs)),
         pairs=int(n_pairs.sum()),
+    )
+
+
+def by_view(table: pd.DataFrame, task: Task, bootstrap: Bootstrap) -> ViewMetrics | None:
+    """Return the AUROC with the view position held fixed; None where no answered image states it.
+
+    Args:
+        table: what `join` returned; AP Supine counts as AP.
+        task: binary or multiclass; the event is COVID-19 in both.
+        bootstrap: over patients.
+    """
+    views = table.loc[table["status"] == "ok", "view"].fillna("").to_numpy(object)
+    ap, pa = projections(views)
+    stated = ap | pa
+    if not stated.any():
+        return None
+    predicted = cases(table, task)
+    chosen = predicted.where(stated)
+    return ViewMetrics(
+        n=int(stated.sum()),
+        events=int(chosen.events.sum()),
+        ap=int(ap.sum()),
+        pa=int(pa.sum()),
+        auroc=_auroc(chosen, bootstrap),
+        view_alone=Estimate.of(*view_alone(chosen.events, views[stated], chosen.patients)),
+        within_ap=_auroc(predicted.where(ap), bootstrap),
+        within_pa=_auroc(predicted.where(pa), bootstrap),
+        within=auroc_within_groups(chosen, np.where(ap, "AP", "PA")[stated], bootstrap),
     )
 
 
@@ -103,3 +133,9 @@ def _largest(site: pd.Series) -> pd.Series:
 
 def _is_stated(column: pd.Series) -> bool:
     return bool(np.any(column.astype(str) != NOT_STATED))
+
+
+def _auroc(chosen: Cases, bootstrap: Bootstrap) -> Estimate:
+    patients = cluster_numbers(chosen.patients)
+    interval = auroc_interval(chosen.events, Ranking(chosen.scores), patients, bootstrap)
+    return Estimate.of(*interval)

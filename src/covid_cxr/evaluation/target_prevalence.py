@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import logit
 
 from covid_cxr.errors import ConfigError
-from covid_cxr.evaluation.operating_points import operating_point
+from covid_cxr.evaluation.clinical_use import operating_point
 from covid_cxr.evaluation.predictions import Cases
 from covid_cxr.metrics import Bootstrap, calibration_scores, shift_prevalence
 from covid_cxr.metrics.scores import Array, Scores

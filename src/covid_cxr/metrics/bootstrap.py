@@ -96,8 +96,13 @@ class Bootstrap:
         """
         index = cluster_numbers(clusters)
         values = {name: float(array[0]) for name, array in statistic(None).items()}
-        resampled = _concatenated([statistic(weights) for weights in self.weights(index)])
-        return _intervals(values, resampled, support, int(index.max(initial=-1)) + 1)
+        parts = [statistic(weights) for weights in self.weights(index)]
+        trials, n_clusters, intervals = support or {}, int(index.max(initial=-1)) + 1, {}
+        for name, value in values.items():
+            resampled = np.concatenate([np.empty(0), *(part[name] for part in parts)])
+            ends = _ends(value, resampled, trials.get(name), n_clusters)
+            intervals[name] = Interval(value, *ends)
+        return intervals
 
     def paired_intervals(
         self,
@@ -105,7 +110,7 @@ class Bootstrap:
         second: Statistic,
         clusters: ArrayLike,
         *,
-        supports: tuple[Mapping[str, int] | None, Mapping[str, int] | None] = (None, None),
+        support: Mapping[str, int] | None = None,
     ) -> dict[str, Paired]:
         """Return the scores of two forecasts of the same cases, and their differences.
 
@@ -117,22 +122,22 @@ class Bootstrap:
             first: as for `intervals`.
             second: likewise, of the same cases in the same order; shared names are compared.
             clusters: (N,) patient of each case, any hashable kind.
-            supports: as for `intervals`, for the first and the second.
+            support: as for `intervals`, for both.
         """
-        index = cluster_numbers(clusters)
-        size = int(index.max(initial=-1)) + 1
-        pairs = [(first(weights), second(weights)) for weights in self.weights(index)]
-        resampled = [_concatenated([pair[side] for pair in pairs]) for side in (0, 1)]
-        points = [
-            {name: float(array[0]) for name, array in statistic(None).items()}
-            for statistic in (first, second)
-        ]
-        shared = [name for name in points[0] if name in points[1]]
-        gap = {name: points[0][name] - points[1][name] for name in shared}
-        gaps = {name: resampled[0][name] - resampled[1][name] for name in shared if pairs}
-        own = [_intervals(points[i], resampled[i], supports[i], size) for i in (0, 1)]
-        differences = _intervals(gap, gaps, None, size)
-        return {name: Paired(own[0][name], own[1][name], differences[name]) for name in shared}
+
+        def statistic(weights: Array | None) -> dict[str, Array]:
+            a, b = first(weights), second(weights)
+            return {
+                f"{side} {name}": array
+                for name in a.keys() & b.keys()
+                for side, array in zip(sides, (a[name], b[name], a[name] - b[name]), strict=True)
+            }
+
+        sides, trials = Paired._fields, support or {}
+        both = {f"{side} {name}": n for side in sides[:2] for name, n in trials.items()}
+        intervals = self.intervals(statistic, clusters, support=both)
+        names = {key.split(" ", 1)[1]: None for key in intervals}
+        return {name: Paired(*(intervals[f"{side} {name}"] for side in sides)) for name in names}
 
     def means(
         self, values: Array, clusters: ArrayLike, *, proportions: Sequence[int] = ()
@@ -182,27 +187,6 @@ class Bootstrap:
             }
 
         return self.intervals(statistic, clusters)
-
-
-def _concatenated(parts: list[Mapping[str, Array]]) -> dict[str, Array]:
-    """Return the resamples (D,) of each score from those of each step."""
-    names = parts[0] if parts else ()
-    return {name: np.concatenate([part[name] for part in parts]) for name in names}
-
-
-def _intervals(
-    values: Mapping[str, float],
-    resampled: Mapping[str, Array],
-    support: Mapping[str, int] | None,
-    n_clusters: int,
-) -> dict[str, Interval]:
-    trials, none = support or {}, np.empty(0)
-    return {
-        name: Interval(
-            value, *_ends(value, resampled.get(name, none), trials.get(name), n_clusters)
-        )
-        for name, value in values.items()
-    }
 
 
 def _ends(

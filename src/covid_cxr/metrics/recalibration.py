@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +16,7 @@ from covid_cxr.metrics.scores import Array, Scores
 _NEAREST = 5e-7
 _FLAT = 1e-9
 # Newton's error is about the square of its last step.
-_STEPS, _LONGEST_STEP, _CLOSE, _TINY = 100, 2.0, 1e-5, 1e-300
+_STEPS, _LONGEST_STEP, _CLOSE = 100, 2.0, 1e-5
 
 
 class CalibrationLine(NamedTuple):
@@ -134,7 +132,8 @@ def _fit(y: Array, x: Array, w: Array) -> Array:
     if not defined.any():
         return result
     middle, spread = float(x.mean()), float(x.std())
-    line = _newton(partial(_line_step, y, (x - middle) / spread), w[defined], 2)
+    design = np.column_stack([np.ones_like(x), (x - middle) / spread])
+    line = _newton(y, design, np.zeros_like(x), w[defined])
     result[defined, 1] = line[:, 1] / spread
     result[defined, 0] = line[:, 0] - line[:, 1] * middle / spread
     return result
@@ -146,35 +145,36 @@ def _in_the_large(y: Array, x: Array, w: Array) -> Array:
     events, total = w @ y, w.sum(axis=1)
     defined = (events > 0) & (events < total)
     if defined.any():
-        result[defined] = _newton(partial(_shift_step, y, x), w[defined], 1)[:, 0]
+        result[defined] = _newton(y, np.ones((x.size, 1)), x, w[defined])[:, 0]
     return result
 
 
-def _line_step(y: Array, z: Array, line: Array, w: Array) -> Array:
-    """Return Newton's step (D, 2) for shift and slope (D, 2)."""
-    forecast = expit(line[:, :1] + line[:, 1:] * z)
-    slack, curve = w * (y - forecast), w * forecast * (1 - forecast)
-    up, across = slack.sum(axis=1), slack @ z
-    a, b, c = curve.sum(axis=1), curve @ z, curve @ z**2
-    steps = np.stack([c * up - b * across, a * across - b * up], axis=1)
-    return np.asarray(steps / np.maximum(a * c - b * b, _TINY)[:, None])
+def _step(y: Array, design: Array, offset: Array, coefficients: Array, w: Array) -> Array:
+    """Return Newton's step (D, K) for the coefficients (D, K) of logistic regressions."""
+    forecast = expit(coefficients @ design.T + offset)
+    n_terms = design.shape[1]
+    products = (design[:, :, None] * design[:, None]).reshape(-1, n_terms**2)
+    curvature = ((w * forecast * (1 - forecast)) @ products).reshape(-1, n_terms, n_terms)
+    gradient = (w * (y - forecast)) @ design
+    return np.asarray((np.linalg.pinv(curvature, hermitian=True) @ gradient[..., None])[..., 0])
 
 
-def _shift_step(y: Array, x: Array, shift: Array, w: Array) -> Array:
-    """Return Newton's step (D, 1) for the shift (D, 1)."""
-    forecast = expit(shift + x)
-    curve = (w * forecast * (1 - forecast)).sum(axis=1)
-    return np.asarray(((w * (y - forecast)).sum(axis=1) / np.maximum(curve, _TINY))[:, None])
+def _newton(y: Array, design: Array, offset: Array, w: Array) -> Array:
+    """Return the coefficients (D, K) of D logistic regressions, NaN where none converged in time.
 
-
-def _newton(step: Callable[[Array, Array], Array], w: Array, size: int) -> Array:
-    """Return the roots (D, size) of D concave problems, NaN where none was found in time."""
-    start = np.zeros((1, size))
+    Args:
+        y: (N,) in [0, 1].
+        design: (N, K) what the coefficients are of.
+        offset: (N,) added to the log-odds.
+        w: (D, N) case weights.
+    """
+    start = np.zeros((1, design.shape[1]))
     if w.shape[0] > 1:  # the root of all weights together is near those of each
-        start = np.nan_to_num(_newton(step, w.mean(axis=0, keepdims=True), size))
+        start = np.nan_to_num(_newton(y, design, offset, w.mean(axis=0, keepdims=True)))
     roots, open_ = np.repeat(start, w.shape[0], axis=0), np.arange(w.shape[0])
     for _ in range(_STEPS):
-        change = step(roots[open_], w if open_.size == w.shape[0] else w[open_])
+        weights = w if open_.size == w.shape[0] else w[open_]
+        change = _step(y, design, offset, roots[open_], weights)
         roots[open_] += np.clip(change, -_LONGEST_STEP, _LONGEST_STEP)
         open_ = open_[np.abs(change).max(axis=1) >= _CLOSE]
         if open_.size == 0:

@@ -5,14 +5,13 @@ Intervals describe sampling of patients, not the variation between trainings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from covid_cxr.metrics.bootstrap import Bootstrap
-from covid_cxr.metrics.intervals import Interval
+from covid_cxr.metrics.bootstrap import Bootstrap, Statistic
+from covid_cxr.metrics.intervals import Interval, Paired
 from covid_cxr.metrics.scores import Array, Codes, concordant_pairs, cumulative_counts, ratio
 
 Events = NDArray[np.bool_]
@@ -55,35 +54,33 @@ def within_source_auroc(
     return ratio(concordant, pairs)
 
 
-def auroc_intervals(
-    events: Events,
-    rankings: Mapping[str, Ranking],
-    clusters: Codes,
-    bootstrap: Bootstrap,
-    *,
-    differences: Mapping[str, tuple[str, str]] | None = None,
-) -> dict[str, Interval]:
-    """Return the AUROC of each ranking and their differences, on the same resamples.
+def auroc_interval(
+    events: Events, ranking: Ranking, clusters: Codes, bootstrap: Bootstrap
+) -> Interval:
+    """Return the AUROC of a ranking.
 
     Args:
         events: (N,) whether the case is an event.
-        rankings: name -> scores and sources of the same cases.
+        ranking: scores and sources of the same cases.
         clusters: (N,) patients, resampled whole.
         bootstrap: over patients.
-        differences: name -> (first, second), the first AUROC less the second.
     """
+    support = _auroc_support(events, clusters)
+    return bootstrap.intervals(_auroc(events, ranking), clusters, support=support)["auroc"]
 
-    def statistic(weights: Array | None) -> dict[str, Array]:
-        areas = {
-            name: within_source_auroc(events, *ranking, weights)
-            for name, ranking in rankings.items()
-        }
-        for name, (first, second) in (differences or {}).items():
-            areas[name] = areas[first] - areas[second]
-        return areas
 
-    rarer = min(np.unique(clusters[events]).size, np.unique(clusters[~events]).size)
-    return bootstrap.intervals(statistic, clusters, support=dict.fromkeys(rankings, rarer))
+def paired_auroc(
+    events: Events, first: Ranking, second: Ranking, clusters: Codes, bootstrap: Bootstrap
+) -> Paired:
+    """Return the AUROCs of two rankings of the same cases and their difference.
+
+    Args:
+        events, clusters, bootstrap: as for `auroc_interval`.
+        first, second: scores and sources; both are scored on the same resamples.
+    """
+    statistics = _auroc(events, first), _auroc(events, second)
+    support = _auroc_support(events, clusters)
+    return bootstrap.paired_intervals(*statistics, clusters, support=support)["auroc"]
 
 
 def has_both_classes(events: Events, source: Codes) -> NDArray[np.bool_]:
@@ -91,3 +88,12 @@ def has_both_classes(events: Events, source: Codes) -> NDArray[np.bool_]:
     n_sources = int(source.max(initial=-1)) + 1
     n_events = np.bincount(source, weights=events, minlength=n_sources)
     return np.asarray((n_events > 0) & (n_events < np.bincount(source, minlength=n_sources)))
+
+
+def _auroc(events: Events, ranking: Ranking) -> Statistic:
+    return lambda weights: {"auroc": within_source_auroc(events, *ranking, weights)}
+
+
+def _auroc_support(events: Events, clusters: Codes) -> dict[str, int]:
+    rarer = min(np.unique(clusters[events]).size, np.unique(clusters[~events]).size)
+    return {"auroc": rarer}

@@ -8,7 +8,7 @@ from covid_cxr.evaluation import TargetPrevalence, check_prevalence
 from covid_cxr.evaluation.target_prevalence import at_target_prevalence
 from covid_cxr.results import Estimate
 from covid_cxr.results.clinical_use import MovedProbability
-from unit.evaluation.test_operating_points import BOOTSTRAP, TRUE, answered
+from unit.evaluation.test_clinical_use import BOOTSTRAP, TRUE, answered
 
 # Sensitivity and specificity of TRUE are 3 / 4 at 0.6.
 FOUND = at_target_prevalence(TRUE, 0.6, TargetPrevalence(0.05, 0.5), BOOTSTRAP)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from covid_cxr.evaluation import join
-from covid_cxr.evaluation.views import by_view
+from covid_cxr.evaluation.subgroups import by_view
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.report import verdict
 from support import joined_tables as made

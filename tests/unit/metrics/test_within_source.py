@@ -9,8 +9,9 @@ from sklearn.metrics import roc_auc_score
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.metrics.within_source import (
     Ranking,
-    auroc_intervals,
+    auroc_interval,
     has_both_classes,
+    paired_auroc,
     within_source_auroc,
 )
 
@@ -63,9 +64,9 @@ def test_no_source_with_both_classes_is_undefined() -> None:
 
 def test_differences_come_from_the_same_resamples() -> None:
     events, scores = np.tile([True, False], 40), RNG.random(80)
-    rankings = {"a": Ranking(scores), "b": Ranking(scores.copy())}
-    found = auroc_intervals(
-        events, rankings, np.arange(80), Bootstrap(200, 1), differences={"d": ("a", "b")}
-    )
-    assert found["d"] == (0.0, 0.0, 0.0)
-    assert found["a"].low < found["a"].value < found["a"].high
+    a, b = Ranking(scores), Ranking(scores.copy())
+    patients, bootstrap = np.arange(80), Bootstrap(200, 1)
+    pair = paired_auroc(events, a, b, patients, bootstrap)
+    assert pair.difference == (0.0, 0.0, 0.0)
+    assert pair.first.low < pair.first.value < pair.first.high
+    assert pair.first == pair.second == auroc_interval(events, a, patients, bootstrap)

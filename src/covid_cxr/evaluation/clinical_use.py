@@ -1,4 +1,4 @@
-"""What a threshold means in use: sensitivity, predictive values, net benefit."""
+"""Calibration, and what a threshold means in use: sensitivity, predictive values, net benefit."""
 
 from __future__ import annotations
 
@@ -7,10 +7,25 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from covid_cxr.evaluation.predictions import Cases
-from covid_cxr.metrics import Bootstrap, Interval, binary_support, net_benefit, predictive_values
+from covid_cxr.metrics import (
+    Bootstrap,
+    Interval,
+    binary_support,
+    calibration_scores,
+    net_benefit,
+    predictive_values,
+    reliability,
+)
 from covid_cxr.metrics.scores import Array, Scores, ratio
 from covid_cxr.results import Estimate, rounded
-from covid_cxr.results.clinical_use import DecisionCurve, OperatingPoint, PredictiveValues
+from covid_cxr.results.clinical_use import (
+    Calibration,
+    DecisionCurve,
+    OperatingPoint,
+    PredictiveValues,
+    ReliabilityBin,
+    SourceCalibration,
+)
 
 # Beside the one fixed on validation; round numbers, so that nobody chose them on these cases.
 THRESHOLDS = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -108,6 +123,45 @@ def decision_curve(cases: Cases, bootstrap: Bootstrap) -> DecisionCurve | None:
         high=tuple(rounded(point.high) for point in curve),
         treat_all=tuple(rounded(value) for value in treat_all),
     )
+
+
+def calibration(cases: Cases, bootstrap: Bootstrap) -> Calibration | None:
+    """Return the calibration of the probability of COVID-19; None without both classes.
+
+    Slope, intercept and debiased calibration error are those of
+    `covid_cxr.metrics.calibration_scores`, with intervals over patients.
+    """
+    if not cases.both_classes:
+        return None
+
+    def statistic(weights: Array | None) -> Scores:
+        return calibration_scores(cases.events, cases.scores, weights)
+
+    intervals = bootstrap.intervals(statistic, cases.patients)
+    bins = zip(*reliability(cases.events, cases.scores), strict=True)
+    return Calibration(
+        slope=Estimate.of(*intervals["calibration_slope"]),
+        intercept=Estimate.of(*intervals["calibration_intercept"]),
+        ece=Estimate.of(*intervals["ece"]),
+        bins=tuple(
+            ReliabilityBin(forecast=round(float(p), 6), observed=round(float(o), 6), images=int(n))
+            for p, o, n in bins
+        ),
+    )
+
+
+def calibration_by_source(cases: Cases, bootstrap: Bootstrap) -> dict[str, SourceCalibration]:
+    """Return the calibration in each source with both classes; empty where there is one source.
+
+    Pooled forecasts can be calibrated while those of one source are too high and those of another
+    too low.
+    """
+    names, by_source = sorted(set(cases.sources)), {}
+    for name in names if len(names) > 1 else ():
+        part = cases.where(cases.sources == name)
+        if measured := calibration(part, bootstrap):
+            by_source[str(name)] = SourceCalibration(**dict(part.counts), **dict(measured))
+    return by_source
 
 
 def _predictive_value(intervals: Mapping[str, Interval], name: str, prevalence: float) -> Interval:

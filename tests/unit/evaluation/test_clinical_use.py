@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from covid_cxr.evaluation import cases, join
-from covid_cxr.evaluation.calibration import calibration, calibration_by_source
-from covid_cxr.evaluation.operating_points import decision_curve, operating_points
+from covid_cxr.evaluation.clinical_use import (
+    calibration,
+    calibration_by_source,
+    decision_curve,
+    operating_points,
+)
 from covid_cxr.evaluation.predictions import Cases
 from covid_cxr.evaluation.subgroups import auroc_within_groups
 from covid_cxr.metrics import Bootstrap
