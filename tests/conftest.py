@@ -16,6 +16,7 @@ from covid_cxr.config import (
     RunConfig,
     TrainingConfig,
 )
+from support.shared_folders import once, session_folder
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +34,10 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small phantom cohort on disk, with its masks and manifest."""
     from covid_cxr.phantoms import write_cohort
 
-    root = tmp_path_factory.mktemp("phantoms")
-    write_cohort(root, patients=40, seed=1, duplicates=4)
-    return root
+    def fill(root: Path) -> None:
+        write_cohort(root, patients=40, seed=1, duplicates=4)
+
+    return once(tmp_path_factory, "phantoms", fill)
 
 
 @pytest.fixture(scope="session")
@@ -59,15 +61,20 @@ def tiny_config() -> RunConfig:
 
 
 @pytest.fixture(scope="session")
-def graph_templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def graph_templates(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """Trace every architecture once: see `support.graph_templates`."""
     import torch.onnx
 
     from support.graph_templates import GraphTemplates
 
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "graph-templates"
-    folder.mkdir(exist_ok=True)
+    cache: pytest.Cache | None = getattr(request.config, "cache", None)
+    if cache is None:  # switched off
+        folder = session_folder(tmp_path_factory) / "graph-templates"
+        folder.mkdir(exist_ok=True)
+    else:
+        folder = cache.mkdir("graph-templates")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.onnx, "export", GraphTemplates(torch.onnx.export, folder))
         yield
@@ -83,6 +90,8 @@ def tiny_run(
     """A finished run folder of the whole pipeline on the small cohort."""
     from covid_cxr import pipeline
 
-    out = tmp_path_factory.mktemp("run") / "tiny"
-    pipeline.run(tiny_config, phantoms, out, command="covid-cxr run tiny.yaml --data DATA")
-    return out
+    def fill(folder: Path) -> None:
+        command = "covid-cxr run tiny.yaml --data DATA"
+        pipeline.run(tiny_config, phantoms, folder / "tiny", command=command)
+
+    return once(tmp_path_factory, "run", fill) / "tiny"

@@ -9,12 +9,16 @@ is made, and `tests/unit/training/test_export.py` compares a template with the e
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import onnx
+import torch
 from torch import Tensor, nn
+
+from support.shared_folders import locked
 
 
 class Program(NamedTuple):
@@ -28,7 +32,8 @@ class GraphTemplates:
 
     Args:
         export: the real one.
-        folder: templates lie in it, for all processes of a test session.
+        folder: templates lie in it, for all processes of a test session and, as they are named
+            after what they are traced from, for later sessions.
     """
 
     def __init__(self, export: Callable[..., Any], folder: Path) -> None:
@@ -36,15 +41,11 @@ class GraphTemplates:
 
     def __call__(self, model: nn.Module, args: tuple[Tensor, ...], **options: Any) -> Any:
         weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-        shapes = {name: tuple(value.shape) for name, value in weights.items()}
-        structure = (str(model), shapes, tuple(args[0].shape), options["output_names"])
-        key = hashlib.sha256(repr(structure).encode()).hexdigest()[:16]
-        path = self._folder / f"{key}.onnx"
-        if not path.exists():
-            program = self.real(model, args, **options, optimize=False)
-            part = path.with_suffix(f".{id(self)}")
-            part.write_bytes(program.model_proto.SerializeToString())
-            part.replace(path)
+        path = self._folder / f"{_key(model, weights, args, options)}.onnx"
+        with locked(path.with_suffix(".lock")):
+            if not path.exists():
+                program = self.real(model, args, **options, optimize=False)
+                _write(path, program.model_proto, weights)
         template = onnx.load(path)
         names = {value.name for value in template.graph.initializer}
         if any(value.dim() and name not in names for name, value in weights.items()):
@@ -54,3 +55,25 @@ class GraphTemplates:
                 array = weights[value.name].detach().cpu().numpy()
                 value.CopyFrom(onnx.numpy_helper.from_array(array, value.name))
         return Program(template)
+
+
+def _key(
+    model: nn.Module, weights: dict[str, Tensor], args: tuple[Tensor, ...], options: dict[str, Any]
+) -> str:
+    """Hash the structure of a network, the source of its modules and the exporter's version."""
+    shapes = {name: tuple(value.shape) for name, value in weights.items()}
+    structure = (str(model), shapes, tuple(args[0].shape), options["output_names"])
+    files = sorted({inspect.getfile(type(module)) for module in model.modules()})
+    sources = [Path(file).read_bytes() for file in files]
+    versions = (torch.__version__, onnx.__version__)
+    return hashlib.sha256(repr((structure, sources, versions)).encode()).hexdigest()[:16]
+
+
+def _write(path: Path, template: onnx.ModelProto, weights: dict[str, Tensor]) -> None:
+    """Write a template without the weights: each network brings its own."""
+    for value in template.graph.initializer:
+        if value.name in weights:
+            value.ClearField("raw_data")
+    part = path.with_suffix(".part")
+    part.write_bytes(template.SerializeToString())
+    part.replace(path)
