@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -22,7 +21,7 @@ from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.report import model_card, write_report
 from covid_cxr.results import HeadlineMetrics, OutOfFoldMetrics, RunMetrics, SplitMetrics
 from covid_cxr.results.metrics import SplitUse
-from covid_cxr.types import CLASSES, Prediction, class_of
+from covid_cxr.types import CLASSES, Prediction, Task, class_of
 
 
 def evaluate(folder: RunFolder, *, prevalence: float | None = None) -> RunFolder:
@@ -45,14 +44,15 @@ def evaluate(folder: RunFolder, *, prevalence: float | None = None) -> RunFolder
     _require_same_cohort(cohort, bundle)
     metrics = _without_splits(folder, bundle, prevalence)
     folder.write_metrics(metrics)  # the evaluation is recorded before the test split is read
-    predictor, splits = Predictor(bundle), {}
+    predictor, splits, threshold = Predictor(bundle), {}, bundle.manifest.threshold
+    target = target_prevalence(bundle, prevalence)
+    shares = _training_shares(cohort, folder.config.task)
     for split in ("val", "test", "external"):
         rows = cohort[cohort["split"] == split]
         if len(rows):
             predict_split(folder, predictor, split, rows)
-            path, threshold = folder.predictions(split), bundle.manifest.threshold
-            target = target_prevalence(bundle, prevalence)
-            splits[split] = _measure(folder, cohort, rows, path, threshold, target=target)
+            predictions = evaluation.read_predictions(folder.predictions(split))
+            splits[split] = measure(folder, predictions, rows, threshold, shares, target=target)
     metrics = metrics.model_copy(update={"splits": splits})
     folder.write_metrics(metrics)
     attach_card(folder, bundle, metrics)
@@ -72,7 +72,8 @@ def cross_validate(folder: RunFolder, folds: int) -> RunFolder:
     path = out_of_fold(config, cohort, folder.data_root, folder.path, folds=folds, command=command)
     rows = cohort[cohort["split"].isin(("train", "val"))]
     predictions = evaluation.read_predictions(path)
-    split = _measure(folder, cohort, rows, path, float(predictions["threshold"].mean()))
+    threshold = float(predictions["threshold"].mean())
+    split = measure(folder, predictions, rows, threshold, _training_shares(cohort, config.task))
     conformal = evaluation.conformal_coverage(
         evaluation.join(predictions, rows),
         cohort,
@@ -81,11 +82,41 @@ def cross_validate(folder: RunFolder, folds: int) -> RunFolder:
         bootstrap=Bootstrap(config.evaluation.bootstrap, config.seed),
     )
     scores = OutOfFoldMetrics(**dict(split), folds=folds, conformal=conformal)
-    metrics = folder.metrics() if folder.has_metrics else _of_config(folder)
+    metrics = _metrics_so_far(folder)
     folder.write_metrics(metrics.model_copy(update={"out_of_fold": scores}))
     if metrics.splits:  # without a bundle there is nothing to report on but these numbers
         write_report(folder.path)
     return folder
+
+
+def measure(
+    folder: RunFolder,
+    predictions: pd.DataFrame,
+    rows: pd.DataFrame,
+    threshold: float,
+    shares: Mapping[str, float],
+    *,
+    target: evaluation.TargetPrevalence | None = None,
+) -> SplitMetrics:
+    """Return the metrics of predictions of some rows of the cohort.
+
+    Args:
+        folder: its configuration says task, seed and number of bootstrap resamples.
+        predictions: as `evaluation.read_predictions` returns them.
+        rows: of the cohort, one for each prediction.
+        threshold: on the probability of COVID-19.
+        shares: each class's share of the training rows, the forecast of the constant prior.
+        target: the prevalence to report for too.
+    """
+    config = folder.config
+    return evaluation.evaluate(
+        evaluation.join(predictions, rows),
+        task=config.task,
+        threshold=threshold,
+        prevalence=shares,
+        bootstrap=Bootstrap(config.evaluation.bootstrap, config.seed),
+        target=target,
+    )
 
 
 def predict_split(folder: RunFolder, predictor: Predictor, split: str, rows: pd.DataFrame) -> None:
@@ -148,7 +179,7 @@ def _without_splits(folder: RunFolder, bundle: Bundle, prevalence: float | None)
     """Return a bundle's metrics before any split is measured, with another test evaluation."""
     time = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     use = SplitUse(time=time, bundle=bundle.id, prevalence=prevalence)
-    before = folder.metrics() if folder.has_metrics else _of_config(folder)
+    before = _metrics_so_far(folder)
     return bundle_metrics(
         folder,
         bundle,
@@ -158,33 +189,19 @@ def _without_splits(folder: RunFolder, bundle: Bundle, prevalence: float | None)
     )
 
 
-def _of_config(folder: RunFolder) -> RunMetrics:
-    """Return the metrics of a run that has none yet."""
+def _metrics_so_far(folder: RunFolder) -> RunMetrics:
+    """Return the run's metrics; with its configuration only where nothing was measured yet."""
+    if folder.has_metrics:
+        return folder.metrics()
     config = folder.config
     return RunMetrics(
         task=config.task, classes=CLASSES[config.task], model=config.model, command=folder.command
     )
 
 
-def _measure(
-    folder: RunFolder,
-    cohort: pd.DataFrame,
-    rows: pd.DataFrame,
-    path: Path,
-    threshold: float,
-    *,
-    target: evaluation.TargetPrevalence | None = None,
-) -> SplitMetrics:
-    config = folder.config
+def _training_shares(cohort: pd.DataFrame, task: Task) -> dict[str, float]:
+    """Return each class's share of the training rows: the constant prior's forecast."""
     findings = cohort.loc[cohort["split"] == "train", "finding"]
-    classes = findings.map(lambda finding: class_of(finding, config.task))
+    classes = findings.map(lambda finding: class_of(finding, task))
     shares = classes.value_counts(normalize=True)
-    return evaluation.evaluate(
-        evaluation.join(evaluation.read_predictions(path), rows),
-        task=config.task,
-        threshold=threshold,
-        # the constant prior's forecast: each class's share of the training rows
-        prevalence={name: float(shares.get(name, 0.0)) for name in CLASSES[config.task]},
-        bootstrap=Bootstrap(config.evaluation.bootstrap, config.seed),
-        target=target,
-    )
+    return {name: float(shares.get(name, 0.0)) for name in CLASSES[task]}

@@ -98,16 +98,8 @@ def _errors(folder: RunFolder, cohort: pd.DataFrame, threshold: float) -> list[_
 
 def explain_options(config: RunConfig) -> Options:
     """Return the explainers' options that a run's configuration asks for."""
-    settings = config.explain
-    return Options(
-        samples=settings.samples,
-        seed=config.seed,
-        superpixels=settings.superpixels,
-        regions=settings.regions,
-        fill=settings.fill,
-        sampling=settings.sampling,
-        stopping_reliability=settings.stopping_reliability,
-    )
+    report = {"methods", "examples", "errors", "montages"}
+    return Options(seed=config.seed, **config.explain.model_dump(exclude=report))
 
 
 def choose(cohort: pd.DataFrame, count: int, seed: int) -> Iterator[pd.Series]:

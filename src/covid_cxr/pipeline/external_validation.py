@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -20,15 +19,16 @@ from covid_cxr.evaluation.compare import compare
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import embed_cohort
-from covid_cxr.metrics import Bootstrap
 from covid_cxr.models import bundle as bundles
 from covid_cxr.models.bundle import Bundle
-from covid_cxr.models.manifest import Manifest
+from covid_cxr.models.manifest import Manifest, training_sources
 from covid_cxr.models.recalibrate import need_onnx
+from covid_cxr.models.recalibrate import recalibrate as recalibrate_bundle
 from covid_cxr.pipeline import recalibration, training_overlap
 from covid_cxr.pipeline.evaluate import (
     attach_card,
     bundle_metrics,
+    measure,
     predict_split,
     target_prevalence,
     write_predictions,
@@ -36,8 +36,8 @@ from covid_cxr.pipeline.evaluate import (
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.report import write_report
 from covid_cxr.report.comparison_page import write_comparison
-from covid_cxr.results import SplitMetrics
-from covid_cxr.results.external_validation import ExternalValidationMetrics, RecalibrationMetrics
+from covid_cxr.results import RunMetrics, SplitMetrics
+from covid_cxr.results.external_validation import ExternalValidationMetrics
 from covid_cxr.types import Prediction, class_of
 
 log = logging.getLogger(__name__)
@@ -192,64 +192,42 @@ def _recalibrate(
     fitted = recalibration.sample_patients(site.rows, share, config.seed)
     fit = recalibration.fit(site.rows, predictions, fitted, original.manifest, config.evaluation)
     if isinstance(fit, str):
-        folder = _evaluate_original(site, predictions, original, out, rejected=fit)
+        folder = _evaluate_original(site, predictions, original, out, recalibration_rejected=fit)
         rejection = f"not recalibrated: {fit}. '{out}' holds the evaluation"
         return ExternalValidation(folder, folder, rejection)
     log.info("slope %.3f, shift %.3f, threshold %.3f", *fit.line, fit.threshold)
     before = _evaluate_original(site, predictions, original, out / BEFORE)
     rows = site.rows[fitted]
-    new = recalibration.write(original, out / "bundle", fit, rows, site.command)
+    new = recalibrate_bundle(
+        original,
+        out / "bundle",
+        **fit.line._asdict(),
+        threshold=fit.threshold,
+        fitted_to=training_sources(rows),
+        command=site.command,
+    )
     recalibration.check_parity(predictor, new, site.rows["path"], site.data_root, fit)
     halves = site.moved(_FITTED, pd.Series("", index=rows.index))
-    record = partial(
-        recalibration.record,
-        *(original, new, fit, halves.split(_FITTED)),
-        share=share,
-        before=recalibration.scores(_measure(halves, before, original)),
-    )
-    folder = _evaluate_new(halves, new, out, record)
+    folder, recalibrated = _begin(halves, out), Predictor(new)
+    for split in (_FITTED, _EXTERNAL):
+        predict_split(folder, recalibrated, split, halves.split(split))
+    old, scores = _measure(halves, before, original), _measure(halves, folder, new)
+    change = recalibration.metrics(original.id, fit, rows, share, before=old, after=scores)
+    metrics = _write_metrics(halves, folder, new, scores, recalibration=change)
+    attach_card(folder, new, metrics)
+    write_report(out)
     write_comparison(compare([before.path, folder.path], _EXTERNAL), out / COMPARED)
     return ExternalValidation(folder, before)
 
 
 def _evaluate_original(
-    site: _Site,
-    predictions: Sequence[Prediction],
-    bundle: Bundle,
-    out: Path,
-    rejected: str | None = None,
+    site: _Site, predictions: Sequence[Prediction], bundle: Bundle, out: Path, **external: Any
 ) -> RunFolder:
     """Evaluate the original bundle, keep a copy of it in the folder, and report."""
     folder = _begin(site, out)
     write_predictions(folder, _EXTERNAL, predictions, bundle)
-    external = ExternalValidationMetrics(
-        training_overlap=_count_overlap(site), recalibration_rejected=rejected
-    )
-    splits = {_EXTERNAL: _measure(site, folder, bundle)}
-    folder.write_metrics(
-        bundle_metrics(folder, bundle, splits=splits, external_validation=external)
-    )
+    _write_metrics(site, folder, bundle, _measure(site, folder, bundle), **external)
     bundles.copy(bundle, out / "bundle", weights=False)
-    write_report(out)
-    return folder
-
-
-def _evaluate_new(
-    site: _Site, bundle: Bundle, out: Path, record: Callable[..., RecalibrationMetrics]
-) -> RunFolder:
-    """Predict both halves by the new bundle, evaluate it on the one it was not fitted to."""
-    folder, predictor = _begin(site, out), Predictor(bundle)
-    for split in (_FITTED, _EXTERNAL):
-        predict_split(folder, predictor, split, site.split(split))
-    split_metrics = _measure(site, folder, bundle)
-    external = ExternalValidationMetrics(
-        training_overlap=_count_overlap(site),
-        recalibration=record(after=recalibration.scores(split_metrics)),
-    )
-    splits = {_EXTERNAL: split_metrics}
-    metrics = bundle_metrics(folder, bundle, splits=splits, external_validation=external)
-    folder.write_metrics(metrics)
-    attach_card(folder, bundle, metrics)
     write_report(out)
     return folder
 
@@ -260,23 +238,26 @@ def _begin(site: _Site, out: Path) -> RunFolder:
     return folder
 
 
-def _count_overlap(site: _Site) -> int:
+def _write_metrics(
+    site: _Site, folder: RunFolder, bundle: Bundle, scores: SplitMetrics, **external: Any
+) -> RunMetrics:
+    """Write a bundle's scores on the external images, and what `external` says of them."""
     reasons = (training_overlap.TRAINED, training_overlap.SAME_PATIENT)
-    return int(site.cohort["exclusion"].isin(reasons).sum())
+    left_out = int(site.cohort["exclusion"].isin(reasons).sum())
+    validation = ExternalValidationMetrics(training_overlap=left_out, **external)
+    splits = {_EXTERNAL: scores}
+    metrics = bundle_metrics(folder, bundle, splits=splits, external_validation=validation)
+    folder.write_metrics(metrics)
+    return metrics
 
 
 def _measure(site: _Site, folder: RunFolder, bundle: Bundle) -> SplitMetrics:
     """Return the metrics of a folder's predictions for the images that are external."""
     predictions = evaluation.read_predictions(folder.predictions(_EXTERNAL))
-    wanted = predictions["file"].isin(set(site.rows["path"]))
-    return evaluation.evaluate(
-        evaluation.join(predictions[wanted], site.rows),
-        task=bundle.manifest.task,
-        threshold=bundle.manifest.threshold,
-        prevalence=_class_shares(bundle.manifest),
-        bootstrap=Bootstrap(site.config.evaluation.bootstrap, site.config.seed),
-        target=target_prevalence(bundle, site.prevalence),
-    )
+    own = predictions[predictions["file"].isin(set(site.rows["path"]))]
+    threshold, shares = bundle.manifest.threshold, _class_shares(bundle.manifest)
+    target = target_prevalence(bundle, site.prevalence)
+    return measure(folder, own, site.rows, threshold, shares, target=target)
 
 
 def _class_shares(manifest: Manifest) -> dict[str, float]:

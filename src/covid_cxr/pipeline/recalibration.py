@@ -19,8 +19,7 @@ from covid_cxr.inference.runtime import Outputs, Runtime
 from covid_cxr.metrics import choose_threshold, fit_recalibration, softmax
 from covid_cxr.metrics.recalibration import Recalibration
 from covid_cxr.models.bundle import Bundle
-from covid_cxr.models.manifest import Manifest, training_sources
-from covid_cxr.models.recalibrate import recalibrate
+from covid_cxr.models.manifest import Manifest
 from covid_cxr.results import SplitMetrics
 from covid_cxr.results.external_validation import (
     RecalibrationMetrics,
@@ -99,57 +98,43 @@ def fit(
     return Fit(line, threshold)
 
 
-def write(original: Bundle, out: Path, fitted: Fit, rows: pd.DataFrame, command: str) -> Bundle:
-    """Write the recalibrated bundle to `out`; it was fitted to `rows` of the cohort."""
-    return recalibrate(
-        original,
-        out,
-        slope=fitted.line.slope,
-        shift=fitted.line.shift,
-        threshold=fitted.threshold,
-        fitted_to=training_sources(rows),
-        command=command,
-    )
-
-
-def record(
-    original: Bundle,
-    new: Bundle,
+def metrics(
+    original: str,
     fitted: Fit,
     rows: pd.DataFrame,
-    *,
     share: float,
-    before: RecalibrationScores,
-    after: RecalibrationScores,
+    *,
+    before: SplitMetrics,
+    after: SplitMetrics,
 ) -> RecalibrationMetrics:
     """Return what was changed, the images (`rows`) it was fitted to, and the scores of others."""
     return RecalibrationMetrics(
-        derived_from=original.id,
+        derived_from=original,
         slope=round(fitted.line.slope, 6),
         shift=round(fitted.line.shift, 6),
-        threshold=ThresholdChange(before=original.manifest.threshold, after=new.manifest.threshold),
+        threshold=ThresholdChange(before=before.threshold, after=after.threshold),
         fit=Counts(
             n=len(rows),
             patients=int(rows["patient_id"].nunique()),
             events=int((rows["finding"] == COVID).sum()),
         ),
         share=share,
-        before=before,
-        after=after,
+        before=_scores(before),
+        after=_scores(after),
     )
 
 
-def scores(split: SplitMetrics) -> RecalibrationScores:
+def _scores(split: SplitMetrics) -> RecalibrationScores:
     """Return the scores that recalibration may change."""
-    calibration = split.calibration
+    calibration, pooled = split.calibration, split.pooled
     return RecalibrationScores(
         n=split.n,
         patients=split.patients,
         events=split.events,
-        auroc=split.pooled.auroc,
-        sensitivity=split.pooled.sensitivity,
-        specificity=split.pooled.specificity,
-        brier=split.pooled.brier,
+        auroc=pooled.auroc,
+        sensitivity=pooled.sensitivity,
+        specificity=pooled.specificity,
+        brier=pooled.brier,
         slope=calibration.slope if calibration else None,
         intercept=calibration.intercept if calibration else None,
         ece=calibration.ece if calibration else None,

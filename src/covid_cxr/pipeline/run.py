@@ -52,7 +52,7 @@ def run(
             processes=processes,
         )
         build.write(built, out)
-        folder.note_cohort()
+        folder.write_environment()
     bundle = train(folder)
     audit_unless_done(folder)  # before the test split is read, which an audit does not need
     evaluated = folder.has_metrics and folder.metrics().bundle == bundle.id

@@ -54,7 +54,7 @@ class RunFolder:
         atomic_write(file, configuration.dump(resolved))
         folder = cls(path, resolved, command)
         if not (path / "environment.json").exists():
-            folder._write_environment()
+            folder.write_environment()
         return folder
 
     @classmethod
@@ -91,16 +91,12 @@ class RunFolder:
         file = self.path / "cohort.csv"
         if not file.exists():
             schema.save(cohort, file)
-            self.note_cohort()
+            self.write_environment()
         elif not self.cohort().equals(cohort):
             raise ConfigError(
                 f"'{self.path}' was begun on another cohort, and its model may have seen what is "
                 "now test; choose another --out, or delete that folder"
             )
-
-    def note_cohort(self) -> None:
-        """Write the cohort's hash into `environment.json`, once it is there."""
-        self._write_environment()
 
     @property
     def is_trained(self) -> bool:
@@ -146,7 +142,8 @@ class RunFolder:
         path = self.path / AUDIT
         return AuditResult.read(path) if path.exists() else None
 
-    def _write_environment(self) -> None:
+    def write_environment(self) -> None:
+        """Write `environment.json`, with the cohort's hash once there is a cohort."""
         cohort = self.path / "cohort.csv"
         environment = {
             "command": self.command,
