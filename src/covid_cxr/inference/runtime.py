@@ -69,8 +69,8 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def open_session(graph: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """Open a graph for ONNX Runtime on the CPU.
+def open_session(graph: Path | bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """Open a graph, a file or its content, for ONNX Runtime on the CPU.
 
     Its threads sleep while they have nothing to do. By default they keep a core busy waiting for
     work, which the reading and preparing of the next images, and other programs, could use.
@@ -79,4 +79,5 @@ def open_session(graph: Path, threads: int | None = None) -> onnxruntime.Inferen
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    source = graph if isinstance(graph, bytes) else str(graph)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])

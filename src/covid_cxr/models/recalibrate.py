@@ -102,8 +102,7 @@ def _graph(path: Path, manifest: Manifest, slope: float, shift: float) -> bytes:
     if manifest.has_cam:
         _behind(onnx, model.graph, _CAM, slope, None)
     onnx.checker.check_model(model)
-    content: bytes = model.SerializeToString()
-    return content
+    return bytes(model.SerializeToString())
 
 
 def _behind(onnx: Any, graph: Any, output: str, slope: float, shifts: Any) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -109,16 +110,15 @@ def fit_best_of(
     runs = config.training.runs
     if runs == 1:
         return fit(config, data, out, label)
-    best: Trained | None = None
-    for run in range(runs):
+
+    def fit_seed(run: int) -> Trained:
         seeded = config.model_copy(update={"seed": config.seed + run})
         which = f"{label} {run + 1} of {runs}"
         trained = fit(seeded, data, out / f"seed-{seeded.seed}", which)
         log.info("seed %d: validation loss %.4f", seeded.seed, trained.val_loss)
-        if best is None or trained.val_loss < best.val_loss:
-            best = trained
-    assert best is not None
-    return best
+        return trained
+
+    return min(map(fit_seed, range(runs)), key=attrgetter("val_loss"))
 
 
 def _fits(checkpoint: Path, module: TrainingModule) -> bool:

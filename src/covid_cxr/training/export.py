@@ -194,8 +194,7 @@ def _with_temperature(graph: bytes, temperature: float) -> bytes:
     model = onnx.load_from_string(graph)
     scale = next(value for value in model.graph.initializer if value.name == _TEMPERATURE)
     scale.CopyFrom(onnx.numpy_helper.from_array(np.array(temperature, np.float32), _TEMPERATURE))
-    content: bytes = model.SerializeToString()
-    return content
+    return bytes(model.SerializeToString())
 
 
 def graph_bytes(model: nn.Module, size: int, outputs: list[str]) -> bytes:
@@ -211,8 +210,7 @@ def graph_bytes(model: nn.Module, size: int, outputs: list[str]) -> bytes:
             verbose=False,
         )
     assert program is not None
-    content: bytes = _without_traces(program.model_proto).SerializeToString()
-    return content
+    return bytes(_without_traces(program.model_proto).SerializeToString())
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -10,11 +10,11 @@ from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from covid_cxr.config import RunConfig
+from covid_cxr.inference.runtime import open_session
 from covid_cxr.models import zoo
 from covid_cxr.models.zoo.classifier import Classifier
 from covid_cxr.progress import track
@@ -51,12 +51,7 @@ class FeatureExtractor:
         network = network or zoo.build(_MODEL, 2)
         self.width = network.head.in_features
         graph = graph_bytes(_Features(network), size, ["features"])
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(graph, threads)
 
     def features(self, inputs: Inputs) -> FloatArray:
         """Return float32 (N, F) of inputs (N, 1, size, size) in [0, 1], in batches.

@@ -8,7 +8,7 @@ scores across sources, each averaged over comparisons and seeds.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +55,11 @@ def hold_out_validation(
         CohortError: no source or site can be left out.
     """
     rows = development_rows(cohort)
-    protocol = _Protocol(rows, load_training_data(config, rows, data_root, out), out)
-    runs = range(1 if config.training.method == "linear-probe" else seeds)
-    parts = [
-        protocol.scores(config.model_copy(update={"seed": config.seed + run}), hold_out)
-        for run in runs
-        for hold_out in hold_outs(rows)
-    ]
+    data = load_training_data(config, rows, data_root, out)
+    parts = []
+    for run in range(1 if config.training.method == "linear-probe" else seeds):
+        seeded = config.model_copy(update={"seed": config.seed + run})
+        parts += [_score(seeded, rows, data, own, out / FOLDER) for own in hold_outs(rows)]
     scores = pd.concat(parts, ignore_index=True)
     atomic_write(out / SCORES, scores.to_csv(index=False, lineterminator="\n"))
     result = summarise(scores, rows)
@@ -130,29 +128,23 @@ def _auroc(rows: pd.DataFrame, scores: pd.Series) -> Estimate:
     return Estimate.of(*interval)
 
 
-@dataclass(frozen=True)
-class _Protocol:
-    """What every training of the protocol shares."""
-
-    rows: pd.DataFrame
-    data: TrainingData
-    out: Path
-
-    def scores(self, config: RunConfig, hold_out: HoldOut) -> pd.DataFrame:
-        """Return one training's log-odds of COVID-19, comparable over parts of a hold-out."""
-        name = f"{hold_out.name}-{hold_out.part}-{config.seed}"
-        folder = self.out / FOLDER / name.replace(" ", "-").replace("/", "-")
-        path = folder.with_name(f"{folder.name}.csv")
-        if path.exists():
-            return pd.read_csv(path)
-        train, stop = _stopping(self.rows, np.flatnonzero(hold_out.train), config.seed)
-        data = replace(self.data, train=train, val=stop)
-        trained = fit_recipe(config, data, folder, folder.name)
-        odds = log_odds(trained, data, np.flatnonzero(hold_out.scored))
-        table = score_table(self.rows, hold_out, odds, config.seed)
-        atomic_write(path, table.to_csv(index=False, lineterminator="\n"))
-        shutil.rmtree(folder, ignore_errors=True)  # nothing in it is needed again
-        return table
+def _score(
+    config: RunConfig, rows: pd.DataFrame, data: TrainingData, hold_out: HoldOut, out: Path
+) -> pd.DataFrame:
+    """Return one training's log-odds of COVID-19, comparable over parts of a hold-out."""
+    name = f"{hold_out.name}-{hold_out.part}-{config.seed}"
+    folder = out / name.replace(" ", "-").replace("/", "-")
+    path = folder.with_name(f"{folder.name}.csv")
+    if path.exists():
+        return pd.read_csv(path)
+    train, stop = _stopping(rows, np.flatnonzero(hold_out.train), config.seed)
+    own = replace(data, train=train, val=stop)
+    trained = fit_recipe(config, own, folder, folder.name)
+    odds = log_odds(trained, own, np.flatnonzero(hold_out.scored))
+    table = score_table(rows, hold_out, odds, config.seed)
+    atomic_write(path, table.to_csv(index=False, lineterminator="\n"))
+    shutil.rmtree(folder, ignore_errors=True)  # nothing in it is needed again
+    return table
 
 
 def _stopping(

@@ -9,10 +9,9 @@ from typing import Any
 import lightning
 import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, roc_curve
+from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix, roc_curve
 
 from covid_cxr.progress import report
 from covid_cxr.training.module import TrainingModule
@@ -66,7 +65,8 @@ class Tracker(lightning.Callback):
 def roc_figure(labels: NDArray[np.int64], logits: NDArray[np.float32]) -> Figure:
     """Draw the ROC curve of the last class (COVID-19) for TensorBoard."""
     score = np.exp(logits[:, -1] - np.logaddexp.reduce(logits, axis=1))
-    figure, axes = _figure()
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    axes = figure.subplots()
     positive = labels == logits.shape[1] - 1
     if 0 < positive.sum() < len(positive):
         false_positive, sensitivity, _ = roc_curve(positive, score)
@@ -80,19 +80,9 @@ def confusion_figure(
     labels: NDArray[np.int64], logits: NDArray[np.float32], classes: tuple[str, ...]
 ) -> Figure:
     """Draw the confusion matrix of the most probable class for TensorBoard."""
-    counts = confusion_matrix(labels, logits.argmax(axis=1), labels=range(len(classes)))
-    figure, axes = _figure()
-    axes.imshow(counts, cmap="Blues")
-    for (row, column), count in np.ndenumerate(counts):
-        axes.text(column, row, str(count), ha="center", va="center", color="black")
-    ticks = range(len(classes))
-    axes.set(xlabel="predicted", ylabel="truth", xticks=ticks, yticks=ticks)
-    axes.set_xticklabels(classes)
-    axes.set_yticklabels(classes)
-    return figure
-
-
-def _figure() -> tuple[Figure, Any]:
     figure = Figure(figsize=(4, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.add_subplot()
+    axes = figure.subplots()
+    counts = confusion_matrix(labels, logits.argmax(axis=1), labels=range(len(classes)))
+    display = ConfusionMatrixDisplay(counts, display_labels=classes)
+    display.plot(ax=axes, cmap="Blues", colorbar=False)
+    return figure
