@@ -1,19 +1,8 @@
 """Explanations against masks, faithfulness, stability and sanity: `covid-cxr explain-eval`."""
 
-from covid_cxr.explanation_benchmark.run import explain_eval
-from covid_cxr.explanation_benchmark.settings import (
-    Budget,
-    MethodSpec,
-    Settings,
-    default_methods,
-    read_methods,
-)
-
-__all__ = [
-    "Budget",
-    "MethodSpec",
-    "Settings",
-    "default_methods",
-    "explain_eval",
-    "read_methods",
-]
+from covid_cxr.explanation_benchmark.run import explain_eval as explain_eval
+from covid_cxr.explanation_benchmark.settings import Budget as Budget
+from covid_cxr.explanation_benchmark.settings import MethodSpec as MethodSpec
+from covid_cxr.explanation_benchmark.settings import Settings as Settings
+from covid_cxr.explanation_benchmark.settings import default_methods as default_methods
+from covid_cxr.explanation_benchmark.settings import read_methods as read_methods

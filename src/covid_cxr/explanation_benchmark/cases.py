@@ -55,6 +55,7 @@ class Case:
         root: data root.
         image_id: in the cohort.
         mask_folder: of the radiologists' masks below `root`; "" for a phantom.
+        opacities: (H, W), as drawn.
     """
 
     path: str
@@ -65,15 +66,7 @@ class Case:
     root: Path
     image_id: str
     mask_folder: str
-
-    @cached_property
-    def opacities(self) -> BoolArray | None:
-        """Opacities (H, W); None where none is drawn."""
-        if self.mask_folder:
-            mask = masks.mask(self.root / self.mask_folder, *masks.OPACITIES)
-        else:
-            mask = _phantom_mask(self.root / _PHANTOMS[0], self.image_id)
-        return mask if mask is not None and mask.any() else None
+    opacities: BoolArray
 
     @cached_property
     def lungs(self) -> Lungs | None:
@@ -128,9 +121,7 @@ def cases(parts: list[HeldOutPart], root: Path, seed: int, images: int | None = 
     Raises:
         CohortError: no opacity is drawn on any image.
     """
-    annotated = [
-        case for part in parts for case in _cases(part, root) if case.opacities is not None
-    ]
+    annotated = [case for part in parts for case in _cases(part, root)]
     if not annotated:
         raise CohortError(
             f"no image has drawn opacities below '{root}': expected '{masks.FOLDER}/<image stem>/' "
@@ -143,11 +134,18 @@ def cases(parts: list[HeldOutPart], root: Path, seed: int, images: int | None = 
 
 
 def _cases(part: HeldOutPart, root: Path) -> Iterator[Case]:
+    """Yield the images on which an opacity is drawn."""
     try:
         rows = masks.annotated(part.rows, root)
     except CohortError:  # no radiologist's mask: a fold without any, or phantoms
         rows = part.rows.assign(masks="")
     for row in rows.itertuples():
+        if row.masks:
+            opacities = masks.mask(root / str(row.masks), *masks.OPACITIES)
+        else:
+            opacities = _phantom_mask(root / _PHANTOMS[0], str(row.image_id))
+        if opacities is None or not opacities.any():
+            continue
         yield Case(
             path=str(row.path),
             patient=str(row.patient_id),
@@ -157,6 +155,7 @@ def _cases(part: HeldOutPart, root: Path) -> Iterator[Case]:
             root=root,
             image_id=str(row.image_id),
             mask_folder=str(row.masks),
+            opacities=opacities,
         )
 
 

@@ -68,6 +68,5 @@ def _digest(case: Case) -> str:
     digest = hashlib.sha256()
     lungs = () if case.lungs is None else (case.lungs.right, case.lungs.left)
     for mask in (case.opacities, *lungs):
-        if mask is not None:
-            digest.update(str(mask.shape).encode() + mask.tobytes())
+        digest.update(str(mask.shape).encode() + mask.tobytes())
     return digest.hexdigest()

@@ -22,7 +22,7 @@ from covid_cxr.config import AugmentConfig, RunConfig, TrainingConfig
 from covid_cxr.errors import InputError
 from covid_cxr.explain.measures.sanity import similarity
 from covid_cxr.explanation_benchmark.settings import MethodSpec, Settings
-from covid_cxr.explanation_benchmark.summary import score
+from covid_cxr.explanation_benchmark.summary import scores
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.models import bundle
 from covid_cxr.models.manifest import MANIFEST
@@ -126,15 +126,17 @@ def _networks(folder: RunFolder, data_root: Path, out: Path, seed: int) -> _Netw
     true = class_numbers(rows, config.task)
     permuted = np.random.default_rng(seed).permutation(true)
     images = np.asarray(inputs, np.float32)
-    networks: dict[_Labels, Runtime] = {}
-    accuracy: dict[_Labels, float] = {}
     labels: dict[_Labels, NDArray[np.intp]] = {"true": true, "permuted": permuted}
-    for name, learned in labels.items():
-        networks[name] = _learn(config, rows, inputs, learned, out=out / name)
-        right = networks[name].probabilities(images).argmax(axis=1) == learned
-        accuracy[name] = float(right.mean())
+    learned = {
+        name: _learn(config, rows, inputs, numbers, out=out / name)
+        for name, numbers in labels.items()
+    }
+    accuracy = {
+        name: float(np.mean(model.probabilities(images).argmax(axis=1) == labels[name]))
+        for name, model in learned.items()
+    }
     (out / "inputs.npy").unlink()
-    return _Networks(images, rows, networks, accuracy)
+    return _Networks(images, rows, learned, accuracy)
 
 
 def _learn(
@@ -175,10 +177,6 @@ def _measure(
         )
         for index in chosen
     )
-    values = similarities.to_numpy(np.float64)
+    columns = {str(name): similarities[name].to_numpy(np.float64) for name in similarities}
     patients = networks.rows["patient_id"].iloc[list(chosen)].tolist()
-    intervals = settings.bootstrap.means(values, patients)
-    return {
-        str(name): score(column, interval)
-        for name, column, interval in zip(similarities, values.T, intervals, strict=True)
-    }
+    return dict(scores(columns, patients, settings.bootstrap))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -53,14 +53,11 @@ class PreparedCase:
     def of(cls, case: Case, predictor: Predictor) -> PreparedCase:
         """Read and preprocess the image of `case` as its bundle says."""
         prepared = predictor.prepare(predictor.read(case.root / case.path))
-        opacities, lungs = case.opacities, case.lungs
-        if opacities is None:
-            raise InputError(f"'{case.path}' has no opacities drawn")
-        grid = prepared.image.shape[1:]
+        grid, lungs = prepared.image.shape[1:], case.lungs
         if lungs is not None:
             visible = crop_lungs(lungs, prepared.box)
             lungs = Lungs(mask_on_grid(visible.right, grid), mask_on_grid(visible.left, grid))
-        opacities = mask_on_grid(crop(opacities, prepared.box), grid)
+        opacities = mask_on_grid(crop(case.opacities, prepared.box), grid)
         return cls(case, prepared.image, opacities, lungs, predictor.runtime)
 
     @property
@@ -106,49 +103,48 @@ class CaseMeasurement:
         case: prepared.
         wanted: groups.
         values: method -> group -> measures; filled, groups that are in it are left as they are.
+        rejected: filled: method -> why it cannot explain this image, which has nothing in `values`.
         settings: methods, samples and seed.
     """
 
     case: PreparedCase
     wanted: Sequence[Group]
     values: MethodValues
+    rejected: dict[str, str]
     settings: Settings
 
-    def run(self, step: Callable[[], None]) -> dict[str, str]:
-        """Measure what is wanted and not yet known, calling `step` after every method.
-
-        Returns:
-            method -> why it cannot explain this image; such a method has nothing in `values`.
-        """
-        rejected: dict[str, str] = {}
+    def run(self) -> Iterator[None]:
+        """Measure what is wanted and not yet known, pausing after every method."""
         # the random order comes first: the gain of the others is counted from it
         for name in sorted(baselines.BASELINES, key=lambda name: name != RANDOM):
             try:
                 self._baseline(name)
             except InputError as error:
-                rejected[name] = str(error)
-            step()
+                self.rejected[name] = str(error)
+            yield
         explanations: dict[MethodSpec, Explanation] = {}
         for method in self.settings.methods:
             try:
                 explanations |= self._method(method)
             except InputError as error:
-                rejected[method.name] = str(error)
-            step()
+                self.rejected[method.name] = str(error)
+            yield
         self._sanity(explanations)
-        return rejected
 
     def _baseline(self, name: str) -> None:
-        case, own = self.case, self.values.setdefault(name, {})
-        maps = baselines.maps(name, case.image, case.both_lungs, seed=self.settings.seed)
+        case, settings, own = self.case, self.settings, self.values.setdefault(name, {})
+        maps = baselines.maps(name, case.image, case.both_lungs, seed=settings.seed)
         if AGREEMENT not in own:
             scores = [agreement(one, case.opacities, case.both_lungs) for one in maps]
             own[AGREEMENT] = {
                 key: float(np.mean([values[key] for values in scores])) for key in scores[0]
             }
         if "faithfulness" in self.wanted and "faithfulness" not in own:
+            counts = {"repeats": settings.orders, "steps": settings.steps, "seed": settings.seed}
             own["faithfulness"] = (
-                self._random_order() if name == RANDOM else self._faithfulness(maps[0])
+                faithfulness.random_areas(case.image, case.score, **counts)
+                if name == RANDOM
+                else self._faithfulness(maps[0])
             )
 
     def _method(self, method: MethodSpec) -> dict[MethodSpec, Explanation]:
@@ -174,16 +170,6 @@ class CaseMeasurement:
         scores = agreement(explanation.attribution, self.case.opacities, self.case.both_lungs)
         fidelity = {} if explanation.fidelity is None else {"fidelity": explanation.fidelity}
         return {**scores, **fidelity, "seconds": seconds}
-
-    def _random_order(self) -> Values:
-        case, settings = self.case, self.settings
-        return faithfulness.random_areas(
-            case.image,
-            case.score,
-            repeats=settings.orders,
-            steps=settings.steps,
-            seed=settings.seed,
-        )
 
     def _faithfulness(self, attribution: FloatArray) -> Values:
         case, settings = self.case, self.settings

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from covid_cxr.explanation_benchmark.checkpoint import Checkpoint
 from covid_cxr.explanation_benchmark.label_randomisation import label_randomisation
 from covid_cxr.explanation_benchmark.measure import (
     CaseMeasurement,
-    MethodValues,
     PreparedCase,
     groups,
 )
@@ -26,7 +24,7 @@ from covid_cxr.explanation_benchmark.settings import Settings
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
 from covid_cxr.pipeline.run_folder import RunFolder
-from covid_cxr.progress import report
+from covid_cxr.progress import track
 from covid_cxr.results.explanation_benchmark import (
     EXPLAIN_EVAL,
     BenchmarkSettings,
@@ -39,14 +37,6 @@ from covid_cxr.types import COVID, DISCLAIMER
 
 NAME = Path(EXPLAIN_EVAL).stem
 _GRID = (224, 224)  # for the areas of opacities
-
-
-@dataclass(frozen=True)
-class _Work:
-    groups: dict[Case, tuple[Group, ...]]
-    settings: Settings
-    out: Path
-    threads: int | None
 
 
 def explain_eval(
@@ -82,10 +72,15 @@ def explain_eval(
     wanted = {case: groups(settings, rank) for rank, case in enumerate(chosen)}
     if held_out == TEST_SPLIT:
         _record_test_evaluation(folder, chosen[0].bundle.id)
-    checkpoints = _measure_all(_Work(wanted, settings, out, threads))
+    checkpoints = {case: Checkpoint.open(out, case, settings) for case in chosen}
+    steps = len(chosen) * (len(settings.methods) + len(BASELINES))
+    measuring = _measure(checkpoints, wanted, settings, threads)
+    for _ in track(measuring, "measuring explanations", steps):
+        pass
     labels = label_randomisation(folder, data_root, out, settings) if settings.labels else None
-    values = {case: _requested(one, settings) for case, one in checkpoints.items()}
-    rows = summary.table(values, wanted)
+    rows = summary.table({case: one.values for case, one in checkpoints.items()}, wanted)
+    requested = [*BASELINES, *(method.name for method in settings.methods)]
+    rows = rows[rows["method"].isin(requested)]  # an earlier call may have measured others
     result = ExplanationBenchmark(
         run=folder.path.resolve().name,
         held_out=held_out,
@@ -109,59 +104,37 @@ def explain_eval(
     return result
 
 
-def _requested(checkpoint: Checkpoint, settings: Settings) -> MethodValues:
-    """Leave out methods that are known from an earlier call but not requested in this one."""
-    requested = {method.name for method in settings.methods} | set(BASELINES)
-    return {name: values for name, values in checkpoint.values.items() if name in requested}
-
-
-def _measure_all(work: _Work) -> dict[Case, Checkpoint]:
-    """Measure bundle by bundle, so that each is opened once."""
-    total = len(work.groups) * (len(work.settings.methods) + len(BASELINES))
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        report("measuring explanations", done, total)
-
-    checkpoints: dict[Case, Checkpoint] = {}
-    for folder in dict.fromkeys(case.bundle.folder for case in work.groups):
-        own = [case for case in work.groups if case.bundle.folder == folder]
-        predictor = Predictor(own[0].bundle, work.threads)
+def _measure(
+    checkpoints: Mapping[Case, Checkpoint],
+    wanted: Mapping[Case, Sequence[Group]],
+    settings: Settings,
+    threads: int | None,
+) -> Iterator[None]:
+    """Fill the checkpoints bundle by bundle, so that each is opened once, method by method."""
+    for folder in dict.fromkeys(case.bundle.folder for case in checkpoints):
+        own = [case for case in checkpoints if case.bundle.folder == folder]
+        predictor = Predictor(own[0].bundle, threads)
         for case in own:
-            checkpoints[case] = _measure_one(work, case, predictor, step)
-    return {case: checkpoints[case] for case in work.groups}
-
-
-def _measure_one(
-    work: _Work, case: Case, predictor: Predictor, step: Callable[[], None]
-) -> Checkpoint:
-    checkpoint = Checkpoint.open(work.out, case, work.settings)
-    prepared = PreparedCase.of(case, predictor)
-
-    def save() -> None:
-        checkpoint.save()
-        step()
-
-    prepared.score(prepared.image[None])  # a session's first answer is slow: no method's time
-    measurement = CaseMeasurement(prepared, work.groups[case], checkpoint.values, work.settings)
-    checkpoint.rejected = measurement.run(save)
-    checkpoint.save()
-    return checkpoint
+            checkpoint, prepared = checkpoints[case], PreparedCase.of(case, predictor)
+            prepared.score(prepared.image[None])  # a session's first answer is slow
+            values, rejected = checkpoint.values, checkpoint.rejected
+            measurement = CaseMeasurement(prepared, wanted[case], values, rejected, settings)
+            for _ in measurement.run():
+                checkpoint.save()
+                yield
+            checkpoint.save()
 
 
 def _opacity_share(chosen: Sequence[Case]) -> OpacityShare:
-    whole, inside = [], []
-    for case in chosen:
-        if case.opacities is None:
-            continue
-        opacities = mask_on_grid(case.opacities, _GRID)
-        whole.append(opacities.mean())
-        if case.lungs is not None:
-            inside.append(opacities[mask_on_grid(case.lungs.both, _GRID)].mean())
+    opacities = {case: mask_on_grid(case.opacities, _GRID) for case in chosen}
+    inside = [
+        mask[mask_on_grid(case.lungs.both, _GRID)].mean()
+        for case, mask in opacities.items()
+        if case.lungs is not None
+    ]
     return OpacityShare(
-        image=float(np.mean(whole)), lungs=float(np.mean(inside)) if inside else 0.0
+        image=float(np.mean([mask.mean() for mask in opacities.values()])),
+        lungs=float(np.mean(inside)) if inside else 0.0,
     )
 
 

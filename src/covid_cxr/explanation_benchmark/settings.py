@@ -87,21 +87,10 @@ class Settings(BenchmarkSettings):
         images: int | None = None,
     ) -> Self:
         """Return the settings of a budget: "quick" for a look, "full" for numbers to report."""
-        if budget == "full":
-            return cls(methods=methods, samples=samples or 1000, seed=seed, images=images)
-        return cls(
-            methods=methods,
-            samples=samples or 300,
-            seed=seed,
-            images=images,
-            faithfulness=8,
-            robustness=3,
-            repeatability=3,
-            sanity=3,
-            repeat_samples=(100, 300),
-            stages=("head", "all"),
-            orders=3,
-            labels=False,
+        text = (files(__package__) / "budgets.yaml").read_text("utf-8")
+        values = yaml.safe_load(text)[budget] | ({"samples": samples} if samples else {})
+        return cls.model_validate(
+            {**values, "methods": methods, "seed": seed, "images": images}, strict=False
         )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeVar, get_args
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from covid_cxr.explain.measures.baselines import BASELINES
 from covid_cxr.explanation_benchmark.cases import Case
 from covid_cxr.explanation_benchmark.measure import AGREEMENT, RANDOM, MethodValues
-from covid_cxr.metrics import Bootstrap, Interval
+from covid_cxr.metrics import Bootstrap
 from covid_cxr.results import rounded
 from covid_cxr.results.explanation_benchmark import (
     Group,
@@ -30,23 +30,13 @@ COMPARED = (
 )
 PROPORTIONS = ("peak_hit", "peak_lungs")  # of images that are right or wrong
 SECONDS = "seconds"
+_COLUMNS = [
+    *("file", "patient", "finding", "predicted", "bundle"),
+    *("method", "group", "measure", "value"),
+]
 
 Numbers = NDArray[np.float64]
-Key = TypeVar("Key", bound=tuple[str, ...])
-
-
-class Row(NamedTuple):
-    """One measure of one method on one image."""
-
-    file: str
-    patient: str
-    finding: str
-    predicted: str
-    bundle: str
-    method: str
-    group: Group
-    measure: str
-    value: float
+Key = TypeVar("Key", bound=Hashable)
 
 
 def table(
@@ -54,7 +44,7 @@ def table(
 ) -> pd.DataFrame:
     """Return one row an image, method and measure, of the groups that each image is in."""
     rows = [
-        Row(
+        (
             *(case.path, case.patient, case.finding, case.predicted, case.bundle.id),
             *(method, group, measure, value),
         )
@@ -63,7 +53,7 @@ def table(
         for group in groups[case]
         for measure, value in measured.get(group, {}).items()
     ]
-    return pd.DataFrame(rows, columns=list(Row._fields))
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def summarise(rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[Subset, SubsetScores]:
@@ -78,10 +68,22 @@ def summarise(rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[Subset, SubsetSc
     return {everything: _subset(rows, bootstrap), called: _subset(rows[covid], bootstrap)}
 
 
-def score(values: Numbers, interval: Interval) -> Score:
-    """Return the score of a column of measures; the images without one do not count."""
-    value, low, high = (rounded(end) for end in interval)
-    return Score(value=value, low=low, high=high, images=int((~np.isnan(values)).sum()))
+def scores(
+    values: Mapping[Key, Numbers],
+    patients: Sequence[str],
+    bootstrap: Bootstrap,
+    proportions: Sequence[Key] = (),
+) -> Iterator[tuple[Key, Score]]:
+    """Yield the score of each column of measures; the images without one do not count."""
+    if not values:
+        return
+    hits = [index for index, name in enumerate(values) if name in proportions]
+    columns = np.stack(list(values.values()), axis=1)
+    intervals = bootstrap.means(columns, patients, proportions=hits)
+    for (name, column), interval in zip(values.items(), intervals, strict=True):
+        images = int((~np.isnan(column)).sum())
+        value, low, high = map(rounded, interval)
+        yield name, Score(value=value, low=low, high=high, images=images)
 
 
 def seconds(rows: pd.DataFrame) -> dict[str, float]:
@@ -110,10 +112,10 @@ def _subset(rows: pd.DataFrame, bootstrap: Bootstrap) -> SubsetScores:
     }
     hits = [column for column in values if column[1] in PROPORTIONS]
     methods: dict[str, Measures] = {}
-    for (method, measure), scored in _scores(values, patients, bootstrap, hits):
+    for (method, measure), scored in scores(values, patients, bootstrap, hits):
         methods.setdefault(method, {})[measure] = scored
     differences: dict[str, dict[str, Measures]] = {}
-    for (method, baseline, measure), scored in _scores(_differences(values), patients, bootstrap):
+    for (method, baseline, measure), scored in scores(_differences(values), patients, bootstrap):
         differences.setdefault(method, {}).setdefault(baseline, {})[measure] = scored
     return SubsetScores(
         images=len(wide),
@@ -124,22 +126,6 @@ def _subset(rows: pd.DataFrame, bootstrap: Bootstrap) -> SubsetScores:
             method: tuple(_best(baselines)) for method, baselines in differences.items()
         },
     )
-
-
-def _scores(
-    values: Mapping[Key, Numbers],
-    patients: Sequence[str],
-    bootstrap: Bootstrap,
-    proportions: Sequence[Key] = (),
-) -> Iterator[tuple[Key, Score]]:
-    """Yield the score of each column of measures."""
-    if not values:
-        return
-    hits = [index for index, name in enumerate(values) if name in proportions]
-    columns = np.stack(list(values.values()), axis=1)
-    intervals = bootstrap.means(columns, patients, proportions=hits)
-    for (name, column), interval in zip(values.items(), intervals, strict=True):
-        yield name, score(column, interval)
 
 
 def _differences(values: Mapping[tuple[str, str], Numbers]) -> dict[tuple[str, str, str], Numbers]:
@@ -158,6 +144,6 @@ def _differences(values: Mapping[tuple[str, str], Numbers]) -> dict[tuple[str, s
 def _best(differences: Mapping[str, Measures]) -> Iterator[str]:
     """Yield the measures whose difference to every baseline is above 0, interval and all."""
     for measure in COMPARED:
-        lows = [scores[measure].low for scores in differences.values() if measure in scores]
+        lows = [measured[measure].low for measured in differences.values() if measure in measured]
         if lows and all(low is not None and low > 0 for low in lows):
             yield measure

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
+from covid_cxr import config as configuration
 from covid_cxr.cohort import schema
 from covid_cxr.cohort.summary.summary import CohortSummary, summarise
 from covid_cxr.config import RunConfig
@@ -63,7 +64,8 @@ class RunRecord:
         """
         if not (folder / METRICS).exists():
             raise InputError(f"run folder '{folder}' has no {METRICS}: finish the run, then report")
-        config = _config(folder / "config.json")
+        resolved = folder / "config.json"
+        config = configuration.load(resolved) if resolved.exists() else None
         cohort = schema.load(folder / "cohort.csv") if (folder / "cohort.csv").exists() else None
         bundle, seed = folder / "bundle", config.seed if config else 0
         return cls(
@@ -85,17 +87,6 @@ class RunRecord:
 
 def _result(kind: type[File], path: Path) -> File | None:
     return kind.read(path) if path.exists() else None
-
-
-def _config(path: Path) -> RunConfig | None:
-    if not path.exists():
-        return None
-    try:
-        return RunConfig.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(map(str, problem["loc"])) or "the file"
-        raise InputError(f"'{path}' is not a configuration: {key}: {problem['msg']}") from error
 
 
 def _json(path: Path) -> dict[str, JsonValue]:

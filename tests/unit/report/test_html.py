@@ -188,7 +188,8 @@ def test_nothing_found_and_an_empty_file(run):
     ("name", "content", "message"),
     [
         ("metrics.json", None, "has no metrics.json"),
-        ("config.json", "{", "is not a configuration"),
+        ("config.json", "{", "config.json' is not YAML"),
+        ("config.json", '{"sed": 1}', "config.json: unknown key 'sed'"),
         ("environment.json", "[]", "holds a list"),
         ("attrition.csv", 'a,b\n"x,1\n', "is no CSV table"),
         ("attrition.csv", "source,rule\nmila,view\n", "has no column 'removed'"),
