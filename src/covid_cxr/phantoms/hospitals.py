@@ -29,7 +29,7 @@ class Marker:
         at: centre as fractions of width and height.
         size: font size as a fraction of the longer edge.
         brightness: grey value of the letters.
-        style: plain letters, in a ring, or dark letters on a bright plate.
+        style: plain letters, in a ring, or on a plate: bright behind dark letters, else dark.
         view: burnt in on images of this view only; None: on all.
     """
 
@@ -118,7 +118,7 @@ def add_border_and_markers(
     shift = rng.normal(0, 0.010, 2)
     for marker in hospital.markers:
         if marker.view in (None, view):
-            _burn(image, marker, view, (float(shift[0]), float(shift[1])))
+            burn(image, marker, view, (float(shift[0]), float(shift[1])))
     return to_pixels(image)
 
 
@@ -139,7 +139,10 @@ def _border(image: Image.Image, hospital: Hospital, rng: Generator) -> None:
         pen.rectangle((0, 0, width - 1, height - 1), outline=250, width=max(3, top // 2))
 
 
-def _burn(image: Image.Image, marker: Marker, view: View, shift: tuple[float, float]) -> None:
+def burn(
+    image: Image.Image, marker: Marker, view: View, shift: tuple[float, float] = (0.0, 0.0)
+) -> None:
+    """Burn a marker into an image, in place, `shift` (fractions of width and height) away."""
     width, height = image.size
     size = max(9.0, marker.size * max(width, height))
     font = ImageFont.load_default(size=size)
@@ -151,6 +154,6 @@ def _burn(image: Image.Image, marker: Marker, view: View, shift: tuple[float, fl
         radius = 0.72 * size
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=ink, fill=8, width=2)
     if marker.style == "plate":
-        box = pen.textbbox((x, y), text, font=font, anchor="mm")
-        pen.rectangle((box[0] - 4, box[1] - 4, box[2] + 4, box[3] + 4), fill=235)
+        left, top, right, bottom = pen.textbbox((x, y), text, font=font, anchor="mm")
+        pen.rectangle((left - 4, top - 4, right + 4, bottom + 4), fill=235 if ink < 128 else 6)
     pen.text((x, y), text, fill=ink, font=font, anchor="mm")

@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from covid_cxr.phantoms.canvas import to_image, to_pixels
+from covid_cxr.phantoms.hospitals import Marker, burn
 from covid_cxr.phantoms.radiograph import Phantom
 from covid_cxr.types import BoolArray
 
@@ -38,13 +39,8 @@ def inject_shortcut(phantom: Phantom, shortcut: Shortcut, rng: np.random.Generat
 
 def _marker(phantom: Phantom, rng: np.random.Generator) -> Phantom:
     image = to_image(phantom.pixels)
-    size = max(11.0, 0.05 * max(image.size))
-    x, y = rng.normal((0.12, 0.94), 0.008) * image.size
-    font = ImageFont.load_default(size=size)
-    pen = ImageDraw.Draw(image)
-    left, top, right, bottom = pen.textbbox((x, y), _WARD, font=font, anchor="mm")
-    pen.rectangle((left - 4, top - 4, right + 4, bottom + 4), fill=6)
-    pen.text((x, y), _WARD, fill=245, font=font, anchor="mm")
+    across, down = rng.normal((0.12, 0.94), 0.008)
+    burn(image, Marker(_WARD, (across, down), 0.05, 245 / 255, "plate"), phantom.view)
     return replace(phantom, pixels=to_pixels(image))
 
 
@@ -67,7 +63,5 @@ def _resolution(phantom: Phantom, _: np.random.Generator) -> Phantom:
 
 
 SHORTCUTS: dict[str, Callable[[Phantom, np.random.Generator], Phantom]] = {
-    "marker": _marker,
-    "border": _border,
-    "resolution": _resolution,
+    shortcut.__name__.removeprefix("_"): shortcut for shortcut in (_marker, _border, _resolution)
 }

@@ -22,7 +22,7 @@ from covid_cxr import default_bundle
 from covid_cxr.audit.context import AuditContext
 from covid_cxr.audit.verdicts import SEVERITY, AuditCheck, verdict_of
 from covid_cxr.cohort import build, schema
-from covid_cxr.config import AuditConfig, CohortConfig, DatasetConfig, PreprocessSpec, RunConfig
+from covid_cxr.config import RunConfig, load
 from covid_cxr.metrics import Interval
 from covid_cxr.phantoms import write_cohort
 from covid_cxr.results import AuditFinding
@@ -44,20 +44,8 @@ class CellFeatures:
 
 def tiny_config(root: Path) -> RunConfig:
     """Return the config of a run on the phantoms in `root`, with as few repetitions as allowed."""
-    return RunConfig(
-        name="tiny",
-        data_root=str(root),
-        cohort=CohortConfig(
-            datasets={"phantoms": DatasetConfig(adapter="csv", path="manifest.csv")},
-            train=0.6,
-            val=0.3,
-            test=0.1,
-        ),
-        preprocess=PreprocessSpec(size=64),
-        audit=AuditConfig(
-            size=96, bootstrap=100, permutations=100, seeds=2, perturbed=4, explained=4, cascaded=2
-        ),
-    )
+    config = load(Path(__file__).with_name("tiny.yaml"))
+    return config.model_copy(update={"data_root": str(root)})
 
 
 @cache

@@ -9,17 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
+from covid_cxr.explain.rendering import overlay
 from covid_cxr.explain.rendering.contours import strongest
-from covid_cxr.explain.rendering.overlay import (
-    DEFAULT_STYLE,
-    LUNG,
-    OverlayStyle,
-    blend,
-    draw_overlay,
-    limit,
-    line_colour,
-    panel,
-)
+from covid_cxr.explain.rendering.overlay import DEFAULT_STYLE, OverlayStyle
 from covid_cxr.explain.rendering.zones import fidelity_in_words, is_doubtful, mostly_outside
 from covid_cxr.imaging.page import GROUND, MUTED, TEXT, WARNING
 from covid_cxr.imaging.text import Colour, length, printable, shorten, wrap, write
@@ -117,7 +109,7 @@ def draw_page(
     Raises:
         InputError: `pixels` is not (H, W).
     """
-    grey = panel(pixels, style.longest)
+    grey = overlay.panel(pixels, style.longest)
     layout = Layout.of((grey.shape[0], grey.shape[1]), explanation, caption)
     page = Image.new("RGB", layout.page, GROUND)
     draw = ImageDraw.Draw(page)
@@ -126,8 +118,9 @@ def draw_page(
         y += line.above * letter
         write(draw, (letter, y), line.text, line.scale * letter, line.colour)
         y += line.scale * letter
-    page.paste(Image.fromarray(grey), (layout.left, layout.top))
-    page.paste(Image.fromarray(draw_overlay(grey, explanation, style)), (layout.right, layout.top))
+    shaded = overlay.draw_overlay(grey, explanation, style)
+    for x, picture in ((layout.left, grey), (layout.right, shaded)):
+        page.paste(Image.fromarray(picture), (x, layout.top))
     middle = layout.bottom + round(1.5 * letter)
     _draw_lines(draw, (letter, middle), letter, _legend(explanation, style))
     _draw_bar(page, (layout.page[0] - letter, middle), letter, explanation, style)
@@ -179,11 +172,11 @@ def _legend(
 ) -> Iterator[tuple[str, tuple[Colour, ...]]]:
     """Yield what each kind of line on the overlay means, and its colours."""
     if style.outline and explanation.lungs is not None:
-        yield "lungs", (LUNG,)
+        yield "lungs", (overlay.LUNG,)
     directions = zip((1, -1), style.colours, strict=True)
-    colours = tuple(line_colour(c) for d, c in directions if strongest(explanation, d) is not None)
-    if style.contours and colours:
-        yield "strongest evidence", colours
+    shown = [colour for sign, colour in directions if strongest(explanation, sign) is not None]
+    if style.contours and shown:
+        yield "strongest evidence", tuple(map(overlay.line_colour, shown))
 
 
 def _draw_lines(
@@ -212,7 +205,7 @@ def _draw_bar(
 ) -> None:
     """Draw the signed colour bar and its ends in numbers, from `at` to the left."""
     (x, y), size = at, SMALL * letter
-    draw, full = ImageDraw.Draw(page), limit(explanation.attribution)
+    draw, full = ImageDraw.Draw(page), overlay.limit(explanation.attribution)
     label = shorten(printable(explanation.label), size, 8 * letter)
     against, support = f"against {label}  {-full:+.2g}", f"{full:+.2g}  for {label}"
     if full == 0:
@@ -220,7 +213,7 @@ def _draw_bar(
     write(draw, (x, y), support, size, TEXT, anchor="rm")
     width, height, space = 12 * letter, round(0.8 * letter), letter // 2
     ramp = np.linspace(-1, 1, width, dtype=np.float32)[None].repeat(height, axis=0)
-    bar = blend(np.full((height, width), _BAR_GREY, dtype=np.uint8), ramp, style)
+    bar = overlay.blend(np.full((height, width), _BAR_GREY, dtype=np.uint8), ramp, style)
     middle, half = width // 2, max(1, height // 12)
     bar[:, middle - half : middle + half] = TEXT  # a tick at 0
     x -= round(length(support, size)) + space + width
