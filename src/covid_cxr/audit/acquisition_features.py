@@ -28,7 +28,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 _BORDER = 0.03  # share of the edge
 _BLACK, _WHITE = 0.03, 0.97
-_CORNERS = {"top_left": (0, 0), "top_right": (0, 1), "bottom_left": (1, 0), "bottom_right": (1, 1)}
 _STATED_DEVICES = ("intubation_present", "intubated", "in_icu")
 _YES_NO = {"Y": 1.0, "N": 0.0}
 _DEVICE_MASKS = (
@@ -151,13 +150,15 @@ def _border(small: FloatArray) -> dict[str, float]:
 
 
 def _markers(markers: FloatArray) -> dict[str, float]:
-    half = markers.shape[0] // 2, markers.shape[1] // 2
-    features = {"marker_share": float(markers.mean())}
-    for name, (down, right) in _CORNERS.items():
-        rows = slice(half[0], None) if down else slice(half[0])
-        columns = slice(half[1], None) if right else slice(half[1])
-        features[f"marker_{name}"] = float(markers[rows, columns].mean())
-    return features
+    down, right = markers.shape[0] // 2, markers.shape[1] // 2
+    parts = {
+        "share": markers,
+        "top_left": markers[:down, :right],
+        "top_right": markers[:down, right:],
+        "bottom_left": markers[down:, :right],
+        "bottom_right": markers[down:, right:],
+    }
+    return {f"marker_{name}": float(part.mean()) for name, part in parts.items()}
 
 
 def _device_outlined(image: Path) -> float:

@@ -148,9 +148,9 @@ def _small_inputs(
     # Views are equalised already; brightness and contrast are standardised again once resized.
     off = {"remove_markers": False, "lung_margin": None, "equalise": False}
     smaller = spec.model_copy(update=off)
-    inputs = np.empty((len(rows), 1, spec.size, spec.size), np.float16)
-    for start in range(0, len(rows), _BATCH):
-        batch = context.inputs(view, rows[start : start + _BATCH])
-        for row, image in enumerate(batch, start=start):
-            inputs[row] = imaging.preprocess(image[0], smaller)
-    return inputs
+    inputs = [
+        imaging.preprocess(image[0], smaller).astype(np.float16)
+        for start in range(0, len(rows), _BATCH)
+        for image in context.inputs(view, rows[start : start + _BATCH])
+    ]
+    return np.stack(inputs)

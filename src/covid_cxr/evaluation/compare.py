@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from covid_cxr.metrics import (
     clustered_auroc,
     clustered_difference,
 )
+from covid_cxr.metrics.bootstrap import Statistic
 from covid_cxr.metrics.scores import Array, Scores
 from covid_cxr.results import Estimate, RunComparison, rounded
 from covid_cxr.results.comparison import (
@@ -28,7 +30,6 @@ from covid_cxr.results.comparison import (
     DelongDifference,
     ScoreDifferences,
 )
-from covid_cxr.types import COVID
 
 _AT_THRESHOLD = ("sensitivity", "specificity")
 
@@ -85,21 +86,19 @@ def _describe(run: RunPredictions) -> ComparedRun:
 def _compare_group(
     runs: Sequence[RunPredictions], rows: NDArray[np.bool_], bootstrap: Bootstrap
 ) -> ComparedGroup:
-    table = runs[0].table[rows]
-    patients = table["patient_id"].to_numpy(dtype=object)
-    events = (table["truth"] == COVID).to_numpy()
-    models = [_Model(run, rows, events) for run in runs]
-    first = models[0]
+    chosen = [replace(run, table=run.table[rows]) for run in runs]
+    first, patients = chosen[0], runs[0].table["patient_id"][rows].to_numpy(dtype=object)
+    events = first.events
     scores, differences = {}, {}
-    for model in models:
-        support = model.support(patients)
-        intervals = bootstrap.intervals(model.statistic, patients, support=support)
-        delong = Estimate.of(*clustered_auroc(events, model.scores, patients))
-        scores[model.name] = ComparedScores(auroc_delong=delong, **_estimates(intervals))
-    for model in models[1:]:
-        pairs = bootstrap.paired_intervals(model.statistic, first.statistic, patients)
-        *ends, p = clustered_difference(events, model.scores, first.scores, patients)
-        differences[model.name] = ScoreDifferences(
+    for run in chosen:
+        support = binary_support(events, run.called, 0.5, patients)
+        intervals = bootstrap.intervals(_statistic(run), patients, support=support)
+        delong = Estimate.of(*clustered_auroc(events, run.scores, patients))
+        scores[run.name] = ComparedScores(auroc_delong=delong, **_estimates(intervals))
+    for run in chosen[1:]:
+        pairs = bootstrap.paired_intervals(_statistic(run), _statistic(first), patients)
+        *ends, p = clustered_difference(events, run.scores, first.scores, patients)
+        differences[run.name] = ScoreDifferences(
             auroc_delong=DelongDifference(**dict(Estimate.of(*ends)), p=rounded(p)),
             **_estimates({name: pair.difference for name, pair in pairs.items()}),
         )
@@ -116,20 +115,13 @@ def _estimates(intervals: Mapping[str, Interval]) -> dict[str, Estimate]:
     return {name: Estimate.of(*interval) for name, interval in intervals.items()}
 
 
-class _Model:
-    """One run's predictions in one group, as the bootstrap scores them."""
+def _statistic(run: RunPredictions) -> Statistic:
+    """Return what the bootstrap scores: the forecast, and the answers at the run's threshold."""
+    events, scores, called = run.events, run.scores, run.called
 
-    def __init__(
-        self, run: RunPredictions, rows: NDArray[np.bool_], events: NDArray[np.bool_]
-    ) -> None:
-        self.name, self.events = run.name, events
-        self.scores, self.called = run.scores[rows], run.called[rows]
-
-    def support(self, patients: NDArray[np.object_]) -> dict[str, int]:
-        counts = binary_support(self.events, self.called, 0.5, patients)
-        return {name: counts[name] for name in ("auroc", *_AT_THRESHOLD)}
-
-    def statistic(self, weights: Array | None) -> Scores:
-        forecast = binary_scores(self.events, self.scores, 0.5, weights)
-        answer = binary_scores(self.events, self.called, 0.5, weights)
+    def statistic(weights: Array | None) -> Scores:
+        forecast = binary_scores(events, scores, 0.5, weights)
+        answer = binary_scores(events, called, 0.5, weights)
         return {name: (answer if name in _AT_THRESHOLD else forecast)[name] for name in SCORES}
+
+    return statistic

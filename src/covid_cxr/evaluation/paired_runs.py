@@ -16,7 +16,7 @@ from covid_cxr.cohort import schema
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import InputError
 from covid_cxr.evaluation.predictions import cases, join, read_predictions
-from covid_cxr.types import class_of
+from covid_cxr.types import COVID, class_of
 
 PredictedSplit = Literal["test", "val", "external", "oof"]
 # What a split is made of in the cohort; out of fold covers what a model is trained on.
@@ -50,6 +50,11 @@ class RunPredictions:
     table: pd.DataFrame
 
     @property
+    def events(self) -> NDArray[np.bool_]:
+        """(N,) whether the truth is COVID-19."""
+        return np.asarray(self.table["truth"] == COVID)
+
+    @property
     def scores(self) -> NDArray[np.float64]:
         """(N,) probability of COVID-19."""
         return np.asarray(self.table["score"], dtype=np.float64)
@@ -72,7 +77,7 @@ def read(paths: Sequence[Path], split: PredictedSplit) -> list[RunPredictions]:
         raise InputError("one run alone cannot be compared; name two run folders or more")
     runs = [_read(Path(path), name, split) for path, name in zip(paths, _names(paths), strict=True)]
     first = runs[0]
-    for other in runs[1:]:
+    for other in runs:
         if other.config.task != first.config.task:
             raise InputError(
                 f"'{first.path}' is {first.config.task} and '{other.path}' is "
@@ -98,16 +103,9 @@ def _read(path: Path, name: str, split: PredictedSplit) -> RunPredictions:
     rows = cohort[cohort["split"].isin(ROWS[split])]
     joined = join(read_predictions(predictions), rows)
     ok = joined[joined["status"] == "ok"]
-    scores = cases(joined, config.task).scores
-    table = pd.DataFrame(
-        {
-            "truth": [class_of(finding, config.task) for finding in ok["finding"]],
-            "source": ok["source"].to_numpy(),
-            "patient_id": ok["patient_id"].to_numpy(),
-            "score": scores,
-            "threshold": ok["threshold"].to_numpy(dtype=np.float64),
-        },
-        index=pd.Index(ok["image_id"], name="image_id"),
+    table = ok.set_index("image_id")[["source", "patient_id", "threshold"]].assign(
+        truth=[class_of(finding, config.task) for finding in ok["finding"]],
+        score=cases(joined, config.task).scores,
     )
     return RunPredictions(
         name=name,

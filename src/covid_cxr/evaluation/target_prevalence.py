@@ -101,10 +101,10 @@ def at_target_prevalence(
 def _outcomes(se: Estimate, sp: Estimate, prevalence: float) -> OutcomesPer1000:
     positives, negatives = 1000 * prevalence, 1000 * (1 - prevalence)
     return OutcomesPer1000(
-        true_positives=_scale(se, positives),
-        false_negatives=_scale(_complement(se), positives),
-        false_positives=_scale(_complement(sp), negatives),
-        true_negatives=_scale(sp, negatives),
+        true_positives=_count(positives, se.value, se.low, se.high),
+        false_negatives=_count(positives, *_complements(se.value, se.high, se.low)),
+        false_positives=_count(negatives, *_complements(sp.value, sp.high, sp.low)),
+        true_negatives=_count(negatives, sp.value, sp.low, sp.high),
     )
 
 
@@ -126,14 +126,10 @@ def _calibration_in_the_large(cases: Cases, fitted: float, bootstrap: Bootstrap)
     return Estimate.of(*bootstrap.intervals(statistic, cases.patients)["intercept"])
 
 
-def _complement(score: Estimate) -> Estimate:
-    """Return 1 - score, whose interval's ends change places."""
-    ends = (None if end is None else 1 - end for end in (score.value, score.high, score.low))
-    return Estimate(**dict(zip(("value", "low", "high"), ends, strict=True)))
+def _complements(*shares: float | None) -> list[float | None]:
+    return [None if share is None else 1 - share for share in shares]
 
 
-def _scale(score: Estimate, images: float) -> Estimate:
-    ends = dict(score)
-    return Estimate(
-        **{name: None if end is None else round(images * end, 3) for name, end in ends.items()}
-    )
+def _count(images: float, *shares: float | None) -> Estimate:
+    value, low, high = (None if share is None else round(images * share, 3) for share in shares)
+    return Estimate(value=value, low=low, high=high)

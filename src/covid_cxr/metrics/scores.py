@@ -160,8 +160,9 @@ def cumulative_counts(
     y, s = y[order], s[order]
     w = np.take(_weights(weights, y.size), order, axis=1)
     last_of_tie = np.flatnonzero(np.append(s[1:] != s[:-1], s.size > 0))
-    true = _padded(np.cumsum(w * y, axis=1), last_of_tie)
-    false = _padded(np.cumsum(w * (1 - y), axis=1), last_of_tie)
+    true, false = (
+        np.pad(np.cumsum(w * part, axis=1)[:, last_of_tie], ((0, 0), (1, 0))) for part in (y, 1 - y)
+    )
     return s[last_of_tie], true, false
 
 
@@ -191,12 +192,6 @@ def _ranking(labels: ArrayLike, scores: ArrayLike, weights: Array | None) -> Sco
         "auroc": ratio(concordant_pairs(true, false), events * others),
         "auprc": ratio(np.einsum("dk,dk->d", new_true, precision), events),
     }
-
-
-def _padded(cumulative: Array, columns: NDArray[np.intp]) -> Array:
-    result = np.zeros((cumulative.shape[0], columns.size + 1))
-    result[:, 1:] = cumulative[:, columns]
-    return result
 
 
 def _weights(weights: Array | None, n: int) -> Array:
