@@ -206,14 +206,13 @@ def _support(chosen: Cases, threshold: float) -> dict[str, int]:
     support = binary_support(chosen.events, chosen.scores, threshold, chosen.patients)
     if len(chosen.classes) == 2:
         return support
-    for index, name in enumerate(chosen.classes):
-        one = binary_support(
-            chosen.labels == index, chosen.probabilities[:, index], threshold, chosen.patients
-        )
-        support |= {f"{key}_{name}": one[key] for key in ("auroc", "auprc")}
-    for key in ("auroc", "auprc"):
-        support[f"{key}_macro"] = min(support[f"{key}_{name}"] for name in chosen.classes)
-    return support | {"multiclass_accuracy": support["accuracy"]}
+    rarer = {
+        name: binary_support(chosen.labels == k, chosen.scores, threshold, chosen.patients)["auroc"]
+        for k, name in enumerate(chosen.classes)
+    }
+    rarer["macro"] = min(rarer.values())
+    ranked = {f"{key}_{name}": n for name, n in rarer.items() for key in ("auroc", "auprc")}
+    return support | ranked | {"multiclass_accuracy": support["accuracy"]}
 
 
 def _confusion(chosen: Cases, threshold: float) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Cramer's V: the strength of association between two categorical columns."""
+"""Strength of association: Cramer's V of two categorical columns, and rank correlation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
 
 from covid_cxr.metrics.scores import Array, Codes
 
@@ -66,6 +68,18 @@ def association(level: Codes, outcome: Codes, patient: Codes, seed: int) -> Asso
     low, v, high = map(float, bounds)
     # If leaving patients out changes nothing, the standard error cannot be estimated.
     return Association(v, low, high) if error > 1e-9 else Association(v, math.nan, math.nan)
+
+
+def spearman(first: ArrayLike, second: ArrayLike) -> float:
+    """Return Spearman's rank correlation of two arrays of one shape, ties at their mean rank.
+
+    Returns:
+        In [-1, 1]; 0 where one of the two is constant (SciPy gives NaN and a warning).
+    """
+    a, b = np.asarray(first, np.float64).ravel(), np.asarray(second, np.float64).ravel()
+    if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(stats.rankdata(a), stats.rankdata(b))[0, 1])
 
 
 def _squared(table: Array) -> Array:

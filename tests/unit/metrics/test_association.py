@@ -1,11 +1,12 @@
-"""Cramer's V: by hand, and its interval over patients."""
+"""Cramer's V by hand, and its interval over patients; Spearman's correlation as SciPy has it."""
 
 import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from covid_cxr.metrics.association import association, cramers_v
+from covid_cxr.metrics.association import association, cramers_v, spearman
 
 
 class TestCramersV:
@@ -81,3 +82,13 @@ class TestInterval:
         two, one = np.repeat([0, 1], 20), np.zeros(40, dtype=int)
         for level, finding, patient in ((one, two, two), (two, one, two), (two, two, one)):
             assert math.isnan(association(level, finding, patient, seed=0).v)
+
+
+def test_spearman_is_scipys_with_ties():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 9, (2, 50))
+    assert spearman(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
+
+
+def test_a_constant_ranks_nothing():
+    assert spearman([2, 2, 2], [1, 2, 3]) == spearman([2, 2], [2, 2]) == spearman([1], [2]) == 0

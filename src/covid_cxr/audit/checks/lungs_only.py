@@ -7,8 +7,8 @@ small data", IJERPH 2020: if a model reads the disease, removing everything else
 from __future__ import annotations
 
 from covid_cxr.audit.context import AuditContext
+from covid_cxr.audit.scores import RECIPES, too_few_lungs, view_scores
 from covid_cxr.audit.verdicts import AuditCheck, check_bound, text
-from covid_cxr.audit.view_scores import RECIPES, too_few_lungs, view_scores
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics.within_source import Ranking
 from covid_cxr.results import AuditFinding

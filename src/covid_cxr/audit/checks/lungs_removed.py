@@ -9,8 +9,8 @@ template common to all images hides most of it, and `outline` in the details has
 from __future__ import annotations
 
 from covid_cxr.audit.context import AuditContext
+from covid_cxr.audit.scores import RECIPES, too_few_lungs, view_scores
 from covid_cxr.audit.verdicts import AuditCheck, check_bound, text
-from covid_cxr.audit.view_scores import RECIPES, too_few_lungs, view_scores
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval
 from covid_cxr.results import AuditFinding

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covid_cxr.audit.context import AuditContext
-from covid_cxr.audit.predictions import ScoredRows, run_predictions
+from covid_cxr.audit.scores import ScoredRows, run_predictions
 from covid_cxr.audit.verdicts import AuditCheck, check_bound, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval

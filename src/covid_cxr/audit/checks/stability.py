@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from covid_cxr.audit.context import AuditContext, audit_folds
+from covid_cxr.audit.scores import too_few_lungs, view_scores
 from covid_cxr.audit.verdicts import AuditCheck, check_bound
-from covid_cxr.audit.view_scores import too_few_lungs, view_scores
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics.intervals import standard_deviation_interval
 from covid_cxr.metrics.ridge import out_of_fold_scores

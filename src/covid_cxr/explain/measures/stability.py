@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from covid_cxr.explain.superpixels import region_means
-from covid_cxr.metrics.ranks import spearman
+from covid_cxr.metrics.association import spearman
 from covid_cxr.types import Explanation, FloatArray
 
 NOISE = 0.01  # standard deviation, of grey levels in [0, 1]

@@ -18,7 +18,7 @@ from scipy.linalg import cho_factor, cho_solve
 from covid_cxr.explain.base import Attribution, Model, Options, by_region, check_image, explainer
 from covid_cxr.explain.sampling import sample_masks
 from covid_cxr.explain.superpixels import answers, description, filled, superpixels
-from covid_cxr.metrics.ranks import spearman
+from covid_cxr.metrics.association import spearman
 from covid_cxr.types import BoolArray, FloatArray, IntArray
 
 KERNEL_WIDTH = 1.75

@@ -182,7 +182,7 @@ def test_images_of_one_hospital(honest: AuditContext) -> None:
 def test_a_network_trained_anew_is_asked_about_others_and_kept(
     honest: AuditContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from covid_cxr.audit.view_scores import view_scores
+    from covid_cxr.audit.scores import view_scores
     from covid_cxr.training import experiment
 
     settings = honest.settings.model_copy(update={"edge": 32, "epochs": 1})

@@ -1,4 +1,4 @@
-"""Scores of a recipe on a view of the images: by a linear probe, or by the run's network retrained.
+"""Scores of the audited rows: by a recipe on a view of the images, or by the run's own model.
 
 The "quick" recipe is the linear probe in grouped folds. The "full" one retrains the run's own
 network, with smaller inputs and fewer epochs, so that four views and three seeds take minutes: what
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,11 +23,13 @@ from covid_cxr.audit.verdicts import finding
 from covid_cxr.cohort.splits.grouped import components, grouped_folds
 from covid_cxr.config import AuditConfig, PreprocessSpec, RunConfig
 from covid_cxr.config.audit import Budget
+from covid_cxr.evaluation.predictions import read_predictions
 from covid_cxr.files import atomic_write, sha256_of
 from covid_cxr.metrics import Interval
 from covid_cxr.metrics.ridge import out_of_fold_scores
 from covid_cxr.metrics.scores import Array
 from covid_cxr.results import AuditFinding
+from covid_cxr.types import COVID
 
 # The full budget runs the quick recipe too: where the two disagree, the reader should know.
 RECIPES: dict[Budget, tuple[Budget, ...]] = {"quick": ("quick",), "full": ("quick", "full")}
@@ -35,6 +38,20 @@ _FOLDER = "audit"
 _TENTHS = 10
 _SCORED, _STOPPING = (0, 1, 2), 3
 _BATCH = 64
+
+_FILES = {
+    "predictions-oof.csv": ("recipe out of fold", "The run's own recipe, out of fold,"),
+    "predictions-val.csv": ("model on validation", "The run's model, on validation images,"),
+}
+
+
+class ScoredRows(NamedTuple):
+    """Scores (n,) of rows (n,) of the context, and how sentences name the model behind them."""
+
+    name: str
+    subject: str
+    rows: NDArray[np.intp]
+    scores: Array
 
 
 def view_scores(
@@ -66,6 +83,23 @@ def too_few_lungs(context: AuditContext) -> AuditFinding | None:
         "this check."
     )
     return finding("lungs found", "warn", sentence, Interval(share), bound=_ENOUGH)
+
+
+def run_predictions(context: AuditContext) -> list[ScoredRows]:
+    """Return the run's probabilities of COVID-19, of each file that holds both classes."""
+    number = {path: row for row, path in enumerate(context.rows["path"])}
+    predictions = []
+    for file, (name, subject) in _FILES.items():
+        if not (context.run / file).exists():
+            continue
+        table = read_predictions(context.run / file)
+        table = table[(table["status"] == "ok") & table["file"].isin(number)]
+        rows = table["file"].map(number).to_numpy(dtype=np.intp)
+        events = context.events[rows]
+        if events.any() and not events.all():
+            scores = table[f"probability_{COVID}"].to_numpy(dtype=np.float64)
+            predictions.append(ScoredRows(name, subject, rows, scores))
+    return predictions
 
 
 def _retrained(
