@@ -11,16 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from covid_cxr.evaluation.predictions import Cases
-from covid_cxr.metrics import (
-    Bootstrap,
-    auroc,
-    average_precision,
-    binary_scores,
-    precision_recall_band,
-    precision_recall_curve,
-    roc_band,
-    roc_curve,
-)
+from covid_cxr.metrics import Bootstrap, curves
 from covid_cxr.report.figures import clinical_use, svg
 from covid_cxr.report.figures.svg import BLUE, GREEN, GREY, INK, ORANGE
 from covid_cxr.results import FEW, SplitMetrics
@@ -48,56 +39,57 @@ def draw(cases: Cases, split: SplitMetrics, bootstrap: Bootstrap) -> dict[str, s
     figures: dict[str, str] = {}
     if not cases.labels.size:
         return figures
-    threshold = split.threshold
     # A band needs no finer ends than its line is wide.
     affordable = _MOST_WEIGHTS // cases.labels.size
     bootstrap = replace(bootstrap, n_resamples=max(100, min(bootstrap.n_resamples, affordable)))
     with svg.style():
         if cases.both_classes:
-            figures["roc"] = _roc(cases, threshold, bootstrap)
-            figures["precision-recall"] = _precision_recall(cases, threshold, bootstrap)
-        figures["scores"] = _histograms(cases, threshold)
+            figures["roc"] = _roc(cases, split, bootstrap)
+            figures["precision-recall"] = _precision_recall(cases, split, bootstrap)
+        figures["scores"] = _histograms(cases, split.threshold)
         figures |= _confusions(cases.classes, split)
         return figures | clinical_use.draw(split)
 
 
-def _roc(cases: Cases, threshold: float, bootstrap: Bootstrap) -> str:
+def _roc(cases: Cases, split: SplitMetrics, bootstrap: Bootstrap) -> str:
     figure, axes = svg.unit_square("1 − specificity", "sensitivity")
-    band = roc_band(cases.events, cases.scores, cases.patients, bootstrap)
+    point = split.pooled
+    band = curves.roc_band(cases.events, cases.scores, cases.patients, bootstrap)
     axes.fill_between(band.x, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0)
-    area = auroc(cases.events, cases.scores)
-    curve = roc_curve(cases.events, cases.scores)
-    axes.plot(curve.x, curve.y, color=BLUE, label=f"pooled {area:.2f}")
-    words = [f"pooled AUROC {area:.3f}"]
-    for number, (source, inside) in enumerate(_two_class_sources(cases)):
-        area = auroc(inside.events, inside.scores)
-        curve = roc_curve(inside.events, inside.scores)
-        dashes = _DASHES[number % len(_DASHES)]
-        axes.plot(curve.x, curve.y, color=GREEN, linestyle=dashes, label=f"{source} {area:.2f}")
-        words.append(f"inside {source} {area:.3f}")
-    point = _operating_point(cases, threshold)
+    curve = curves.roc_curve(cases.events, cases.scores)
+    axes.plot(curve.x, curve.y, color=BLUE, label=f"pooled {point.auroc.value:.2f}")
+    words = [f"pooled AUROC {point.auroc.value:.3f}"]
+    # The curve of a handful of images is a staircase that says nothing.
+    inner = {name: scores for name, scores in split.per_source.items() if scores.rarer >= FEW}
+    for number, (source, scores) in enumerate(inner.items() if len(split.per_source) > 1 else ()):
+        inside = cases.where(cases.sources == source)
+        curve = curves.roc_curve(inside.events, inside.scores)
+        dashes, label = _DASHES[number % len(_DASHES)], f"{source} {scores.auroc.value:.2f}"
+        axes.plot(curve.x, curve.y, color=GREEN, linestyle=dashes, label=label)
+        words.append(f"inside {source} {scores.auroc.value:.3f}")
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, label="constant prior 0.50", zorder=0)
-    _mark(axes, 1 - point["specificity"], point["sensitivity"])
+    sensitivity, specificity = point.sensitivity.value, point.specificity.value
+    if sensitivity is not None and specificity is not None:
+        _mark(axes, 1 - specificity, sensitivity)
     axes.legend(loc="lower right")
-    text = f"{', '.join(words)}. At the operating point: sensitivity {point['sensitivity']:.3f}"
-    text += f", specificity {point['specificity']:.3f}."
+    text = f"{', '.join(words)}. At the operating point: sensitivity {sensitivity:.3f}"
+    text += f", specificity {specificity:.3f}."
     return svg.to_svg(figure, "roc", "ROC curve with 95 % bootstrap band", text)
 
 
-def _precision_recall(cases: Cases, threshold: float, bootstrap: Bootstrap) -> str:
+def _precision_recall(cases: Cases, split: SplitMetrics, bootstrap: Bootstrap) -> str:
     figure, axes = svg.unit_square("sensitivity (recall)", "positive predictive value")
-    band = precision_recall_band(cases.events, cases.scores, cases.patients, bootstrap)
+    point = split.pooled
+    band = curves.precision_recall_band(cases.events, cases.scores, cases.patients, bootstrap)
     axes.fill_between(band.x, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0)
-    area = average_precision(cases.events, cases.scores)
     share = float(cases.events.mean())
-    curve = precision_recall_curve(cases.events, cases.scores)
-    axes.step(curve.x, curve.y, where="pre", color=BLUE, label=f"model {area:.2f}")
+    curve = curves.precision_recall_curve(cases.events, cases.scores)
+    axes.step(curve.x, curve.y, where="pre", color=BLUE, label=f"model {point.auprc.value:.2f}")
     axes.axhline(share, color=GREY, linewidth=0.9, label=f"constant prior {share:.2f}", zorder=0)
-    point = _operating_point(cases, threshold)
-    if not np.isnan(point["ppv"]):
-        _mark(axes, point["sensitivity"], point["ppv"])
+    if point.sensitivity.value is not None and point.ppv.value is not None:
+        _mark(axes, point.sensitivity.value, point.ppv.value)
     axes.legend(loc="lower left")
-    text = f"Average precision {area:.3f}; a constant prior has {share:.3f}."
+    text = f"Average precision {point.auprc.value:.3f}; a constant prior has {share:.3f}."
     title = "Precision-recall curve with 95 % bootstrap band"
     return svg.to_svg(figure, "precision-recall", title, text)
 
@@ -166,18 +158,6 @@ def _histograms(cases: Cases, threshold: float) -> str:
     panels[-1].set(xlabel="probability of COVID-19 (dashed: threshold)", xlim=(0, 1))
     svg.legend_above(figure, panels[0])
     return svg.to_svg(figure, "scores", "Scores by class and source", "; ".join(words) + ".")
-
-
-def _two_class_sources(cases: Cases) -> list[tuple[str, Cases]]:
-    sources = [(name, cases.where(cases.sources == name)) for name in sorted(set(cases.sources))]
-    # The curve of a handful of images is a staircase that says nothing.
-    two = [(name, inside) for name, inside in sources if inside.rarer >= FEW]
-    return two if len(sources) > 1 else []
-
-
-def _operating_point(cases: Cases, threshold: float) -> dict[str, float]:
-    scores = binary_scores(cases.events, cases.scores, threshold)
-    return {name: float(value[0]) for name, value in scores.items()}
 
 
 def _mark(axes: Axes, x: float, y: float) -> None:
