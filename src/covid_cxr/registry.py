@@ -25,6 +25,18 @@ def names(builtin: Mapping[str, str], group: str) -> dict[str, str]:
     return plugins | dict(builtin)
 
 
+def check(kind: str, name: str, builtin: Mapping[str, str], group: str) -> str:
+    """Return the "module:function" of a name.
+
+    Raises:
+        UnknownName: no such name; the message suggests the closest.
+    """
+    known = names(builtin, group)
+    if name not in known:
+        raise UnknownName(kind, name, known)
+    return known[name]
+
+
 def resolve(kind: str, name: str, builtin: Mapping[str, str], group: str) -> Any:
     """Import and return what `name` stands for.
 
@@ -32,10 +44,7 @@ def resolve(kind: str, name: str, builtin: Mapping[str, str], group: str) -> Any
         UnknownName: no such name; the message suggests the closest.
         MissingDependency: the code needs an extra that is not installed.
     """
-    known = names(builtin, group)
-    if name not in known:
-        raise UnknownName(kind, name, known)
-    module, _, attribute = known[name].partition(":")
+    module, _, attribute = check(kind, name, builtin, group).partition(":")
     try:
         return getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:

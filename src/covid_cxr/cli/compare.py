@@ -37,8 +37,7 @@ def compare(
     ] = "test",
     out: Annotated[Path | None, typer.Option(help="Folder for compare.html, .csv, .svg.")] = None,
     seed: Annotated[
-        int | None,
-        typer.Option(min=0, help="Random seed; default: the first run's."),
+        int | None, typer.Option(min=0, help="Random seed; default: the first run's.")
     ] = None,
     json: AsJson = False,
 ) -> None:

@@ -140,9 +140,7 @@ def _validate(entry: object) -> MethodSpec:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"])) or "method"
         raise InputError(f"{where} of {entry}: {problem['msg']}; {_EXPECTED}") from error
-    explainers = registry.names(explain.EXPLAINERS, explain.GROUP)
-    if spec.method not in explainers:
-        raise UnknownName("explainer", spec.method, explainers)
+    registry.check("explainer", spec.method, explain.EXPLAINERS, explain.GROUP)
     if spec.method in BASELINES:
         raise InputError(f"explainer '{spec.method}' has the name of a baseline; rename the plugin")
     spec.options(samples=1000, seed=0)

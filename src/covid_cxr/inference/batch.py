@@ -23,12 +23,7 @@ from covid_cxr.errors import InputError, UnreadableImage
 from covid_cxr.explain.rendering.montage import MontageWriter, Tile
 from covid_cxr.explain.rendering.page import Caption
 from covid_cxr.files import atomic_write
-from covid_cxr.inference.explaining import (
-    ExplainSettings,
-    Inference,
-    caption_of,
-    write_explanation,
-)
+from covid_cxr.inference.explaining import ExplainSettings, Inference, caption_of, write_explanation
 from covid_cxr.inference.predictor import Predictor
 from covid_cxr.progress import track
 from covid_cxr.types import FloatArray, Prediction, Radiograph
@@ -119,10 +114,7 @@ def predict(
 
 
 def predict_cohort(
-    predictor: Predictor,
-    paths: Iterable[str],
-    data_root: Path,
-    description: str = "predicting",
+    predictor: Predictor, paths: Iterable[str], data_root: Path, description: str = "predicting"
 ) -> list[Prediction]:
     """Answer a cohort's `paths` as the shipped system would; `file` is the path in the cohort."""
     entries = [Entry(path, data_root / path) for path in paths]
@@ -130,9 +122,7 @@ def predict_cohort(
 
 
 def embed_cohort(
-    predictor: Predictor,
-    paths: Iterable[str],
-    data_root: Path,
+    predictor: Predictor, paths: Iterable[str], data_root: Path
 ) -> tuple[list[Prediction], FloatArray]:
     """Answer a cohort's `paths` as `predict_cohort` does, and return the embeddings beside.
 
@@ -219,10 +209,7 @@ def _read(predictor: Predictor, entry: Entry) -> tuple[Radiograph | Prediction, 
 
 
 def _explained(
-    predictor: Predictor,
-    settings: ExplainSettings | None,
-    pictures: Path,
-    answer: Answer,
+    predictor: Predictor, settings: ExplainSettings | None, pictures: Path, answer: Answer
 ) -> tuple[Prediction, Tile]:
     """Return the row and the tile of one entry, explained where there is something to explain."""
     if isinstance(answer, Prediction):

@@ -185,11 +185,7 @@ def caption_of(prediction: Prediction, more: Mapping[str, Any] | None = None) ->
     """Return what a picture of `prediction` says beside the map."""
     probability = prediction.probabilities.get(prediction.predicted_class, 0.0)
     return Caption(
-        probability,
-        prediction.threshold,
-        prediction.file,
-        flags=prediction.flags,
-        more=more or {},
+        probability, prediction.threshold, prediction.file, flags=prediction.flags, more=more or {}
     )
 
 

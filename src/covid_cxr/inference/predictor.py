@@ -83,10 +83,7 @@ class Predictor:
         return self.bundle.manifest.classes
 
     def predict(
-        self,
-        source: Source,
-        explain: str | None = None,
-        options: Options | None = None,
+        self, source: Source, explain: str | None = None, options: Options | None = None
     ) -> Reading:
         """Predict and explain one radiograph.
 

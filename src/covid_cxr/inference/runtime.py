@@ -46,10 +46,7 @@ class Runtime:
         values = self._session.run(None, {"images": images})
         answers = dict(zip(self._outputs, values, strict=True))
         return Outputs(
-            answers["logits"],
-            answers["probabilities"],
-            answers["embedding"],
-            answers.get("cam"),
+            answers["logits"], answers["probabilities"], answers["embedding"], answers.get("cam")
         )
 
     def probabilities(self, images: FloatArray) -> FloatArray:

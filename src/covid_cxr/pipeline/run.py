@@ -11,7 +11,6 @@ from covid_cxr.audit.run import run_audit, select_checks
 from covid_cxr.cohort import build, inventory
 from covid_cxr.config import RunConfig
 from covid_cxr.config.audit import Budget
-from covid_cxr.errors import UnknownName
 from covid_cxr.models import zoo
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.pipeline.evaluate import evaluate
@@ -68,13 +67,9 @@ def check_names(config: RunConfig) -> None:
     Raises:
         UnknownName: the message suggests the closest.
     """
-    architectures = registry.names(zoo.ARCHITECTURES, zoo.GROUP)
-    if config.model not in architectures:
-        raise UnknownName("model", config.model, architectures)
-    explainers = registry.names(explain.EXPLAINERS, explain.GROUP)
+    registry.check("model", config.model, zoo.ARCHITECTURES, zoo.GROUP)
     for method in config.explain.methods:
-        if method not in explainers:
-            raise UnknownName("explainer", method, explainers)
+        registry.check("explainer", method, explain.EXPLAINERS, explain.GROUP)
     select_checks(config)
 
 

@@ -22,12 +22,7 @@ from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
 from covid_cxr.metrics import clustered_auroc, projections, view_alone
 from covid_cxr.results import Estimate
-from covid_cxr.results.hold_out import (
-    HOLD_OUT,
-    HoldOutComparison,
-    HoldOutValidation,
-    SeedsAuroc,
-)
+from covid_cxr.results.hold_out import HOLD_OUT, HoldOutComparison, HoldOutValidation, SeedsAuroc
 from covid_cxr.training.datamodule import TrainingData
 from covid_cxr.training.run import (
     development_rows,

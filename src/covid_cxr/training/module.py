@@ -50,7 +50,9 @@ class TrainingModule(lightning.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         images, labels = batch
-        loss: Tensor = self.loss(self(_channels_last(images)), labels)
+        # MONAI's losses take labels as (N, 1)
+        truth = labels[:, None] if self.config.imbalance == "focal" else labels
+        loss: Tensor = self.loss(self(_channels_last(images)), truth)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss + self._take_penalty(len(labels))
 
@@ -77,10 +79,7 @@ class TrainingModule(lightning.LightningModule):
             return optimizer
         total = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _WarmCosine(total))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _collect_activity(self, _: nn.Module, __: Any, output: Tensor) -> None:
         if self.training:
@@ -116,21 +115,8 @@ def class_weights(
 
 def _loss(config: TrainingConfig, weights: Tensor) -> nn.Module:
     if config.imbalance == "focal":
-        focal: nn.Module = FocalLoss(to_onehot_y=True, use_softmax=True, weight=weights)
-        return _ColumnLabels(focal)
+        return FocalLoss(to_onehot_y=True, use_softmax=True, weight=weights)
     return nn.CrossEntropyLoss(weights, label_smoothing=config.label_smoothing)
-
-
-class _ColumnLabels(nn.Module):
-    """MONAI's losses take labels as (N, 1)."""
-
-    def __init__(self, loss: nn.Module) -> None:
-        super().__init__()
-        self.loss = loss
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        value: Tensor = self.loss(logits, labels[:, None])
-        return value
 
 
 class _WarmCosine:

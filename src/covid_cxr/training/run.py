@@ -85,13 +85,7 @@ def store_reference(trained: Bundle, inputs: NDArray[np.float16], rows: pd.DataF
 
 
 def out_of_fold(
-    config: RunConfig,
-    cohort: pd.DataFrame,
-    data_root: Path,
-    out: Path,
-    *,
-    folds: int,
-    command: str,
+    config: RunConfig, cohort: pd.DataFrame, data_root: Path, out: Path, *, folds: int, command: str
 ) -> Path:
     """Predict every train and val row by a model trained on neither the image nor its patient.
 

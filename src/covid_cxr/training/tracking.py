@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix, roc_curve
 
+from covid_cxr.metrics import softmax
 from covid_cxr.progress import report
 from covid_cxr.training.module import TrainingModule
 
@@ -64,7 +65,7 @@ class Tracker(lightning.Callback):
 
 def roc_figure(labels: NDArray[np.int64], logits: NDArray[np.float32]) -> Figure:
     """Draw the ROC curve of the last class (COVID-19) for TensorBoard."""
-    score = np.exp(logits[:, -1] - np.logaddexp.reduce(logits, axis=1))
+    score = softmax(logits)[:, -1]
     figure = Figure(figsize=(4, 4), layout="constrained")
     axes = figure.subplots()
     positive = labels == logits.shape[1] - 1
