@@ -1,10 +1,14 @@
-"""The two things every layer does with files: write one whole or not at all, and hash one."""
+"""What every layer does with files: write one whole or not at all, hash one, read packaged data."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 
 def atomic_write(path: Path | str, content: str | bytes) -> None:
@@ -35,3 +39,8 @@ def sha256_of(path: Path | str) -> str:
     """
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def packaged(package: str, name: str) -> Any:
+    """Return what the YAML file `name` beside the modules of `package` holds."""
+    return yaml.safe_load(files(package).joinpath(name).read_text("utf-8"))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
-import yaml
 from pydantic import TypeAdapter
 
 from covid_cxr.config.audit import Budget
+from covid_cxr.files import packaged
 from covid_cxr.metrics import Interval
 from covid_cxr.results import AuditFinding, CheckResult, Estimate
 from covid_cxr.results.audit import Better, Details, Verdict
@@ -51,7 +50,7 @@ class AuditCheck(NamedTuple):
 @cache
 def descriptions() -> dict[str, dict[str, str]]:
     """Return title, question and reference of each built-in check, by name."""
-    listed = yaml.safe_load(files(__package__).joinpath("checks.yaml").read_text("utf-8"))
+    listed = packaged(__package__, "checks.yaml")
     return TypeAdapter(dict[str, dict[str, str]]).validate_python(listed)
 
 

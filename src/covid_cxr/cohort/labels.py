@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.resources import files
-
-import yaml
 
 from covid_cxr.errors import CohortError
+from covid_cxr.files import packaged
 from covid_cxr.types import COVID, FINDINGS
 
 EXCLUDED = "excluded: "
@@ -29,7 +27,7 @@ REPEATED = "repeats another's SOPInstanceUID"
 @cache
 def label_table() -> dict[str, str]:
     """Return raw label, in lower case -> a finding or "excluded: why"."""
-    listed = yaml.safe_load(files(__package__).joinpath("labels.yaml").read_text("utf-8"))
+    listed = packaged(__package__, "labels.yaml")
     table = {EXCLUDED + why: [why] for why in (NOT_CHOSEN, HEADER_UNREADABLE, REPEATED)}
     table |= {finding: listed[finding] for finding in FINDINGS}
     table |= {UNKNOWN: listed["unknown"], OTHER: listed["other"], AMBIGUOUS: listed["ambiguous"]}

@@ -17,6 +17,7 @@ from covid_cxr.explain.base import Fill, Options, Sampling, Superpixels
 from covid_cxr.explain.measures.baselines import BASELINES
 from covid_cxr.explain.measures.faithfulness import STEPS
 from covid_cxr.explain.measures.sanity import STAGES
+from covid_cxr.files import packaged
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.results.explanation_benchmark import BenchmarkSettings
 from covid_cxr.types import Lungs
@@ -87,8 +88,8 @@ class Settings(BenchmarkSettings):
         images: int | None = None,
     ) -> Self:
         """Return the settings of a budget: "quick" for a look, "full" for numbers to report."""
-        text = (files(__package__) / "budgets.yaml").read_text("utf-8")
-        values = yaml.safe_load(text)[budget] | ({"samples": samples} if samples else {})
+        values = packaged(__package__, "budgets.yaml")[budget]
+        values |= {"samples": samples} if samples else {}
         return cls.model_validate(
             {**values, "methods": methods, "seed": seed, "images": images}, strict=False
         )

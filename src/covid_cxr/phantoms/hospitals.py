@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Literal
 
 import numpy as np
-import yaml
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import TypeAdapter
 
+from covid_cxr.files import packaged
 from covid_cxr.phantoms.anatomy import View
 from covid_cxr.phantoms.canvas import smooth, to_image, to_pixels
 from covid_cxr.types import FloatArray
@@ -72,12 +71,9 @@ class Hospital:
     markers: tuple[Marker, ...]
 
 
-def _hospitals() -> tuple[Hospital, ...]:
-    listed = yaml.safe_load(files(__package__).joinpath("hospitals.yaml").read_text("utf-8"))
-    return TypeAdapter(tuple[Hospital, ...]).validate_python(listed)
-
-
-HOSPITALS = _hospitals()
+HOSPITALS = TypeAdapter(tuple[Hospital, ...]).validate_python(
+    packaged(__package__, "hospitals.yaml")
+)
 
 
 def expose(

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from covid_cxr.cohort.summary.strata import NOT_STATED
 from covid_cxr.evaluation.subgroups import GROUPS
+from covid_cxr.files import packaged
 from covid_cxr.results import FEW, Estimate
 from covid_cxr.results.estimates import UNDEFINED
 from covid_cxr.results.scores import Scores
 from covid_cxr.types import DISCLAIMER
 
-_NAMES = yaml.safe_load((files(__package__) / "templates/names.yaml").read_text("utf-8"))
+_NAMES = packaged(__package__, "templates/names.yaml")
 NONE = UNDEFINED
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Literal
 
-import yaml
 from pydantic import TypeAdapter
+
+from covid_cxr.files import packaged
 
 
 @dataclass(frozen=True)
@@ -35,5 +35,5 @@ class DataSet:
 @cache
 def catalogue() -> dict[str, DataSet]:
     """Return the sets under the names of their adapters."""
-    listed = yaml.safe_load(files(__package__).joinpath("catalogue.yaml").read_text("utf-8"))
+    listed = packaged(__package__, "catalogue.yaml")
     return TypeAdapter(dict[str, DataSet]).validate_python(listed)

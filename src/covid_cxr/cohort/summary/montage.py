@@ -126,10 +126,10 @@ def _of_duplicates(cohort: pd.DataFrame, data_root: Path, seed: int) -> Iterator
 def _group(rows: pd.DataFrame, data_root: Path, number: int) -> list[_Image]:
     """Return the images of one group, at most a row of them."""
     images, more = [], len(rows) - GRID.across
-    for place, row in enumerate(rows.head(GRID.across).itertuples(), start=1):
+    for position, row in enumerate(rows.head(GRID.across).itertuples(), start=1):
         finding = f"{row.source} · {row.finding or row.raw_finding or 'no finding'}"
         split = "excluded" if row.split == "excluded" else f"kept, in {row.split}"
-        if place == GRID.across and more > 0:
+        if position == GRID.across and more > 0:
             split += f"; {more} more copies"
         images.append(_Image(data_root / row.path, (_short_id(row), finding, split), number))
     return images

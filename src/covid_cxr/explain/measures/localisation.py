@@ -73,21 +73,21 @@ def agreement(
     Raises:
         InputError: a mask is no bool (H, W), or no opacity is left on the map's grid.
     """
-    drawn = mask_on_grid(opacities, attribution.shape)
-    if not drawn.any():
+    mask = mask_on_grid(opacities, attribution.shape)
+    if not mask.any():
         raise InputError("no opacity is drawn on this image, so no map can be compared with one")
     scores = {
-        "peak_hit": float(_peak_in(attribution, drawn)),
-        "mass_opacities": mass(attribution, drawn),
-        "iou": overlap(attribution, drawn),
-        "auprc": average_precision(drawn.ravel(), attribution.ravel()),
+        "peak_hit": float(_peak_in(attribution, mask)),
+        "mass_opacities": mass(attribution, mask),
+        "iou": overlap(attribution, mask),
+        "auprc": average_precision(mask.ravel(), attribution.ravel()),
     }
     if lungs is not None:
         inside = mask_on_grid(lungs, attribution.shape)
         scores["peak_lungs"] = float(_peak_in(attribution, inside))
         scores["mass_lungs"] = mass(attribution, inside)
-        if drawn[inside].any():
-            scores["auprc_lungs"] = average_precision(drawn[inside], attribution[inside])
+        if mask[inside].any():
+            scores["auprc_lungs"] = average_precision(mask[inside], attribution[inside])
     return scores
 
 
@@ -98,18 +98,18 @@ def mass(attribution: FloatArray, inside: BoolArray) -> float:
     return float(support[inside].sum()) / total if total > 0 else 0.0
 
 
-def overlap(attribution: FloatArray, drawn: BoolArray) -> float:
+def overlap(attribution: FloatArray, mask: BoolArray) -> float:
     """Return intersection over union of a mask (S, S) and as many of the strongest pixels.
 
     Taking the mask's own area leaves no threshold to choose. Where pixels tie for the last
     places, as those of one superpixel do, each gets an equal share of them: the intersection is
     the mean over all ways to break the tie.
     """
-    area = int(drawn.sum())
+    area = int(mask.sum())
     weakest = np.partition(attribution.ravel(), -area)[-area]
     above, tied = attribution > weakest, attribution == weakest
     share = (area - int(above.sum())) / int(tied.sum())
-    common = float(drawn[above].sum()) + share * float(drawn[tied].sum())
+    common = float(mask[above].sum()) + share * float(mask[tied].sum())
     return common / (2 * area - common)
 
 

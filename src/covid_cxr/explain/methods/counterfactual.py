@@ -154,14 +154,14 @@ class _Search:
         self, candidates: Iterable[Regions]
     ) -> Iterator[tuple[list[Regions], NDArray[np.float64], BoolArray]]:
         """Yield sets, the class's probability with each hidden, and if it is called, by batch."""
-        hidden, named = tee(candidates)
+        chosen, names = tee(candidates)
         images = (
-            np.where(np.isin(self.segments, regions), self.cover, self.pixels) for regions in hidden
+            np.where(np.isin(self.segments, regions), self.cover, self.pixels) for regions in chosen
         )
         covid = self.model.classes.index(COVID)
         for rows in answers(self.model.probabilities, images, self.options.batch_size):
             is_called = decisions(rows, covid, self.threshold) == self.index
-            yield list(islice(named, len(rows))), rows[:, self.index], is_called
+            yield list(islice(names, len(rows))), rows[:, self.index], is_called
 
 
 def _ranked(

@@ -101,7 +101,7 @@ def perturbed(
 ) -> Iterator[FloatArray]:
     """Yield for each row of `masks` the pixels (S, S) with the regions filled that it hides."""
     cover = filled(pixels, segments, options)
-    return (np.where(shown[segments], pixels, cover) for shown in masks)
+    return (np.where(mask[segments], pixels, cover) for mask in masks)
 
 
 def kernel(masks: BoolArray, width: float = KERNEL_WIDTH) -> NDArray[np.float64]:

@@ -80,16 +80,16 @@ def region_weights(
     """
     cover = filled(pixels, segments, options)
     regions = range(int(segments.max()) + 1)
-    hidden = (np.where(segments == region, cover, pixels) for region in regions)
-    return falls(pixels, hidden, model, index, options)
+    occluded = (np.where(segments == region, cover, pixels) for region in regions)
+    return falls(pixels, occluded, model, index, options)
 
 
 def falls(
-    pixels: FloatArray, hidden: Iterable[FloatArray], model: Model, index: int, options: Options
+    pixels: FloatArray, occluded: Iterable[FloatArray], model: Model, index: int, options: Options
 ) -> NDArray[np.float64]:
-    """Return how much lower class `index`'s margin is on each image (S, S) of `hidden`."""
+    """Return how much lower class `index`'s margin is on each image (S, S) of `occluded`."""
     (whole,) = answers(model.probabilities, [pixels], 1)
-    others = np.concatenate([*answers(model.probabilities, hidden, options.batch_size)])
+    others = np.concatenate([*answers(model.probabilities, occluded, options.batch_size)])
     return log_odds(whole, index) - log_odds(others, index)
 
 

@@ -174,9 +174,9 @@ def _legend(
     if style.outline and explanation.lungs is not None:
         yield "lungs", (overlay.LUNG,)
     directions = zip((1, -1), style.colours, strict=True)
-    shown = [colour for sign, colour in directions if strongest(explanation, sign) is not None]
-    if style.contours and shown:
-        yield "strongest evidence", tuple(map(overlay.line_colour, shown))
+    visible = [c for d, c in directions if strongest(explanation, d) is not None]
+    if style.contours and visible:
+        yield "strongest evidence", tuple(map(overlay.line_colour, visible))
 
 
 def _draw_lines(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from types import ModuleType
 from typing import cast
 
-import yaml
 from pydantic import BaseModel
 
 from covid_cxr.cohort.download.catalogue import catalogue
+from covid_cxr.files import packaged
 from covid_cxr.report import formatting
 from covid_cxr.report.checklists.partitions import by_source, development, partitions
 from covid_cxr.report.record import RunRecord
@@ -77,8 +76,7 @@ class Checklist(BaseModel):
 
 def read(name: str) -> Checklist:
     """Return a checklist of `NAMES`, each entry's `answer` still the name of a macro."""
-    text = files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    return Checklist.model_validate(yaml.safe_load(text))
+    return Checklist.model_validate(packaged(__package__, f"{name}.yaml"))
 
 
 def fill(run: RunRecord) -> tuple[Checklist, ...]:
