@@ -18,6 +18,7 @@ from covid_cxr.explain.base import Fill
 from covid_cxr.explain.methods import occlusion
 from covid_cxr.explain.methods.occlusion import log_odds, windows
 from covid_cxr.explain.superpixels import answers, filled, superpixels
+from support.without_torch import BLOCK_TORCH
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -194,7 +195,7 @@ def test_no_more_is_asked_than_is_looked_at() -> None:
 
 def test_occlusion_and_flips_work_where_torch_cannot_be_imported() -> None:
     code = (
-        "import sys; sys.modules['torch'] = None; sys.modules['captum'] = None\n"
+        f"{BLOCK_TORCH}\n"
         "from covid_cxr.explain import get\n"
         "import covid_cxr.explain.methods.counterfactual\n"
         "get('occlusion'), get('occlusion-regions')\n"
