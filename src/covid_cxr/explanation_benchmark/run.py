@@ -11,7 +11,7 @@ import numpy as np
 
 from covid_cxr.explain.measures.baselines import BASELINES
 from covid_cxr.explain.rendering.grid import mask_on_grid
-from covid_cxr.explanation_benchmark import page, summary
+from covid_cxr.explanation_benchmark import summary
 from covid_cxr.explanation_benchmark.cases import TEST_SPLIT, Case, cases, held_out_parts
 from covid_cxr.explanation_benchmark.checkpoint import Checkpoint
 from covid_cxr.explanation_benchmark.label_randomisation import label_randomisation
@@ -25,12 +25,14 @@ from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.progress import track
+from covid_cxr.report import formatting
 from covid_cxr.results.explanation_benchmark import (
     EXPLAIN_EVAL,
     BenchmarkSettings,
     ExplanationBenchmark,
     Group,
     OpacityShare,
+    Score,
 )
 from covid_cxr.results.metrics import SplitUse
 from covid_cxr.types import COVID, DISCLAIMER
@@ -99,7 +101,7 @@ def explain_eval(
         disclaimer=DISCLAIMER,
     )
     atomic_write(out / f"{NAME}.csv", rows.to_csv(index=False, lineterminator="\n"))
-    atomic_write(out / f"{NAME}.md", page.markdown(result))
+    atomic_write(out / f"{NAME}.md", _markdown(result))
     result.write(out / EXPLAIN_EVAL)
     return result
 
@@ -144,3 +146,23 @@ def _record_test_evaluation(folder: RunFolder, bundle: str) -> None:
     time = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     uses = (*metrics.test_evaluations, SplitUse(time=time, bundle=bundle, purpose=NAME))
     folder.write_metrics(metrics.model_copy(update={"test_evaluations": uses}))
+
+
+def _markdown(result: ExplanationBenchmark) -> str:
+    """Return the benchmark as a page of tables: method x measure x time."""
+    return formatting.render(
+        "explain-eval.md.j2", result=result, baselines=tuple(BASELINES), measured=_measured
+    )
+
+
+def _measured(
+    methods: Mapping[str, Mapping[str, Score]],
+    columns: Mapping[str, str],
+    with_baselines: bool = True,
+) -> dict[str, Mapping[str, Score]]:
+    """Return the methods that have any of the columns, those that know the model first."""
+    return {
+        name: methods[name]
+        for name in sorted(methods, key=lambda name: (name in BASELINES, name))
+        if (with_baselines or name not in BASELINES) and columns.keys() & methods[name].keys()
+    }
