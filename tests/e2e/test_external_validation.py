@@ -364,6 +364,6 @@ def test_the_run_folder_can_be_exported(validated: Path, tmp_path: Path) -> None
 def test_own_films_say_nothing_of_other_hospitals(validated: Path) -> None:
     said = verdict(RunMetrics.read(validated / METRICS))
     elsewhere = next(claim for claim in said.claims if "hospitals" in claim.text)
-    assert not elsewhere.supported and "These films alone were measured" in elsewhere.why
+    assert not elsewhere.supported and "These images alone were measured" in elsewhere.why
     assert "the pooled AUROC is" in said.sentences[0]
     assert sum("the AUROC is" in sentence for sentence in said.sentences) == 0

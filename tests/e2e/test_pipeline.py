@@ -25,6 +25,14 @@ def metrics_of(run: Path) -> dict:
     return json.loads((run / "metrics.json").read_text())
 
 
+@pytest.fixture
+def original(tiny_config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
+    """A recipe with the original's network, which is quick to train at a small size."""
+    size = tiny_config.preprocess.size  # at 224 its dense layer has 12 times as many weights
+    monkeypatch.setattr("covid_cxr.models.zoo.dcnn_resnet._EDGE", size)
+    return tiny_config.model_copy(update={"model": "dcnn-resnet"})
+
+
 def test_a_run_leaves_everything_behind(tiny_run: Path) -> None:
     files = {str(path.relative_to(tiny_run)) for path in tiny_run.rglob("*") if path.is_file()}
     assert {
@@ -107,15 +115,13 @@ def test_the_same_run_goes_on_and_another_is_refused(
         pipeline.run(other, phantoms, run, command="other")
 
 
-def test_a_killed_training_goes_on_where_it_was(
-    phantoms: Path, tiny_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_training_goes_on_where_it_was(original: RunConfig, tmp_path: Path) -> None:
     """Killed in the third of three epochs and taken up again, it gives the uninterrupted net."""
     import numpy as np
     import torch
 
-    longer = tiny_config.training.model_copy(update={"max_epochs": 3, "learning_rate": 0.01})
-    config = tiny_config.model_copy(update={"training": longer})
+    longer = original.training.model_copy(update={"max_epochs": 3, "learning_rate": 0.01})
+    config = original.model_copy(update={"training": longer})
     rng = np.random.default_rng(0)
     films = rng.random((24, 1, 64, 64)).astype(np.float16)
     part = datamodule.TrainingData(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
@@ -139,18 +145,18 @@ def test_a_killed_training_goes_on_where_it_was(
 
 
 def test_of_several_seeds_the_best_on_validation_is_kept(
-    tiny_config: RunConfig, tmp_path: Path
+    original: RunConfig, tmp_path: Path
 ) -> None:
     import numpy as np
 
     rng = np.random.default_rng(0)
     films = rng.random((24, 1, 64, 64)).astype(np.float16)
     part = datamodule.TrainingData(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
-    two = tiny_config.training.model_copy(update={"runs": 2})
-    twice = tiny_config.model_copy(update={"training": two})
+    two = original.training.model_copy(update={"runs": 2})
+    twice = original.model_copy(update={"training": two})
     best = experiment.fit_best_of(twice, part, tmp_path)
     each = [
-        experiment.fit(tiny_config.model_copy(update={"seed": seed}), part, tmp_path / str(seed))
+        experiment.fit(original.model_copy(update={"seed": seed}), part, tmp_path / str(seed))
         for seed in (2020, 2021)
     ]
     assert best.val_loss == pytest.approx(min(one.val_loss for one in each))
@@ -264,13 +270,10 @@ def test_multiclass_goes_the_same_way(
 
 
 def test_the_originals_network_goes_the_same_way(
-    phantoms: Path, tiny_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    phantoms: Path, original: RunConfig, tmp_path: Path
 ) -> None:
     """No class activation map: reports and predictions do without."""
-    size = tiny_config.preprocess.size  # its dense layer has 12 times as many weights at 224
-    monkeypatch.setattr("covid_cxr.models.zoo.dcnn_resnet._EDGE", size)
-    config = tiny_config.model_copy(update={"model": "dcnn-resnet"})
-    folder = pipeline.run(config, phantoms, tmp_path / "run", command="dcnn")
+    folder = pipeline.run(original, phantoms, tmp_path / "run", command="dcnn")
     assert not folder.bundle().manifest.has_cam
     assert {path.name.split("-")[-1] for path in (folder.path / "explanations").iterdir()} == {
         "lime.png",
