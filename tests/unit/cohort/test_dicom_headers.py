@@ -28,7 +28,7 @@ def deflated(body: bytes, before: bytes = b"") -> bytes:
         image.file_meta.PrivateInformation = before
     data = encode(image, enforce_file_format=True)
     start = 144 + int.from_bytes(data[140:144], "little")
-    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
     return data[:start] + packer.compress(body) + packer.flush()
 
 
