@@ -71,14 +71,14 @@ def table(
 
     An unknown value is NaN; a constant column is left out.
     """
-    known = pd.DataFrame(features, index=rows.index)
+    measured = pd.DataFrame(features, index=rows.index)
     categories = pd.DataFrame(
-        {"format": known.pop("format"), "view": rows["view"], "sex": rows["sex"]}
+        {"format": measured.pop("format"), "view": rows["view"], "sex": rows["sex"]}
     )
     indicators = pd.get_dummies(categories.replace("", "not stated"), prefix_sep="=", dtype=float)
     age = rows["age"].rename("age")
     stated = age.notna().astype(float).rename("age_stated")
-    whole = pd.concat([known, indicators, age, stated, devices], axis=1).astype(float)
+    whole = pd.concat([measured, indicators, age, stated, devices], axis=1).astype(float)
     return whole.loc[:, whole.nunique(dropna=False) > 1]
 
 

@@ -78,12 +78,12 @@ def select_checks(config: RunConfig, only: Sequence[str] = ()) -> list[str]:
     Raises:
         UnknownName: one that does not exist; the message suggests the closest.
     """
-    known = checks.names()
+    all_names = checks.names()
     for name in (*only, *config.audit.off):
-        if name not in known:
-            raise UnknownName("check", name, known)
-    wanted = only or [name for name in known if name not in config.audit.off]
-    return [name for name in known if name in wanted]
+        if name not in all_names:
+            raise UnknownName("check", name, all_names)
+    wanted = only or [name for name in all_names if name not in config.audit.off]
+    return [name for name in all_names if name in wanted]
 
 
 def _run_check(name: str, context: AuditContext, budget: Budget) -> CheckResult:

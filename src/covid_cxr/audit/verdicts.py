@@ -113,7 +113,7 @@ def finding(
     details: Details | None = None,
 ) -> AuditFinding:
     """Return a finding whose verdict the check has decided itself; details may be intervals."""
-    known = {
+    estimates = {
         key: Estimate.of(*detail) if isinstance(detail, Interval) else detail
         for key, detail in (details or {}).items()
     }
@@ -124,7 +124,7 @@ def finding(
         better=better,
         verdict=verdict,
         sentence=sentence,
-        details=known,
+        details=estimates,
     )
 
 

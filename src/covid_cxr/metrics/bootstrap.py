@@ -150,17 +150,17 @@ class Bootstrap:
             proportions: columns of hits and misses: where no patient differs, no resample does,
                 and the interval is that of as many independent trials as there are patients.
         """
-        known = (~np.isnan(values)).astype(np.float64)
+        stated = (~np.isnan(values)).astype(np.float64)
         filled = np.nan_to_num(values)
 
         def statistic(weights: Array | None) -> dict[str, Array]:
             times = np.ones((1, len(values))) if weights is None else weights
-            column_means = ratio(times @ filled, times @ known)
+            column_means = ratio(times @ filled, times @ stated)
             return {str(column): column_means[:, column] for column in range(values.shape[1])}
 
         index = cluster_numbers(clusters)
         support = {
-            str(column): int(np.unique(index[known[:, column] > 0]).size) for column in proportions
+            str(column): int(np.unique(index[stated[:, column] > 0]).size) for column in proportions
         }
         intervals = self.intervals(statistic, index, support=support)
         return [intervals[str(column)] for column in range(values.shape[1])]

@@ -44,9 +44,9 @@ def view_alone(labels: ArrayLike, views: ArrayLike, clusters: ArrayLike) -> Inte
         clusters: (N,) patient of each case.
     """
     ap, pa = projections(views)
-    known = ap | pa
+    stated = ap | pa
     event, patients = np.asarray(labels, dtype=bool), np.asarray(clusters)
-    return clustered_auroc(event[known], ap[known].astype(np.float64), patients[known])
+    return clustered_auroc(event[stated], ap[stated].astype(np.float64), patients[stated])
 
 
 def out_of_fold_prevalence(level: Codes, events: NDArray[np.bool_], folds: Codes) -> Array:

@@ -68,7 +68,7 @@ def out_of_fold_scores(
         scored = folds == fold
         # Features that are constant in training up to rounding would be scaled to pure noise.
         varies = features[~scored].std(axis=0, dtype=np.float64) > _CONSTANT
-        inputs, known = np.where(varies, features, 0).astype(np.float64), targets[~scored]
-        coefficients, intercept = fit_ridge(inputs[~scored], known, alpha)
-        scores[scored] = inputs[scored] @ coefficients + (intercept - known.mean(axis=0))
+        inputs, trained_on = np.where(varies, features, 0).astype(np.float64), targets[~scored]
+        coefficients, intercept = fit_ridge(inputs[~scored], trained_on, alpha)
+        scores[scored] = inputs[scored] @ coefficients + (intercept - trained_on.mean(axis=0))
     return scores.reshape(labels.shape)

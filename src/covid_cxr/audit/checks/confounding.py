@@ -23,7 +23,7 @@ from covid_cxr.metrics.within_source import Ranking, has_both_classes
 from covid_cxr.results import AuditFinding
 from covid_cxr.results.audit import Details
 
-_SHOWN = 6
+_MOST_LISTED = 6
 
 
 def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
@@ -99,8 +99,8 @@ def _one_class(
     single = np.unique(names)[~has_both_classes(context.events, origin)]
     share = float(np.isin(names, single).mean())
     if single.size:
-        listed = ", ".join(map(str, single[:_SHOWN]))
-        listed += " and others" if len(single) > _SHOWN else ""
+        listed = ", ".join(map(str, single[:_MOST_LISTED]))
+        listed += " and others" if len(single) > _MOST_LISTED else ""
         sentence = (
             f"{share:.0%} of the images come from a {kind} with one class only ({listed}): for "
             f"them, the {kind} alone determines the class."

@@ -15,7 +15,7 @@ from covid_cxr.metrics import Interval
 from covid_cxr.results import AuditFinding
 from covid_cxr.results.audit import Details, Verdict
 
-_SHOWN = 5
+_MOST_LISTED = 5
 
 
 def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
@@ -32,7 +32,7 @@ def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
             f"patients, {len(included)} images, {duplicates} of them copies kept in one split)."
         )
     verdict: Verdict = "fail" if problems else "pass"
-    details: Details = {"copies_kept_together": duplicates, "first": tuple(problems[:_SHOWN])}
+    details: Details = {"copies_kept_together": duplicates, "first": tuple(problems[:_MOST_LISTED])}
     count = Interval(len(problems))
     return [finding("leaks", verdict, sentence, count, bound=0.0, details=details)]
 

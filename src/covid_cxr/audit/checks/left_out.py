@@ -51,19 +51,21 @@ def hold_out_folds(values: NDArray[Any], seed: int) -> Codes:
 def _finding(context: AuditContext, kind: str, values: NDArray[Any], within: str) -> AuditFinding:
     codes, folds = context.origin_codes, hold_out_folds(values, context.seed)
     scores = out_of_fold_scores(context.features("whole"), context.events, folds)
-    known, new, loss = context.paired_auroc(Ranking(context.scores, codes), Ranking(scores, codes))
+    trained, left_out, loss = context.paired_auroc(
+        Ranking(context.scores, codes), Ranking(scores, codes)
+    )
     bound = context.settings.bounds.left_out
     meaning = "it does not generalise" if loss.value > bound else "it generalises"
-    if known.low < 0.5:  # near chance level before anything was held out
+    if trained.low < 0.5:  # near chance level before anything was held out
         meaning = "there was nothing to generalise"
     sentence = (
-        f"Among images of the same {within}, a linear classifier reaches AUROC {text(known)} if "
-        f"that {kind} was in its training and {text(new)} if not: {meaning}."
+        f"Among images of the same {within}, a linear classifier reaches AUROC {text(trained)} if "
+        f"that {kind} was in its training and {text(left_out)} if not: {meaning}."
     )
     if np.isnan(loss.value):
         sentence = f"No {within} has both classes, so holding one out cannot be scored."
     by_value = _by_value(context, values, scores)
-    details: Details = {"known": known, "new": new, "each": by_value}
+    details: Details = {"known": trained, "new": left_out, "each": by_value}
     return check_bound(f"left-out {kind}", loss, bound, sentence, details=details)
 
 

@@ -48,8 +48,8 @@ def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
         rows = np.flatnonzero(features.notna().any(axis=1)) if len(columns) else np.array([], int)
         if not _has_both_classes(context.events[rows]):
             continue
-        known = features.iloc[rows].fillna(_UNKNOWN).to_numpy()
-        area = context.auroc(_out_of_fold(known, rows, context), rows)
+        filled = features.iloc[rows].fillna(_UNKNOWN).to_numpy()
+        area = context.auroc(_out_of_fold(filled, rows, context), rows)
         meaning = (
             ": a model that picks these up need not read the chest"
             if area.low > bound

@@ -128,9 +128,9 @@ def _finding(
         f"{text(quantiles['median'])} in the median of {change.size} validation images and by "
         f"{text(quantiles['extreme'])} in one of twenty."
     )
-    known: Details = {"bounds": bounds, "decisive": decisive, "images": change.size}
+    details: Details = {"bounds": bounds, "decisive": decisive, "images": change.size}
     number, bound = quantiles[decisive], bounds[decisive]
-    return finding(name, verdict, sentence, number, bound=bound, details={**quantiles, **known})
+    return finding(name, verdict, sentence, number, bound=bound, details={**quantiles, **details})
 
 
 def markers_removed(pixels: FloatArray, _: Donor | None, __: np.random.Generator) -> FloatArray:
