@@ -9,19 +9,17 @@ latin-1. `offset`, `sex` and `age` are columns that the published table leaves e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from covid_cxr.cohort.records import Record, header_of, read_table, with_columns
+from covid_cxr.cohort.metadata_tables import MetadataTable, metadata_table
+from covid_cxr.cohort.records import Record, with_columns
 from covid_cxr.config import DatasetConfig
-
-_COLUMNS = ("patientid", "offset", "sex", "age", "finding", "view", "modality", "imagename")
-_TABLE = "metadata.csv"
 
 
 def recognise(root: Path) -> bool:
     """Whether `metadata.csv` names files by `imagename`, beside a folder `images`."""
-    table = root / _TABLE
-    return (root / "images").is_dir() and header_of(table, _encoding(table)).issuperset(_COLUMNS)
+    return _table(root).lies_in(root)
 
 
 def records(root: Path, options: DatasetConfig) -> list[Record]:
@@ -30,16 +28,16 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     Raises:
         CohortError: no metadata, a column missing or no rows.
     """
-    table = read_table(root / _TABLE, _COLUMNS, _encoding(root / _TABLE))
-    return [_record(row) for row in table.to_dict("records")]
+    return [_record(row) for row in _table(root).rows(root)]
 
 
-def _encoding(table: Path) -> str:
+def _table(root: Path) -> MetadataTable:
+    table = metadata_table("actualmed")
     try:
-        table.read_text(encoding="utf-8")
+        (root / table.file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return "latin-1"
-    return "utf-8-sig"
+        return replace(table, encoding="latin-1")
+    return table
 
 
 def _record(row: Mapping[str, str]) -> Record:

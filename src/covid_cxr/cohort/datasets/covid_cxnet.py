@@ -14,36 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from covid_cxr.cohort.records import (
-    Record,
-    header_of,
-    host_of,
-    offset_of,
-    pictures_below,
-    read_table,
-    with_columns,
-)
+from covid_cxr.cohort.metadata_tables import metadata_table
+from covid_cxr.cohort.records import Record, host_of, offset_of, pictures_below, with_columns
 from covid_cxr.config import DatasetConfig
 
-_COLUMNS = (
-    "filename",
-    "patient_id",
-    "sex",
-    "age",
-    "view",
-    "label",
-    "admission_offset",
-    "symptom_offset",
-    "url",
-)
-_TABLE = "metadata.csv"
 _FOLDER = "chest_xray_images/covid19"
 _FINDING = "COVID-19"
 
 
 def recognise(root: Path) -> bool:
     """Whether `metadata.csv` has this collection's columns, beside its folder of images."""
-    return (root / _FOLDER).is_dir() and header_of(root / _TABLE).issuperset(_COLUMNS)
+    return metadata_table("covid-cxnet").lies_in(root)
 
 
 def records(root: Path, options: DatasetConfig) -> list[Record]:
@@ -52,7 +33,7 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     Raises:
         CohortError: no metadata, a column missing or no rows.
     """
-    rows = read_table(root / _TABLE, _COLUMNS).to_dict("records")
+    rows = metadata_table("covid-cxnet").rows(root)
     admitted = {row["patient_id"] for row in rows if row["admission_offset"].strip()}
     described = [_described(row, row["patient_id"] in admitted) for row in rows]
     listed = {record.path for record in described}

@@ -13,21 +13,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from covid_cxr.cohort.records import Record, header_of, offset_of, read_table, view_of, with_columns
+from covid_cxr.cohort.metadata_tables import metadata_table
+from covid_cxr.cohort.records import Record, offset_of, view_of, with_columns
 from covid_cxr.config import DatasetConfig
 
-_COLUMNS = (
-    "patient_id",
-    "image_id",
-    "sex",
-    "age",
-    "admission_offset",
-    "icu_admission_offset",
-    "death_offset",
-    "modality",
-    "projection",
-)
-_TABLE = "data.csv"
 _FINDING = "COVID-19"
 _SITE = "Hannover Medical School"
 _LICENSE = "CC BY 3.0"
@@ -35,7 +24,7 @@ _LICENSE = "CC BY 3.0"
 
 def recognise(root: Path) -> bool:
     """Whether `data.csv` has this repository's columns, beside a folder `png`."""
-    return (root / "png").is_dir() and header_of(root / _TABLE).issuperset(_COLUMNS)
+    return metadata_table("hannover").lies_in(root)
 
 
 def records(root: Path, options: DatasetConfig) -> list[Record]:
@@ -44,8 +33,7 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     Raises:
         CohortError: no table, a column missing or no rows.
     """
-    table = read_table(root / _TABLE, _COLUMNS)
-    return [_record(row) for row in table.to_dict("records")]
+    return [_record(row) for row in metadata_table("hannover").rows(root)]
 
 
 def _record(row: Mapping[str, str]) -> Record:

@@ -11,27 +11,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from covid_cxr.cohort.records import Record, header_of, host_of, read_table, with_columns
+from covid_cxr.cohort.metadata_tables import metadata_table
+from covid_cxr.cohort.records import Record, host_of, with_columns
 from covid_cxr.config import DatasetConfig
-
-_COLUMNS = (
-    "patientid",
-    "offset",
-    "sex",
-    "age",
-    "finding",
-    "view",
-    "modality",
-    "folder",
-    "filename",
-    "url",
-    "license",
-)
 
 
 def recognise(root: Path) -> bool:
     """Whether `metadata.csv` has this collection's columns, beside a folder `images`."""
-    return (root / "images").is_dir() and header_of(root / "metadata.csv").issuperset(_COLUMNS)
+    return metadata_table("mila").lies_in(root)
 
 
 def records(root: Path, options: DatasetConfig) -> list[Record]:
@@ -40,8 +27,7 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     Raises:
         CohortError: no metadata, a column missing or no rows.
     """
-    table = read_table(root / "metadata.csv", _COLUMNS)
-    return [_record(row) for row in table.to_dict("records")]
+    return [_record(row) for row in metadata_table("mila").rows(root)]
 
 
 def _record(row: Mapping[str, str]) -> Record:
