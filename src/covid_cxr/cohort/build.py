@@ -13,7 +13,7 @@ import pandas as pd
 
 from covid_cxr.cohort import datasets, exclusions, schema
 from covid_cxr.cohort.dedup import resolution
-from covid_cxr.cohort.inventory import File, Inventory, fingerprints
+from covid_cxr.cohort.inventory import File, Inventory, as_unicode, fingerprints
 from covid_cxr.cohort.records import view_of
 from covid_cxr.cohort.sources import Source, locate
 from covid_cxr.cohort.splits import strategies
@@ -177,17 +177,12 @@ def _rows(name: str, source: Source, data_root: Path) -> Iterator[dict[str, obje
             **asdict(record),
             "source": name,
             # Two sources may number their images and patients alike.
-            "image_id": f"{name}:{_unicode(record.image_id)}",
-            "patient_id": f"{name}:{_unicode(record.patient_id)}",
+            "image_id": f"{name}:{as_unicode(record.image_id)}",
+            "patient_id": f"{name}:{as_unicode(record.patient_id)}",
             "site": record.site or name,
-            "path": _unicode(path),
-            "misnamed": _unicode(path) != path,
+            "path": as_unicode(path),
+            "misnamed": as_unicode(path) != path,
         }
-
-
-def _unicode(name: str) -> str:
-    """A file name may hold bytes that are no Unicode, which no CSV can hold: show them escaped."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _relative(path: Path, data_root: Path) -> str:

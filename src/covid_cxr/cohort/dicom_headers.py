@@ -23,29 +23,10 @@ from pydicom.uid import MediaStorageDirectoryStorage
 
 from covid_cxr.cohort.records import Record, age_of, sex_of, view_of
 from covid_cxr.errors import CohortError, UnreadableImage
+from covid_cxr.files import packaged
 from covid_cxr.imaging.dicom import file as dicom_file
 
-_TAGS = [
-    "SOPInstanceUID",
-    "AccessionNumber",
-    "StudyInstanceUID",
-    "ImageType",
-    "StudyDate",
-    "StudyTime",
-    "AcquisitionDate",
-    "AcquisitionTime",
-    "Modality",
-    "PresentationIntentType",
-    "InstitutionName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "PatientAge",
-    "BodyPartExamined",
-    "ViewPosition",
-    "NumberOfFrames",
-    "ViewCodeSequence",
-]
+_KEYWORDS: list[str] = packaged(__package__, "dicom_keywords.yaml")
 # Code meanings of PS3.16 CID 4010; an oblique or other view is left to ViewPosition.
 _CODED_VIEWS = {
     "postero-anterior": "PA",
@@ -113,10 +94,10 @@ def _read(stream: BinaryIO) -> dict[str, str] | None:
     if not dicom_file.is_dicom(start):
         return None
     stream.seek(0)
-    header = dicom_file.read_header(stream, _TAGS)
+    header = dicom_file.read_header(stream, _KEYWORDS)
     if header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
         return None
-    return {keyword: _text(header.get(keyword)) for keyword in _TAGS}
+    return {keyword: _text(header.get(keyword)) for keyword in _KEYWORDS}
 
 
 def _text(value: Any) -> str:

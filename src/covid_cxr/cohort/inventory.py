@@ -85,6 +85,11 @@ def fingerprints(files: Iterable[File]) -> Fingerprint:
     return np.frombuffer(b"".join(file.fingerprint for file in files), np.uint8).reshape(-1, 64, 64)
 
 
+def as_unicode(name: str) -> str:
+    """Return a file name with bytes that are no Unicode escaped: no CSV or database holds them."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 class Inventory:
     """Answers for many files, kept in `database`; None keeps them for this process only.
 
@@ -140,11 +145,12 @@ class Inventory:
         return f"{_VERSION} {self._max_pixels} {status.st_size} {status.st_mtime_ns}"
 
     def _stored(self, path: Path, stamps: dict[str, str]) -> File | None:
-        row = self._rows.execute("SELECT * FROM files WHERE path = ?", (_text(path),)).fetchone()
+        key = (as_unicode(str(path)),)
+        row = self._rows.execute("SELECT * FROM files WHERE path = ?", key).fetchone()
         return File(*row[2:]) if row and row[1] == stamps[str(path)] else None
 
     def _keep(self, path: Path, stamp: str, file: File) -> None:
-        row = (_text(path), stamp, *file)
+        row = (as_unicode(str(path)), stamp, *file)
         self._rows.execute("INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?,?,?)", row)
 
 
@@ -160,11 +166,6 @@ def _sqlite_errors(database: Path | None) -> Iterator[None]:
         ) from error
     except sqlite3.DatabaseError as error:
         raise CohortError(f"'{database}' is not a list of files ({error}); delete it") from error
-
-
-def _text(path: Path) -> str:
-    """A database holds Unicode only; odd bytes of a name are escaped."""
-    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _examined(

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import cast
 
-import yaml
 from pydantic import TypeAdapter
 
 from covid_cxr.cohort.records import header_of, read_table
+from covid_cxr.files import packaged
 
 
 @dataclass(frozen=True)
@@ -49,5 +48,5 @@ class MetadataTable:
 @cache
 def metadata_table(name: str) -> MetadataTable:
     """Return the table of the set that the adapter `name` reads."""
-    listed = yaml.safe_load(files(__package__).joinpath("metadata_tables.yaml").read_text("utf-8"))
+    listed = packaged(__package__, "metadata_tables.yaml")
     return TypeAdapter(dict[str, MetadataTable]).validate_python(listed)[name]

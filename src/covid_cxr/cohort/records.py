@@ -18,6 +18,7 @@ import pandas as pd
 
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError
+from covid_cxr.files import packaged
 
 logger = logging.getLogger(__name__)
 
@@ -64,22 +65,7 @@ class Record:
 Adapter = Callable[[Path, DatasetConfig], list[Record]]
 Recogniser = Callable[[Path], bool]
 
-_VIEWS = {
-    "": "",
-    "?": "",
-    "unknown": "",
-    "pa": "PA",
-    "ap": "AP",
-    "ap erect": "AP",
-    "ap semi erect": "AP",
-    "ap portable": "AP",
-    "ap supine": "AP Supine",
-    "l": "L",
-    "ll": "L",
-    "rl": "L",
-    "lat": "L",
-    "lateral": "L",
-}
+_VIEWS: dict[str, str] = packaged(__package__, "views.yaml")
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([+YMWD]?)", re.IGNORECASE)
 _YEARS = {"": 1.0, "+": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _OLDEST = 120.0

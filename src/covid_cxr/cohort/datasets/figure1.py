@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from covid_cxr.cohort.records import Record, header_of, pictures_below, read_table, with_columns
+from covid_cxr.cohort.metadata_tables import metadata_table
+from covid_cxr.cohort.records import Record, header_of, pictures_below, with_columns
 from covid_cxr.config import DatasetConfig
 
-_COLUMNS = ("patientid", "offset", "sex", "age", "finding", "view", "modality")
 _MARK = "artifacts/distortion"
 _FILE_NAMES = ("filename", "imagename")  # of the Mila and the Actualmed table
 _SITE = "app.figure1.com"
@@ -21,9 +21,9 @@ _SITE = "app.figure1.com"
 
 def recognise(root: Path) -> bool:
     """Whether `metadata.csv` names images by patient (no column of file names), beside `images`."""
-    header = header_of(root / "metadata.csv", "latin-1")
-    own = header.issuperset((*_COLUMNS, _MARK)) and header.isdisjoint(_FILE_NAMES)
-    return own and (root / "images").is_dir()
+    table = metadata_table("figure1")
+    header = header_of(root / table.file, table.encoding)
+    return table.lies_in(root) and _MARK in header and header.isdisjoint(_FILE_NAMES)
 
 
 def records(root: Path, options: DatasetConfig) -> list[Record]:
@@ -32,9 +32,8 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     Raises:
         CohortError: no metadata, a column missing or no rows.
     """
-    table = read_table(root / "metadata.csv", _COLUMNS, "latin-1")
     names = {path.stem: path.name for path in pictures_below(root / "images")}
-    return [_record(row, names) for row in table.to_dict("records")]
+    return [_record(row, names) for row in metadata_table("figure1").rows(root)]
 
 
 def _record(row: Mapping[str, str], names: Mapping[str, str]) -> Record:
