@@ -97,15 +97,15 @@ def main() -> None:
 
 
 def row(name: str, predictions: list[Prediction]) -> str:
-    answered = [one for one in predictions if one.status == "ok"]
-    rejected = len(predictions) - len(answered)
-    if not answered:
+    with_scores = [one for one in predictions if one.status == "ok"]
+    rejected = len(predictions) - len(with_scores)
+    if not with_scores:
         flags = sorted({flag for one in predictions for flag in one.flags})
         return f"| {name} | - | - | {rejected} of {len(predictions)}: {', '.join(flags)} |"
-    p = [one.probabilities[COVID] for one in answered]
-    called = sum(one.predicted_class == COVID for one in answered)
+    p = [one.probabilities[COVID] for one in with_scores]
+    called = sum(one.predicted_class == COVID for one in with_scores)
     spread = f"{np.median(p):.2f} ({min(p):.2f}-{max(p):.2f})"
-    return f"| {name} | {called} of {len(answered)} | {spread} | {rejected} |"
+    return f"| {name} | {called} of {len(with_scores)} | {spread} | {rejected} |"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The exceptions covid-cxr raises on purpose, and the exit status each one carries.
 
-CovidCxrError                1   a fault of ours (export parity, a broken invariant)
+CovidCxrError                1   an internal error (export parity, a broken invariant)
 +-- InputError               2   bad input or usage; the message says which, and what to do
-|   +-- UnreadableImage          bytes that are no image we can decode
+|   +-- UnreadableImage          bytes that are not a decodable image
 |   +-- ConfigError              a configuration that does not validate
 |   +-- CohortError              a data set or cohort file that does not hold what it must
 |   +-- BundleError              a model bundle that is damaged, altered or from another version
@@ -55,14 +55,14 @@ class UnknownName(InputError):
     Args:
         kind: what was looked up, in the user's words ("model", "explainer").
         name: the name that was not found.
-        known: the names that exist.
+        choices: the names that exist.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        known = sorted(known)
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
+        choices = sorted(choices)
+        close = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
         hint = f"did you mean '{close[0]}'? " if close else ""
-        super().__init__(f"unknown {kind} '{name}': {hint}known are {', '.join(known)}")
+        super().__init__(f"unknown {kind} '{name}': {hint}known are {', '.join(choices)}")
 
 
 class LeakError(CovidCxrError):

@@ -31,10 +31,10 @@ def check(kind: str, name: str, builtin: Mapping[str, str], group: str) -> str:
     Raises:
         UnknownName: no such name; the message suggests the closest.
     """
-    known = names(builtin, group)
-    if name not in known:
-        raise UnknownName(kind, name, known)
-    return known[name]
+    choices = names(builtin, group)
+    if name not in choices:
+        raise UnknownName(kind, name, choices)
+    return choices[name]
 
 
 def resolve(kind: str, name: str, builtin: Mapping[str, str], group: str) -> Any:

@@ -65,9 +65,9 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 def score_names(scores: Scores) -> dict[str, str]:
     """Return key -> label of the scores, in reading order."""
     keys = scores.named()
-    known: dict[str, str] = _NAMES["scores"]
-    labels = {key: label for key, label in known.items() if key in keys}
-    return labels | {key: _label(key) for key in keys if key not in known}
+    by_key: dict[str, str] = _NAMES["scores"]
+    labels = {key: label for key, label in by_key.items() if key in keys}
+    return labels | {key: _label(key) for key in keys if key not in by_key}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -131,8 +131,8 @@ def _attrition(path: Path) -> TextTable | None:
     removed = table["removed"] != "0"
     cells = table["remaining"].where(~removed, table["remaining"] + " (−" + table["removed"] + ")")
     wide = table.assign(cell=cells).pivot_table("cell", "rule", "source", "last", "", sort=False)
-    shown = wide[wide.index.isin(table.loc[removed, "rule"]) | (wide.index == table["rule"].iat[0])]
-    rows = tuple((rule, *row) for rule, row in zip(shown.index, shown.to_numpy(), strict=True))
+    kept = wide[wide.index.isin(table.loc[removed, "rule"]) | (wide.index == table["rule"].iat[0])]
+    rows = tuple((rule, *row) for rule, row in zip(kept.index, kept.to_numpy(), strict=True))
     return TextTable("What each rule left", _RULES, ("rule", *wide.columns), rows, 1)
 
 
