@@ -95,3 +95,22 @@ def tiny_run(
         pipeline.run(tiny_config, phantoms, folder / "tiny", command=command)
 
     return once(tmp_path_factory, "run", fill) / "tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny_folds(
+    phantoms: Path,
+    tiny_config: RunConfig,
+    tmp_path_factory: pytest.TempPathFactory,
+    graph_templates: None,
+) -> Path:
+    """A run folder of two folds over the small cohort, without a bundle of its own."""
+    from covid_cxr import pipeline
+    from covid_cxr.cohort import build
+
+    def fill(out: Path) -> None:
+        folder = pipeline.RunFolder.create(out, tiny_config, phantoms, "covid-cxr train")
+        build.write(build.build(phantoms, tiny_config.cohort, tiny_config.seed), out)
+        pipeline.cross_validate(folder, 2)
+
+    return once(tmp_path_factory, "folds", fill)

@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 
 from covid_cxr import cli, explain, pipeline
-from covid_cxr.cohort import build, schema
-from covid_cxr.config import RunConfig
+from covid_cxr.cohort import schema
 from covid_cxr.errors import CohortError, InputError, LeakError, UnknownName
 from covid_cxr.explain import Options
 from covid_cxr.explain.base import Model
@@ -35,13 +34,8 @@ METHODS = "[cam, gradcam, {method: lime, superpixels: grid, fill: dark}]"
 
 
 @pytest.fixture(scope="module")
-def folds(tiny_config: RunConfig, phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two folds on the phantoms of the small cohort."""
-    out = tmp_path_factory.mktemp("folds")
-    folder = pipeline.RunFolder.create(out, tiny_config, phantoms, "covid-cxr train")
-    build.write(build.build(phantoms, tiny_config.cohort, tiny_config.seed), out)
-    pipeline.cross_validate(folder, 2)
-    return out
+def folds(tiny_folds: Path) -> Path:
+    return tiny_folds
 
 
 def few(methods: str = METHODS, **changes: object) -> Settings:

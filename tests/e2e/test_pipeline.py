@@ -163,26 +163,21 @@ def test_of_several_seeds_the_best_on_validation_is_kept(
     assert best.seed == min(each, key=lambda one: one.val_loss).seed
 
 
-def test_out_of_fold_answers_every_training_row_once(
-    tiny_run: Path, tiny_config: RunConfig, phantoms: Path, tmp_path: Path
-) -> None:
-    folder = pipeline.RunFolder.create(tmp_path, tiny_config, phantoms, "covid-cxr train")
-    shutil.copy(tiny_run / "cohort.csv", tmp_path / "cohort.csv")
-    pipeline.cross_validate(folder, 2)
-    cohort = folder.cohort()
-    rows = pd.read_csv(tmp_path / "predictions-oof.csv")
+def test_out_of_fold_answers_every_training_row_once(tiny_folds: Path) -> None:
+    cohort = pipeline.RunFolder.open(tiny_folds).cohort()
+    rows = pd.read_csv(tiny_folds / "predictions-oof.csv")
     assert sorted(rows["file"]) == sorted(
         cohort.loc[cohort["split"].isin(("train", "val")), "path"]
     )
     assert rows["model"].nunique() == 2
-    assert metrics_of(tmp_path)["out_of_fold"]["n"] == len(rows)
-    sets = metrics_of(tmp_path)["out_of_fold"]["conformal"]
+    assert metrics_of(tiny_folds)["out_of_fold"]["n"] == len(rows)
+    sets = metrics_of(tiny_folds)["out_of_fold"]["conformal"]
     assert sets["parts"] == 2 and sets["by_level"][0]["pooled"]["n"] == len(rows)
     # all images of a patient are left out of the same model
     models = rows.set_index("file")["model"]
     linked = cohort[cohort["path"].isin(rows["file"])]
     assert (linked.groupby("patient_id")["path"].agg(lambda p: models[p].nunique()) == 1).all()
-    assert not list(tmp_path.rglob("*.ckpt"))
+    assert not list(tiny_folds.rglob("*.ckpt"))
 
 
 def test_another_prevalence_is_an_opening_on_record_and_nothing_else(

@@ -135,7 +135,7 @@ def test_a_network_learns_the_lungs_of_one_image() -> None:
     )
     half = (torch.arange(64) < 32).float()
     drawn = torch.cat([lungs * half, lungs * (1 - half)], dim=1)
-    network = fit(small.repeat(4, 1, 1, 1), drawn.repeat(4, 1, 1, 1), Settings(epochs=60, batch=4))
+    network = fit(small.repeat(2, 1, 1, 1), drawn.repeat(2, 1, 1, 1), Settings(epochs=40, batch=2))
     with torch.inference_mode():
         found = torch.sigmoid(network(small))[0]
     for said, lung in zip(found, drawn[0] > 0.5, strict=True):
