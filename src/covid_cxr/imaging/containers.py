@@ -24,6 +24,7 @@ _MAX_TILE_PIXELS = 1 << 24
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _CODESTREAM = b"\xff\x4f\xff\x51"  # ITU-T T.800 A.4.1, A.5.1: SOC, SIZ
 _SOT, _EOC = b"\xff\x90", b"\xff\xd9"
+MISPLACED = "JPEG 2000 segments outside the tile-parts: left out"
 # First row and column, and steps, of the passes of an interlaced PNG (PNG 8.2).
 _ADAM7 = (
     *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4)),
@@ -133,19 +134,47 @@ def check_codestream(data: bytes, width: int, height: int) -> None:
         raise UnreadableImage(f"holds {present} of its {tiles} tiles")
 
 
+def tile_parts_only(data: bytes) -> bytes:
+    """Return a JPEG 2000 file without marker segments between or after its tile-parts.
+
+    Some writers end with a comment, which belongs into a header (T.800 A.9.2), and OpenJPEG rejects
+    the whole. The length stays, as JP2 boxes state it. What is malformed otherwise is left alone.
+    """
+    start = data.find(_CODESTREAM)
+    try:
+        spans = _spans(data, start + 2) if start >= 0 else []
+    except struct.error:
+        return data
+    tiles = [span for span in spans if data.startswith(_SOT, span[0])]
+    if not tiles or spans[-1][1] > len(data) or spans[spans.index(tiles[0]) :] == tiles:
+        return data
+    last = spans[-1][1] + len(_EOC)
+    kept = data[: tiles[0][0]] + b"".join(data[at:end] for at, end in tiles) + _EOC
+    return kept + bytes(last - len(kept)) + data[last:]
+
+
 def _tile_numbers(data: bytes, at: int) -> set[int]:
     """Return the numbers of the tiles between the first marker segment, at `at`, and the end.
 
     Raises:
         struct.error: the codestream has no end marker.
     """
-    numbers: set[int] = set()
-    while data[at : at + 2] != _EOC:
+    starts = [start for start, _ in _spans(data, at) if data.startswith(_SOT, start)]
+    return {struct.unpack_from(">H", data, start + 4)[0] for start in starts}
+
+
+def _spans(data: bytes, at: int) -> list[tuple[int, int]]:
+    """Return start and end of every marker segment and tile-part up to the end marker.
+
+    Raises:
+        struct.error: the codestream has no end marker.
+    """
+    spans = []
+    while not data.startswith(_EOC, at):
         length = struct.unpack_from(">H", data, at + 2)[0] + 2
-        if data[at : at + 2] == _SOT:
-            tile, length = struct.unpack_from(">HI", data, at + 4)
-            numbers.add(tile)
+        if data.startswith(_SOT, at):
             # 0: up to the end of the codestream.
-            length = length or data.rfind(_EOC) - at
-        at += max(length, 2)
-    return numbers
+            length = struct.unpack_from(">I", data, at + 6)[0] or data.rfind(_EOC) - at
+        spans.append((at, at + max(length, 2)))
+        at = spans[-1][1]
+    return spans

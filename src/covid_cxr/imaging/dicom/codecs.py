@@ -42,6 +42,7 @@ class Stream:
         width, height: pixels; 0 for RLE, which does not state them.
         samples: samples a pixel; 0 for RLE.
         bits: bits a sample; 0 for RLE.
+        signed: samples are signed; only JPEG 2000 states it.
         adobe: an Adobe marker states whether the decoder converts YCbCr to RGB.
     """
 
@@ -50,6 +51,7 @@ class Stream:
     height: int = 0
     samples: int = 0
     bits: int = 0
+    signed: bool = False
     adobe: bool = False
 
 
@@ -140,7 +142,7 @@ def _describe_jpeg(frame: bytes) -> Stream:
         adobe = adobe or (marker == _APP14 and frame[start + 4 : start + 9] == b"Adobe")
         if marker in _FRAMES and start + 10 <= len(frame):
             bits, height, width, samples = struct.unpack_from(">BHHB", frame, start + 4)
-            return Stream(_jpeg_kind(marker, bits), width, height, samples, bits, adobe)
+            return Stream(_jpeg_kind(marker, bits), width, height, samples, bits, adobe=adobe)
     raise UnreadableImage("holds a JPEG stream without a frame header")
 
 
@@ -196,7 +198,8 @@ def _describe_jpeg_2000(frame: bytes) -> Stream:
     # ITU-T T.800 A.5.1: Xsiz, Ysiz, XOsiz, YOsiz, four of the tiles, Csiz, the first Ssiz.
     right, bottom, left, top = struct.unpack_from(">4I", frame, at + 8)
     samples, depth = struct.unpack_from(">HB", frame, at + 40)
-    return Stream(JPEG_2000, right - left, bottom - top, samples, (depth & 0x7F) + 1)
+    bits, signed = (depth & 0x7F) + 1, bool(depth >> 7)
+    return Stream(JPEG_2000, right - left, bottom - top, samples, bits, signed)
 
 
 def _codestream(frame: bytes) -> int:

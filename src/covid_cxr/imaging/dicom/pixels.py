@@ -1,16 +1,17 @@
 """The stored samples of a DICOM object, from native or compressed pixel data (PS3.5 8 and A.4).
 
 Nothing is decoded before the header of a compressed stream agrees with Rows, Columns and
-SamplesPerPixel, and each coding has one decoder, so that a result never depends on what else is
-installed. For 12-bit JPEG, GDCM needs the precision of the stream, which pydicom does not pass on.
+SamplesPerPixel, and each coding has its decoders in a fixed order, so that a result never depends
+on what else is installed. For 12-bit JPEG, GDCM needs the precision of the stream, which pydicom
+does not pass on.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.encaps import encapsulate, generate_fragments
 from pydicom.pixels.decoders.base import get_decoder
@@ -18,10 +19,11 @@ from pydicom.pixels.processing import convert_color_space
 from pydicom.pixels.utils import get_expected_length
 
 from covid_cxr.errors import UnreadableImage
-from covid_cxr.imaging.dicom import codecs
+from covid_cxr.imaging import containers
+from covid_cxr.imaging.dicom import bits, codecs, transforms
+from covid_cxr.imaging.dicom.bits import Samples
 from covid_cxr.imaging.dicom.codecs import JPEG, JPEG_12, JPEG_2000, JPEG_LOSSLESS, JPEG_LS, RLE
-
-Samples = NDArray[np.integer[Any]]
+from covid_cxr.imaging.raster import DECODER_ERRORS
 
 _NATIVE = (
     uid.ImplicitVRLittleEndian,
@@ -40,7 +42,11 @@ _SYNTAXES = {
     RLE: (uid.RLELossless,),
 }
 _ITEM = b"\xfe\xff\x00\xe0"  # also where a defined length or a native syntax is stated
-_PLUGINS = {JPEG: "pillow", JPEG_LS: "pyjpegls", JPEG_2000: "pylibjpeg"}
+# In the order in which they are tried.
+_PLUGINS = {JPEG: ("pillow",), JPEG_LS: ("pyjpegls",), JPEG_2000: ("pylibjpeg", "pillow")}
+_LOSSY = (uid.JPEG2000, uid.JPEGLSNearLossless)
+# An 8-bit image ends at 255; a window that reaches this far is for more bits.
+_FARTHEST = 1.5 * 255
 
 
 def stored_samples(dataset: Any) -> tuple[Samples, tuple[str, ...]]:
@@ -83,7 +89,7 @@ def _native(dataset: Any, size: int) -> Samples:
             f"has {size} bytes of pixel data, one frame has {need}: several frames, or wrong bits"
         )
     samples = _decode(dataset, correct_unused_bits=False, allow_excess_frames=False)
-    return _significant(samples, dataset)
+    return bits.significant(samples, dataset)
 
 
 def _compressed(dataset: Any, value: bytes) -> tuple[Samples, tuple[str, ...]]:
@@ -94,15 +100,77 @@ def _compressed(dataset: Any, value: bytes) -> tuple[Samples, tuple[str, ...]]:
         return _with_rle(dataset, frame), flags
     _check_agreement(dataset, stream)
     if stream.kind in (JPEG_12, JPEG_LOSSLESS):
-        return _with_gdcm(dataset, frame, stream), flags
-    if stream.kind == JPEG:
-        dataset.BitsAllocated = dataset.BitsStored = 8
+        samples, more = _with_gdcm(dataset, frame, stream)
+    elif stream.kind == JPEG:
+        samples, more = _eight_bits(dataset, frame, stream)
+    else:
+        samples, more = _masked(dataset, frame, stream)
+    return samples, flags + more
+
+
+def _masked(dataset: Any, frame: bytes, stream: codecs.Stream) -> tuple[Samples, tuple[str, ...]]:
+    """Decode JPEG-LS or JPEG 2000, and remove the bits outside BitsStored."""
+    flags = _agree_on_bits(dataset, stream)
+    frame, repaired = _repaired(frame, stream.kind)
+    signed = dataset.PixelRepresentation
+    dataset.PixelRepresentation = int(stream.signed)  # so that decoders correct nothing
+    samples, failed = _in_turn(dataset, frame, stream)
+    dataset.PixelRepresentation = signed
+    if dataset.file_meta.TransferSyntaxUID in _LOSSY and stream.bits > dataset.BitsStored:
+        samples = bits.clip(bits.extract(samples, stream.bits - 1, stream.bits, signed), dataset)
+    return bits.significant(samples, dataset), flags + repaired + failed
+
+
+def _repaired(frame: bytes, kind: str) -> tuple[bytes, tuple[str, ...]]:
+    if kind == JPEG_LS:
+        return codecs.up_to_end(frame), ()
+    whole = containers.tile_parts_only(frame)
+    return whole, () if whole == frame else (containers.MISPLACED,)
+
+
+def _eight_bits(
+    dataset: Any, frame: bytes, stream: codecs.Stream
+) -> tuple[Samples, tuple[str, ...]]:
+    """Decode 8-bit JPEG, which is unsigned (PS3.5 8.2.1).
+
+    Where the object states more bits, and its window or LUT is for them, the samples are scaled.
+    """
+    stated, signed = dataset.BitsStored, dataset.PixelRepresentation
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    samples, flags = _in_turn(dataset, frame, stream)
+    if signed:
+        flags = (*flags, "signed pixels stated, its 8-bit JPEG stream is unsigned")
+    if stated == 8:
+        return samples, flags
+    flag = f"{stated} bits stated, its 8-bit JPEG stream has 8"
+    if stated < 8 or dataset.SamplesPerPixel != 1 or transforms.reach(dataset) < _FARTHEST:
+        return samples, (*flags, flag)
+    dataset.BitsStored, dataset.HighBit = stated, stated - 1
+    dataset.BitsAllocated = 16 if stated <= 16 else 32
+    table = np.rint(np.linspace(0, 2.0**stated - 1, 256)).astype(f"u{dataset.BitsAllocated // 8}")
+    return table[samples], (*flags, f"{flag}: scaled to {stated}")
+
+
+def _in_turn(dataset: Any, frame: bytes, stream: codecs.Stream) -> tuple[Samples, tuple[str, ...]]:
+    """Try the decoders of a coding; flag the one used where the first fails.
+
+    Raises:
+        Exception: what the first raised, one of `DECODER_ERRORS`, where all fail.
+    """
     if stream.adobe and dataset.SamplesPerPixel == 3:
         # The marker makes Pillow convert to RGB; pydicom would convert again.
         dataset.PhotometricInterpretation = "RGB"
-    frame = codecs.up_to_end(frame) if stream.kind == JPEG_LS else frame
     dataset.PixelData = encapsulate([frame])
-    return _decode(dataset, decoding_plugin=_PLUGINS[stream.kind]), flags
+    first, *others = _PLUGINS[stream.kind]
+    try:
+        return _decode(dataset, decoding_plugin=first), ()
+    except DECODER_ERRORS:
+        for plugin in others:
+            with suppress(*DECODER_ERRORS):
+                samples = _decode(dataset, decoding_plugin=plugin)
+                return samples, (f"{stream.kind} decoded by {plugin}: {first} failed",)
+        raise
 
 
 def _decode(dataset: Any, **options: Any) -> Samples:
@@ -144,20 +212,33 @@ def _check_agreement(dataset: Any, stream: codecs.Stream) -> None:
         )
 
 
-def _with_gdcm(dataset: Any, frame: bytes, stream: codecs.Stream) -> Samples:
+def _agree_on_bits(dataset: Any, stream: codecs.Stream) -> tuple[str, ...]:
+    """Correct BitsStored and HighBit to such as the stream can have; flag a disagreement."""
+    stated = dataset.BitsStored
+    dataset.BitsStored = min(stated, stream.bits)
+    if dataset.HighBit >= stream.bits:
+        dataset.HighBit = dataset.BitsStored - 1
+    agree = stated == stream.bits
+    return () if agree else (f"{stated} bits stated, its {stream.kind} stream has {stream.bits}",)
+
+
+def _with_gdcm(
+    dataset: Any, frame: bytes, stream: codecs.Stream
+) -> tuple[Samples, tuple[str, ...]]:
+    flags: tuple[str, ...] = ()
     if stream.kind == JPEG_12:
         # Lossy: values may exceed a smaller BitsStored, and signs are not recoverable.
         dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 12, 11, 0
+    else:
+        flags = _agree_on_bits(dataset, stream)
     samples = codecs.decode_with_gdcm(frame, stream, dataset.PhotometricInterpretation)
-    if dataset.HighBit >= stream.bits:
-        dataset.HighBit = dataset.BitsStored - 1
-    return _significant(_shaped(samples, dataset), dataset)
+    return bits.significant(_shaped(samples, dataset), dataset), flags
 
 
 def _with_rle(dataset: Any, frame: bytes) -> Samples:
     pixels, width = dataset.Rows * dataset.Columns, dataset.BitsAllocated // 8
     samples = codecs.unpack_rle(frame, pixels, dataset.SamplesPerPixel, width)
-    return _significant(_shaped(samples, dataset), dataset)
+    return bits.significant(_shaped(samples, dataset), dataset)
 
 
 def _shaped(samples: Samples, dataset: Any) -> Samples:
@@ -177,13 +258,3 @@ def _check_rgb(dataset: Any, photometric: str) -> None:
     """Reject YBR_RCT, YBR_ICT and 4:2:2 where no decoder has converted them to RGB."""
     if dataset.SamplesPerPixel == 3 and photometric != "RGB":
         raise UnreadableImage(f"is {photometric} that its transfer syntax cannot hold")
-
-
-def _significant(samples: Samples, dataset: Any) -> Samples:
-    """Extract the BitsStored bits that end at HighBit, sign extended (PS3.5 8.1.1)."""
-    size = 8 * samples.dtype.itemsize
-    kind = "i" if dataset.PixelRepresentation else "u"
-    cells = samples.astype(samples.dtype.newbyteorder("=")).view(f"{kind}{samples.dtype.itemsize}")
-    cells <<= size - 1 - dataset.HighBit
-    cells >>= size - dataset.BitsStored
-    return cells
