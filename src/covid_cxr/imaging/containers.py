@@ -23,6 +23,7 @@ _MAX_TILES = 1 << 14
 _MAX_TILE_PIXELS = 1 << 24
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _CODESTREAM = b"\xff\x4f\xff\x51"  # ITU-T T.800 A.4.1, A.5.1: SOC, SIZ
+_JP2_SIGNATURE = b"\0\0\0\x0cjP  "
 _SOT, _EOC = b"\xff\x90", b"\xff\xd9"
 MISPLACED = "JPEG 2000 segments outside the tile-parts: left out"
 # First row and column, and steps, of the passes of an interlaced PNG (PNG 8.2).
@@ -140,7 +141,8 @@ def tile_parts_only(data: bytes) -> bytes:
     Some writers end with a comment, which belongs into a header (T.800 A.9.2), and OpenJPEG rejects
     the whole. The length stays, as JP2 boxes state it. What is malformed otherwise is left alone.
     """
-    start = data.find(_CODESTREAM)
+    known = data.startswith((_CODESTREAM, _JP2_SIGNATURE))
+    start = data.find(_CODESTREAM) if known else -1
     try:
         spans = _spans(data, start + 2) if start >= 0 else []
     except struct.error:

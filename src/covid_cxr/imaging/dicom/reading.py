@@ -17,7 +17,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from covid_cxr.errors import UnreadableImage
-from covid_cxr.imaging import raster
+from covid_cxr.imaging import greyscale, raster
 from covid_cxr.imaging.dicom import file, pixels, transforms
 from covid_cxr.types import FloatArray, Radiograph
 
@@ -122,7 +122,7 @@ def _render(dataset: Any) -> tuple[FloatArray, tuple[str, ...]]:
     stored, flags = pixels.stored_samples(dataset)
     if dataset.SamplesPerPixel == 3:
         top = np.float32(2 ** int(dataset.BitsStored) - 1)
-        grey, more = raster.to_grey(stored.astype(np.float32) / top)
+        grey, more = greyscale.to_grey(stored.astype(np.float32) / top)
     else:
         grey, more = transforms.render(stored, dataset)
     return grey, flags + more
@@ -148,6 +148,9 @@ def _flags(dataset: Any) -> tuple[str, ...]:
     flags: tuple[str, ...] = ()
     if _code(dataset, "BurnedInAnnotation") == "YES":
         flags = ("burned-in annotation stated",)
+    processing = getattr(_value(dataset, "SOPClassUID"), "name", "").endswith("For Processing")
+    if processing or _code(dataset, "PresentationIntentType") == "FOR PROCESSING":
+        flags = (*flags, "for processing: detector values, not the picture that is read")
     ratio = _value(dataset, "PixelAspectRatio")
     if isinstance(ratio, MultiValue) and len(set(ratio)) > 1:
         flags = (*flags, "pixels are not square: left as they are")
