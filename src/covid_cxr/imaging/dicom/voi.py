@@ -12,8 +12,8 @@ from scipy.special import expit
 from covid_cxr.imaging.dicom import luts
 from covid_cxr.imaging.dicom.numbers import Counts, Flags, Values, code, numbers
 
-# A display of which 99 % lie at one grey level of 256, or in the darkest or the brightest sixteenth
-# (as 12 of 16 bits do), shows nothing. An image of under 32 different values has nothing to show.
+# A display of which 99 % lie at two adjacent grey levels of 256, or in the darkest or the brightest
+# sixteenth (as 12 of 16 bits do), shows nothing. An image of under 32 values has nothing to show.
 _LEVELS, _SIXTEENTH, _MOST, _LEAST_VALUES = 256, 16, 0.99, 32
 
 
@@ -100,7 +100,8 @@ def _shows(display: Values, counts: Counts) -> bool:
         return True
     levels = np.rint(np.clip(display, 0, 1) * (_LEVELS - 1)).astype(np.int64)
     pixels = np.bincount(levels, counts, _LEVELS)
-    most = max(pixels.max(), pixels[:_SIXTEENTH].sum(), pixels[-_SIXTEENTH:].sum())
+    adjacent = (pixels[:-1] + pixels[1:]).max()
+    most = max(adjacent, pixels[:_SIXTEENTH].sum(), pixels[-_SIXTEENTH:].sum())
     return bool(most < _MOST * counts.sum())
 
 
