@@ -199,6 +199,8 @@ def _pictures() -> dict[str, bytes]:
         "png": _picture(grey, "PNG"),
         "png-16": _picture(deep, "PNG"),
         "png-alpha": _picture(alpha, "PNG"),
+        "png-16-alpha": deep_png(sample_image("<u2"), channels=2),
+        "png-16-colour": deep_png(sample_image("<u2"), channels=3),
         "png-palette": _picture(colour.quantize(16), "PNG", transparency=0),
         "png-animated": _two(grey, "PNG"),
         "png-exif": _picture(bits, "PNG", exif=exif, icc_profile=b"profile" * 30),
@@ -230,6 +232,16 @@ def _pictures() -> dict[str, bytes]:
         "pgm": _picture(grey, "PPM"),
         "pgm-plain": b"P2\n32 40\n255\n" + b" ".join(b"%d" % grey for grey in sample_image().flat),
     }
+
+
+def deep_png(grey: np.ndarray, channels: int) -> bytes:
+    """Write a 16-bit PNG of grey with alpha (2 channels) or RGB (3), which Pillow does not."""
+    rows = np.repeat(grey[..., None], channels, -1).astype(">u2")
+    header = struct.pack(">2I5B", *grey.shape[::-1], 16, {2: 4, 3: 2}[channels], 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    parts = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
+    chunks = [struct.pack(">I", len(body)) + kind + body + bytes(4) for kind, body in parts]
+    return resealed(_PNG + b"".join(chunks))
 
 
 def tiled_tiff(pixels: np.ndarray, edge: int = 16, stated: int | None = None) -> bytes:

@@ -120,6 +120,7 @@ def _integer(dataset: Any, keyword: str, default: int | None = None) -> int:
 def _render(dataset: Any) -> tuple[FloatArray, tuple[str, ...]]:
     """Stored samples -> pixels (H, W) in [0, 1] as a viewer would display them, and flags."""
     stored, flags = pixels.stored_samples(dataset)
+    del dataset.PixelData  # as large as the samples
     if dataset.SamplesPerPixel == 3:
         top = np.float32(2 ** int(dataset.BitsStored) - 1)
         grey, more = greyscale.to_grey(stored.astype(np.float32) / top)

@@ -29,7 +29,7 @@ def render(stored: NDArray[Any], dataset: Any) -> tuple[FloatArray, Flags]:
     percentiles.
 
     Args:
-        stored: integers (H, W).
+        stored: integers (H, W); overwritten.
         dataset: the object they come from.
 
     Returns:
@@ -63,13 +63,18 @@ def reach(dataset: Any) -> float:
 
 
 def _unique(stored: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return all values that occur and, for every pixel, the index of its value among them."""
+    """Return all values that occur and, for every pixel, the index of its value among them.
+
+    Overwrites `stored`.
+    """
     low, high = int(stored.min()), int(stored.max())
     if high - low < 2**16:
-        wide = np.subtract(stored, low, dtype=np.int32 if stored.itemsize <= 2 else np.int64)
-        return np.arange(low, high + 1), wide.astype(np.uint16)
-    values, indices = np.unique(stored, return_inverse=True)
-    return values, indices.reshape(stored.shape)
+        # Modulo 2**16 the difference is exact; in place, as images take hundreds of megabytes.
+        indices = stored.view(np.uint16) if stored.itemsize == 2 else stored.astype(np.uint16)
+        indices -= np.uint16(low % 2**16)
+        return np.arange(low, high + 1), indices
+    values, inverse = np.unique(stored, return_inverse=True)
+    return values, inverse.reshape(stored.shape)
 
 
 def _take(table: FloatArray, indices: NDArray[Any]) -> FloatArray:
@@ -83,7 +88,7 @@ def _take(table: FloatArray, indices: NDArray[Any]) -> FloatArray:
 def _counts(indices: NDArray[Any], values: int) -> Counts:
     """Return how many pixels have each value."""
     counts = np.zeros(values, np.int64)
-    for block in np.array_split(indices.ravel(), 1 + indices.size // 2**22):
+    for block in np.array_split(indices.ravel(), 1 + indices.size // 2**20):
         counts += np.bincount(block, minlength=values)
     return counts
 
