@@ -141,8 +141,8 @@ def tile_parts_only(data: bytes) -> bytes:
     Some writers end with a comment, which belongs into a header (T.800 A.9.2), and OpenJPEG rejects
     the whole. The length stays, as JP2 boxes state it. What is malformed otherwise is left alone.
     """
-    known = data.startswith((_CODESTREAM, _JP2_SIGNATURE))
-    start = data.find(_CODESTREAM) if known else -1
+    is_jpeg_2000 = data.startswith((_CODESTREAM, _JP2_SIGNATURE))
+    start = data.find(_CODESTREAM) if is_jpeg_2000 else -1
     try:
         spans = _spans(data, start + 2) if start >= 0 else []
     except struct.error:

@@ -43,12 +43,12 @@ def render(stored: NDArray[Any], dataset: Any) -> tuple[FloatArray, Flags]:
     background, flags = padding.find(values, counts, dataset)
     counts[background] = 0
     rescaled, more = apply_modality_lut(values.astype(np.float64), counts, dataset)
-    display, shown = voi.apply(rescaled, counts, dataset)
+    display, last = voi.apply(rescaled, counts, dataset)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         display = 1 - display
     display[background] = 0
     table = np.clip(display, 0, 1).astype(np.float32)
-    return _take(table, indices), flags + more + shown + _polarity_flags(dataset)
+    return _take(table, indices), flags + more + last + _polarity_flags(dataset)
 
 
 def reach(dataset: Any) -> float:

@@ -14,7 +14,7 @@ from covid_cxr.imaging.dicom.numbers import Counts, Flags, Values, code, numbers
 
 # A display of which 99 % lie at two adjacent grey levels of 256, or in the darkest or the brightest
 # sixteenth (as 12 of 16 bits do), shows nothing. An image of under 32 values has nothing to show.
-_LEVELS, _SIXTEENTH, _MOST, _LEAST_VALUES = 256, 16, 0.99, 32
+_GREYS, _SIXTEENTH, _MOST, _LEAST_VALUES = 256, 16, 0.99, 32
 
 
 class View(NamedTuple):
@@ -98,8 +98,8 @@ def _shows(display: Values, counts: Counts) -> bool:
     """Tell whether a display shows an image that has something to show."""
     if np.count_nonzero(counts) < _LEAST_VALUES:
         return True
-    levels = np.rint(np.clip(display, 0, 1) * (_LEVELS - 1)).astype(np.int64)
-    pixels = np.bincount(levels, counts, _LEVELS)
+    greys = np.rint(np.clip(display, 0, 1) * (_GREYS - 1)).astype(np.int64)
+    pixels = np.bincount(greys, counts, _GREYS)
     adjacent = (pixels[:-1] + pixels[1:]).max()
     most = max(adjacent, pixels[:_SIXTEENTH].sum(), pixels[-_SIXTEENTH:].sum())
     return bool(most < _MOST * counts.sum())

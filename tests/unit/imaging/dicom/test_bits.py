@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -199,3 +200,23 @@ def test_comment_behind_the_tile_parts_of_jpeg_2000(boxed: bool) -> None:
         alone = alone[:at] + (len(alone) - at).to_bytes(4, "big") + alone[at + 4 :]
     assert read(alone).flags == flags
     np.testing.assert_array_equal(read(alone).pixels, read(file).pixels)
+
+
+def test_real_file_with_a_comment_behind_its_tile_parts(real_data: Path) -> None:
+    radiograph = read(real_data / "dicom-samples" / "966.dcm")  # of a DX unit, MONOCHROME1
+    assert (radiograph.pixels.shape, radiograph.bit_depth) == ((2128, 2000), 12)
+    assert radiograph.flags == ("JPEG 2000 segments outside the tile-parts: left out",)
+    # A chest: bright between two darker lungs.
+    rows = radiograph.pixels[600:1400]
+    assert rows[:, 950:1050].mean() > rows[:, 400:700].mean() + 0.05
+    assert radiograph.pixels.std() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("RG1_J2KI", "RG1_JLSN"), ("RG2_J2KI", "RG2_JPLY"), ("RG3_J2KI", "RG3_JPLY")],
+)
+def test_real_files_agree_in_every_coding(name: str, other: str, real_data: Path) -> None:
+    # The same radiograph by OpenJPEG, CharLS and GDCM's 12-bit JPEG, all lossy.
+    one, two = (read(real_data / "dicom-samples" / f"{file}.dcm").pixels for file in (name, other))
+    assert np.abs(one - two).mean() < 0.01
