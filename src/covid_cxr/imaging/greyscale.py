@@ -15,6 +15,8 @@ from covid_cxr.types import FloatArray
 _BAND = 1 << 20  # pixels converted to float at a time
 # ITU-R BT.601.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+# Alpha below this, of 255, leaves the brightest pixel nearly black.
+_LEAST_ALPHA = 16
 _INVISIBLE = "transparent all over: the transparency is ignored"
 
 
@@ -40,8 +42,8 @@ def convert(
     flags: tuple[str, ...] = ()
     if depth == 16 and image.mode not in ("1", "L"):
         flags = ("16-bit colour reduced to 8 bits",)
-    opaque = image.has_transparency_data and not any(
-        _alpha(band).any() for _, band in _bands(image)
+    opaque = image.has_transparency_data and all(
+        _alpha(band).max() < _LEAST_ALPHA for _, band in _bands(image)
     )
     pixels, coloured = np.empty((image.height, image.width), np.float32), 0
     for rows, band in _bands(image):
@@ -103,7 +105,7 @@ def _from_deep_colour(image: Image.Image, low: Image.Image) -> tuple[FloatArray,
     most, visible = 0, image.mode == "RGB"
     for _, samples in _joined(image, low):
         most = max(most, int(samples[..., :3].max()))
-        visible = visible or bool(samples[..., 3].any())
+        visible = visible or int(samples[..., 3].max()) >= _LEAST_ALPHA << 8
     top, flags = deep.used_range(most)
     pixels, coloured = np.empty((image.height, image.width), np.float32), 0
     for rows, samples in _joined(image, low):

@@ -175,18 +175,18 @@ def test_colour_by_planes() -> None:
         read(tiff(samples, planes=2))
 
 
+@pytest.mark.parametrize("alpha", [0, 15])
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_alpha_of_zero_all_over_is_ignored(mode: str) -> None:
+def test_alpha_of_nearly_zero_all_over_is_ignored(mode: str, alpha: int) -> None:
     grey = np.linspace(0, 255, 40 * 48).reshape(40, 48).astype("u1")
     image = Image.fromarray(grey).convert(mode)
-    image.putalpha(0)
+    image.putalpha(alpha)
     for container in ("PNG", "TIFF") if mode == "RGBA" else ("PNG",):
         buffer = BytesIO()
         image.save(buffer, container)
         radiograph = read(buffer.getvalue())
         np.testing.assert_allclose(radiograph.pixels, grey / 255, atol=1e-6)
         assert radiograph.flags == (INVISIBLE,)
-    for samples in (np.stack((RAMP + 40_000, 0 * RAMP), -1),):
-        radiograph = read(png(samples))
-        np.testing.assert_allclose(radiograph.pixels, (RAMP + 40_000) / 65_535, atol=1e-6)
-        assert radiograph.flags == (INVISIBLE,)
+    radiograph = read(png(np.stack((RAMP + 40_000, 0 * RAMP + 256 * alpha), -1)))
+    np.testing.assert_allclose(radiograph.pixels, (RAMP + 40_000) / 65_535, atol=1e-6)
+    assert radiograph.flags == (INVISIBLE,)

@@ -11,19 +11,49 @@ from covid_cxr.imaging.dicom import padding
 
 Samples = NDArray[np.integer[Any]]
 
+# Every pixel of an overlay adds to the differences; a value that wraps once in a row doubles them.
+_SMOOTHER = 1.1
 
-def significant(samples: Samples, dataset: Any) -> Samples:
-    """Extract the BitsStored bits that end at HighBit, sign extended.
 
-    Padding that they cannot hold keeps all its bits: it would become one of the values.
+def significant(samples: Samples, dataset: Any, width: int) -> tuple[Samples, tuple[str, ...]]:
+    """Extract the BitsStored bits that end at HighBit, sign extended; return a flag too.
+
+    Padding that they cannot hold keeps all its bits: it would become one of the values. Where the
+    values need more than BitsStored, so that without the bits above they wrap from white to black,
+    all bits are kept, BitsStored is corrected and flagged: an overlay makes a picture rougher, and
+    the high bits of a value make it smoother.
+
+    Args:
+        samples: integers, as decoded.
+        dataset: the object they come from.
+        width: the bits of a sample in the file.
     """
+    signed, stored = dataset.PixelRepresentation, dataset.BitsStored
+    cells = extract(samples, dataset.HighBit, stored, signed)
+    if dataset.HighBit != stored - 1 or width <= stored or _are_whole(cells, samples, width):
+        return cells, ()
+    whole = extract(samples, width - 1, width, signed)
     outside = padding.outside_stored_bits(dataset)
-    cells = extract(samples, dataset.HighBit, dataset.BitsStored, dataset.PixelRepresentation)
-    if outside is None or dataset.HighBit != dataset.BitsStored - 1 or samples.itemsize != 2:
-        return cells
-    whole = extract(samples, 15, 16, dataset.PixelRepresentation)
-    np.copyto(cells, whole, where=(whole >= outside.first) & (whole <= outside.last))
-    return cells
+    if outside is not None:
+        np.copyto(cells, whole, where=(whole >= outside.first) & (whole <= outside.last))
+    if not _SMOOTHER * _roughness(whole) < _roughness(cells):
+        return cells, ()
+    dataset.BitsStored, dataset.HighBit = width, width - 1
+    return whole, (f"{stored} bits stated, the values need more: all {width} used",)
+
+
+def _are_whole(cells: Samples, samples: Samples, width: int) -> bool:
+    """Tell whether the cells are the samples with all their bits; by rows, to spare memory."""
+    signed = int(cells.dtype.kind == "i")
+    rows = zip(cells, samples, strict=True)
+    return all(np.array_equal(cell, extract(row, width - 1, width, signed)) for cell, row in rows)
+
+
+def _roughness(cells: Samples) -> int:
+    """Return the sum of differences between adjacent pixels, of some 256 rows and columns."""
+    rows = cells[:: max(1, cells.shape[0] // 256)].astype(np.int64)
+    columns = cells[:, :: max(1, cells.shape[1] // 256)].astype(np.int64)
+    return int(np.abs(np.diff(rows, axis=1)).sum() + np.abs(np.diff(columns, axis=0)).sum())
 
 
 def extract(samples: Samples, high: int, count: int, signed: int) -> Samples:

@@ -67,7 +67,7 @@ def stored_samples(dataset: Any) -> tuple[Samples, tuple[str, ...]]:
         raise UnreadableImage("is DICOM whose pixel data are empty")
     if dataset["PixelData"].is_undefined_length or value.startswith(_ITEM):
         return _compressed(dataset, value)
-    return _native(dataset, len(value)), ()
+    return _native(dataset, len(value))
 
 
 def syntax_name(dataset: Any) -> str:
@@ -76,7 +76,7 @@ def syntax_name(dataset: Any) -> str:
     return str(stated.name) if stated.name != stated else "unknown"
 
 
-def _native(dataset: Any, size: int) -> Samples:
+def _native(dataset: Any, size: int) -> tuple[Samples, tuple[str, ...]]:
     if dataset.file_meta.TransferSyntaxUID not in _NATIVE:
         raise UnreadableImage(
             f"states transfer syntax {syntax_name(dataset)}, its pixels are not encoded so"
@@ -89,7 +89,7 @@ def _native(dataset: Any, size: int) -> Samples:
             f"has {size} bytes of pixel data, one frame has {need}: several frames, or wrong bits"
         )
     samples = _decode(dataset, correct_unused_bits=False, allow_excess_frames=False)
-    return bits.significant(samples, dataset)
+    return bits.significant(samples, dataset, dataset.BitsAllocated)
 
 
 def _compressed(dataset: Any, value: bytes) -> tuple[Samples, tuple[str, ...]]:
@@ -97,7 +97,8 @@ def _compressed(dataset: Any, value: bytes) -> tuple[Samples, tuple[str, ...]]:
     stream = codecs.describe(frame)
     flags = _correct_syntax(dataset, stream.kind)
     if stream.kind == RLE:
-        return _with_rle(dataset, frame), flags
+        samples, more = _with_rle(dataset, frame)
+        return samples, flags + more
     _check_agreement(dataset, stream)
     if stream.kind in (JPEG_12, JPEG_LOSSLESS):
         samples, more = _with_gdcm(dataset, frame, stream)
@@ -118,7 +119,8 @@ def _masked(dataset: Any, frame: bytes, stream: codecs.Stream) -> tuple[Samples,
     dataset.PixelRepresentation = signed
     if dataset.file_meta.TransferSyntaxUID in _LOSSY and stream.bits > dataset.BitsStored:
         samples = bits.clip(bits.extract(samples, stream.bits - 1, stream.bits, signed), dataset)
-    return bits.significant(samples, dataset), flags + repaired + failed
+    samples, wide = bits.significant(samples, dataset, stream.bits)
+    return samples, flags + repaired + failed + wide
 
 
 def _repaired(frame: bytes, kind: str) -> tuple[bytes, tuple[str, ...]]:
@@ -231,14 +233,15 @@ def _with_gdcm(
         dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 12, 11, 0
     else:
         flags = _agree_on_bits(dataset, stream)
-    samples = codecs.decode_with_gdcm(frame, stream, dataset.PhotometricInterpretation)
-    return bits.significant(_shaped(samples, dataset), dataset), flags
+    decoded = codecs.decode_with_gdcm(frame, stream, dataset.PhotometricInterpretation)
+    samples, wide = bits.significant(_shaped(decoded, dataset), dataset, stream.bits)
+    return samples, flags + wide
 
 
-def _with_rle(dataset: Any, frame: bytes) -> Samples:
+def _with_rle(dataset: Any, frame: bytes) -> tuple[Samples, tuple[str, ...]]:
     pixels, width = dataset.Rows * dataset.Columns, dataset.BitsAllocated // 8
     samples = codecs.unpack_rle(frame, pixels, dataset.SamplesPerPixel, width)
-    return bits.significant(_shaped(samples, dataset), dataset)
+    return bits.significant(_shaped(samples, dataset), dataset, 8 * width)
 
 
 def _shaped(samples: Samples, dataset: Any) -> Samples:

@@ -81,6 +81,29 @@ def test_signs_are_extended_from_the_stored_bits(syntax: uid.UID, cells: str) ->
     np.testing.assert_allclose(radiograph_of(image).pixels, SAMPLES / 4096, atol=1e-6)
 
 
+# Smooth, as radiographs are: 0 to 2202 of 12 bits.
+SMOOTH = (ROWS * 40 + COLUMNS * 20).astype("<u2")
+WIDE = "10 bits stated, the values need more: all 16 used"
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [uid.ExplicitVRLittleEndian, uid.RLELossless, uid.JPEGLSLossless, uid.JPEG2000Lossless],
+)
+@pytest.mark.parametrize("signed", [False, True])
+def test_values_of_more_bits_than_stated_do_not_wrap(syntax: uid.UID, signed: bool) -> None:
+    # 12 bits under 10 stated: 1024 would be black again. As signed, from -2048.
+    cells = (SMOOTH.astype("<i4") - 2048 * signed).astype("<i2" if signed else "<u2")
+    window = {"WindowCenter": 2048.5 - 2048 * signed}
+    radiograph = radiograph_of(object_in(syntax, cells, BitsStored=10, **window))
+    np.testing.assert_allclose(radiograph.pixels, SMOOTH / 4096, atol=1e-6)
+    assert radiograph.flags[-1] == WIDE
+    # An overlay on ten bits is rougher with its bit than without it.
+    ten = np.where(np.isin(ROWS // 4 + COLUMNS // 4, (3, 5, 7)), SMOOTH // 4 | 0x400, SMOOTH // 4)
+    image = object_in(syntax, ten.astype("<u2"), BitsStored=10)
+    np.testing.assert_allclose(radiograph_of(image).pixels, SMOOTH // 4 / 4096, atol=1e-6)
+
+
 @pytest.mark.parametrize("syntax", NAMES)
 def test_streams_of_fewer_bits_hold_as_they_are(syntax: uid.UID) -> None:
     # A stream of 8 bits: the values of 0 to 255 are those of the object of 12.
