@@ -12,9 +12,9 @@ from scipy.special import expit
 from covid_cxr.imaging.dicom import luts
 from covid_cxr.imaging.dicom.numbers import Counts, Flags, Values, code, numbers
 
-# A display of which 99 % lie at two adjacent grey levels of 256, or in the darkest or the brightest
-# sixteenth (as 12 of 16 bits do), shows nothing. An image of under 32 values has nothing to show.
-_GREYS, _SIXTEENTH, _MOST, _LEAST_VALUES = 256, 16, 0.99, 32
+# A display of which 99 % lie at two adjacent grey levels of 256, or at the 17 darkest or brightest
+# (as 12 of 16 bits do), shows nothing. An image of under 32 values has nothing to show.
+_GREYS, _END, _MOST, _LEAST_VALUES = 256, 17, 0.99, 32
 
 
 class View(NamedTuple):
@@ -101,7 +101,7 @@ def _shows(display: Values, counts: Counts) -> bool:
     greys = np.rint(np.clip(display, 0, 1) * (_GREYS - 1)).astype(np.int64)
     pixels = np.bincount(greys, counts, _GREYS)
     adjacent = (pixels[:-1] + pixels[1:]).max()
-    most = max(adjacent, pixels[:_SIXTEENTH].sum(), pixels[-_SIXTEENTH:].sum())
+    most = max(adjacent, pixels[:_END].sum(), pixels[-_END:].sum())
     return bool(most < _MOST * counts.sum())
 
 

@@ -94,8 +94,8 @@ def test_lossless_jpeg_of_other_depths() -> None:
         displayed(compressed(eight, uid.JPEGLossless, lossless_jpeg(SAMPLES, 12)))
     # 8-bit precision in cells of 16; then 16-bit precision, junk above the 12 bits stored.
     frame = lossless_jpeg(eight, 8)
-    image = compressed(SAMPLES >> 4, uid.JPEGLossless, frame, HighBit=15, **WINDOW)
-    np.testing.assert_allclose(displayed(image), eight / 4096, atol=1e-6)
+    image = compressed(SAMPLES >> 4, uid.JPEGLossless, frame, HighBit=15, **{**WINDOW, **EIGHT})
+    np.testing.assert_allclose(displayed(image), eight / 255, atol=1e-6)
     junk = SAMPLES + 0x7000
     image = compressed(SAMPLES, uid.JPEGLossless, lossless_jpeg(junk, 16), **WINDOW)
     np.testing.assert_allclose(displayed(image), SAMPLES / 4096, atol=1e-6)

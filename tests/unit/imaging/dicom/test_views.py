@@ -83,6 +83,13 @@ def test_a_window_that_shows_nothing_is_passed_over(window: tuple[float, float])
         assert radiograph.flags == ((f"{NOTHING}: ignored",) if order == 1 else ())
 
 
+def test_twelve_bits_in_a_window_of_sixteen_show_nothing() -> None:
+    # 0 to 4092 of 65535: grey levels 0 to 16 of 255.
+    radiograph = radiograph_of(4 * RAMP, WindowCenter=32_768, WindowWidth=65_536)
+    np.testing.assert_allclose(radiograph.pixels, by_percentiles(RAMP), atol=1e-6)
+    assert radiograph.flags == (f"{NOTHING}: percentiles used",)
+
+
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
 def test_of_every_function(function: str) -> None:
     radiograph = radiograph_of(
