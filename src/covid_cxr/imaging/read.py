@@ -30,7 +30,9 @@ def read(
 
     The container is detected from the bytes, never from the name. Of several frames the first is
     used and flagged (DICOM multi-frame objects raise an error). Colour becomes Rec. 601 luma,
-    transparency is composited on black, EXIF orientation is applied, 16-bit grey keeps its 16 bits.
+    transparency is composited on black, EXIF orientation is applied, 16-bit samples keep all the
+    bits that they use. docs/reading.md says what is read and flagged where files contradict
+    themselves.
 
     Args:
         source: a path, or the content of a file.
