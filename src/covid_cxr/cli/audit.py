@@ -21,10 +21,10 @@ def audit(
     run: RunFolderPath,
     budget: Annotated[
         Budget | None,
-        typer.Option(help="quick asks linear models, full also retrains; default the run's."),
+        typer.Option(help="quick: linear models; full: also retrains. Default: the run's."),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A check; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="Name of a check; may be repeated.")
     ] = None,
     json: AsJson = False,
 ) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from covid_cxr.pipeline import RunFolder
 
 Protocol = Literal["leave-out"]
-Out = Annotated[Path | None, typer.Option(help="Run folder; default runs/<name of the config>.")]
+Out = Annotated[Path | None, typer.Option(help="Run folder; default runs/ and the config's name.")]
 Folds = Annotated[
     int | None,
     typer.Option(min=2, help="Instead of one model: cross-validate the recipe in N folds."),

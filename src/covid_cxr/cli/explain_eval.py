@@ -14,8 +14,8 @@ from covid_cxr.results import Estimate, ExplanationBenchmark
 from covid_cxr.types import DISCLAIMER
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of train --folds, demo or run.")]
-Images = Annotated[int | None, typer.Option(min=1, help="At most so many images, sampled.")]
-Effort = Annotated[Budget, typer.Option(help="A quick overview, or numbers to report.")]
+Images = Annotated[int | None, typer.Option(min=1, help="Maximum number of images, sampled.")]
+Effort = Annotated[Budget, typer.Option(help="quick: for a first look; full: for publication.")]
 
 _COLUMNS = {
     "peak_hit": "peak hits",
@@ -39,7 +39,8 @@ def explain_eval(
         ),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(min=10, help="Of LIME; default 300 when quick, 1000 when full.")
+        int | None,
+        typer.Option(min=10, help="LIME samples; default 300 when quick, 1000 when full."),
     ] = None,
     images: Images = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/explain-eval.")] = None,

@@ -21,7 +21,7 @@ Settings = Annotated[
     typer.Option("-s", "--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
 ]
 Runs = Annotated[
-    int | None, typer.Option(min=1, help="Train this many seeds; keep the best on validation.")
+    int | None, typer.Option(min=1, help="Train with this many seeds; keep the best on validation.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")]

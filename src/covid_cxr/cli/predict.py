@@ -31,7 +31,7 @@ Model = Annotated[
     Path | None, typer.Option(help="Bundle, folder or zip; default: the one that ships.")
 ]
 Fidelity = Annotated[
-    float, typer.Option("--min-fidelity", help="Draw no map of less fidelity; 0 draws all.")
+    float, typer.Option("--min-fidelity", help="Least fidelity of a drawn map; 0 draws all.")
 ]
 Montage = Annotated[
     bool, typer.Option("--montage", help="Also draw montages, 24 radiographs a page.")
@@ -43,7 +43,7 @@ Method = Annotated[str, typer.Option(help=f"One of: {', '.join(EXPLAINERS)}.")]
 Palette = Annotated[str, typer.Option(help="green-red, or blue-orange for colour-blind readers.")]
 Opacity = Annotated[float, typer.Option(min=0.05, max=1, help="Opacity of the strongest colour.")]
 Counterfactual = Annotated[
-    bool, typer.Option("--counterfactual", help="Also find the fewest regions that decide.")
+    bool, typer.Option("--counterfactual", help="Also find the smallest region set that decides.")
 ]
 TrainingCohort = Annotated[
     Path | None, typer.Option(help="The bundle's cohort.csv, to draw similar training cases.")
@@ -56,11 +56,11 @@ METHOD = "lime"
 
 # Options of a command that are fields of `Options`, and with them type and default.
 _EXPLAIN_OPTIONS = {
-    "samples": typer.Option(min=10, help="LIME: most perturbations per image."),
-    "superpixels": typer.Option(help="Regions that are hidden; the original: quickshift."),
+    "samples": typer.Option(min=10, help="LIME: maximum number of perturbed samples."),
+    "superpixels": typer.Option(help="How regions are cut; COVID-CXR (2020) used quickshift."),
     "regions": typer.Option(min=2, help="Number of regions; quickshift chooses its own."),
-    "fill": typer.Option(help="What a hidden region becomes; the original: mean."),
-    "sampling": typer.Option(help="How LIME draws samples; the original: bernoulli."),
+    "fill": typer.Option(help="What replaces a hidden region; COVID-CXR (2020): mean."),
+    "sampling": typer.Option(help="How LIME draws samples; COVID-CXR (2020): bernoulli."),
     "stopping_reliability": typer.Option(
         min=0.01, max=0.99, help="Stop LIME once its ranking is this reliable."
     ),
