@@ -80,7 +80,7 @@ def test_violations_are_detected() -> None:
     with pytest.raises(AssertionError):
         Biased().test_activation_maps_average_to_the_logits()
 
-    class Frozen(ArchitectureContract):
+    class FrozenCopy(ArchitectureContract):
         size = 32
 
         @staticmethod
@@ -90,4 +90,4 @@ def test_violations_are_detected() -> None:
             return network
 
     with pytest.raises(AssertionError, match="unused"):
-        Frozen().test_every_weight_is_trained()
+        FrozenCopy().test_every_weight_is_trained()

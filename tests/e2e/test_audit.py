@@ -71,7 +71,7 @@ def test_an_audit_reads_no_test_image(own_run: Path, tmp_path: Path) -> None:
     assert [check["name"] for check in audited(own_run)["checks"]] == ["leak", "metadata"]
 
 
-def test_a_rigged_cohort_has_exit_status_3(
+def test_an_injected_shortcut_has_exit_status_3(
     own_run: Path, tiny_config: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = tmp_path / "images"

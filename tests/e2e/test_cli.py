@@ -77,9 +77,9 @@ def test_errors_are_one_line_and_say_what_to_do(
 def test_predict_writes_rows_and_pictures(
     capsys: pytest.CaptureFixture[str], tiny_run: Path, phantoms: Path, tmp_path: Path
 ) -> None:
-    films = sorted((phantoms / "images").iterdir())[:2]
+    radiographs = sorted((phantoms / "images").iterdir())[:2]
     status, out, _ = run(
-        *(capsys, "predict", *films, "--model", tiny_run / "bundle", "--out", tmp_path),
+        *(capsys, "predict", *radiographs, "--model", tiny_run / "bundle", "--out", tmp_path),
         *("--explain", "lime", "--samples", 20),
     )
     assert status == 0
@@ -92,10 +92,10 @@ def test_predict_writes_rows_and_pictures(
 def test_a_file_that_cannot_be_read_gives_status_4(
     capsys: pytest.CaptureFixture[str], tiny_run: Path, phantoms: Path, tmp_path: Path
 ) -> None:
-    film = next((phantoms / "images").glob("*.png"))
+    radiograph = next((phantoms / "images").glob("*.png"))
     (tmp_path / "bad.png").write_text("text")
     status, out, _ = run(
-        *(capsys, "predict", film, tmp_path / "bad.png", "--json"),
+        *(capsys, "predict", radiograph, tmp_path / "bad.png", "--json"),
         *("--model", tiny_run / "bundle", "--out", tmp_path / "out"),
     )
     assert status == 4
@@ -106,23 +106,33 @@ def test_a_file_that_cannot_be_read_gives_status_4(
 def test_explain_by_every_method(
     capsys: pytest.CaptureFixture[str], tiny_run: Path, phantoms: Path, tmp_path: Path, method: str
 ) -> None:
-    film = next((phantoms / "images").glob("*.png"))
+    radiograph = next((phantoms / "images").glob("*.png"))
     status, _, err = run(
-        *(capsys, "explain", film, "--method", method, "--samples", 20),
+        *(capsys, "explain", radiograph, "--method", method, "--samples", 20),
         *("--model", tiny_run / "bundle", "--out", tmp_path),
     )
     assert (status, err) == (0, "")
-    facts = json.loads(next((tmp_path / "explanations").glob("*.json")).read_text())
-    assert facts["method"] == method
-    assert "Not a medical device" in facts["disclaimer"]
+    details = json.loads(next((tmp_path / "explanations").glob("*.json")).read_text())
+    assert details["method"] == method
+    assert "Not a medical device" in details["disclaimer"]
 
 
 def test_explain_with_all_its_options(
     capsys: pytest.CaptureFixture[str], tiny_run: Path, phantoms: Path, tmp_path: Path
 ) -> None:
-    film = next((phantoms / "images").glob("*.png"))
+    radiograph = next((phantoms / "images").glob("*.png"))
     status, _, err = run(
-        *(capsys, "explain", film, "--samples", 40, "--superpixels", "lungs", "--fill", "blur"),
+        *(
+            capsys,
+            "explain",
+            radiograph,
+            "--samples",
+            40,
+            "--superpixels",
+            "lungs",
+            "--fill",
+            "blur",
+        ),
         *(
             "--regions",
             9,
@@ -153,11 +163,14 @@ def test_explain_with_all_its_options(
     assert len(pictures) == 3
     assert sum(name.endswith("-similar-cases.png") for name in pictures) == 1
     (name,) = (tmp_path / "explanations").glob("*.json")
-    facts = json.loads(name.read_text("utf-8"))
-    assert facts["parameters"]["segmentation"]["method"] == "lungs"
-    assert (facts["parameters"]["sampling"], facts["parameters"]["fill"]) == ("balanced", "blur")
-    assert 5 <= len(facts["regions"]) <= 16
-    assert facts["counterfactual"].keys() >= {
+    details = json.loads(name.read_text("utf-8"))
+    assert details["parameters"]["segmentation"]["method"] == "lungs"
+    assert (details["parameters"]["sampling"], details["parameters"]["fill"]) == (
+        "balanced",
+        "blur",
+    )
+    assert 5 <= len(details["regions"]) <= 16
+    assert details["counterfactual"].keys() >= {
         "regions",
         "before",
         "after",
@@ -178,8 +191,8 @@ def test_explain_with_all_its_options(
 def test_wrong_options_of_explain_are_one_line(
     capsys: pytest.CaptureFixture[str], phantoms: Path, empty: Path, option: tuple[str], said: str
 ) -> None:
-    film = next((phantoms / "images").glob("*.png"))
-    status, _, err = run(capsys, "explain", film, *option, "--out", empty / "out")
+    radiograph = next((phantoms / "images").glob("*.png"))
+    status, _, err = run(capsys, "explain", radiograph, *option, "--out", empty / "out")
     assert status == 2
     assert said in err
     assert err.count("\n") == 1
@@ -241,13 +254,13 @@ def test_models_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
 def test_prediction_lime_and_cam_work_without_torch(
     tiny_run: Path, phantoms: Path, tmp_path: Path
 ) -> None:
-    film = next((phantoms / "images").glob("*.png"))
+    image = next((phantoms / "images").glob("*.png"))
     script = BLOCK_TORCH + (
         "from covid_cxr import cli\n"
         "for method in ('lime', 'cam'):\n"
-        f"    assert cli.run(['explain', {str(film)!r}, '--method', method, '--samples', '20',\n"
+        f"    assert cli.run(['explain', {str(image)!r}, '--method', method, '--samples', '20',\n"
         f"        '--model', {str(tiny_run / 'bundle')!r}, '--out', {str(tmp_path)!r}]) == 0\n"
-        f"assert cli.run(['explain', {str(film)!r}, '--method', 'gradcam', '--model',\n"
+        f"assert cli.run(['explain', {str(image)!r}, '--method', 'gradcam', '--model',\n"
         f"    {str(tiny_run / 'bundle')!r}, '--out', {str(tmp_path)!r}]) == 2\n"
         f"import shutil; shutil.copytree({str(tiny_run)!r}, {str(tmp_path / 'run')!r})\n"
         f"assert cli.run(['evaluate', {str(tmp_path / 'run')!r}]) == 0\n"

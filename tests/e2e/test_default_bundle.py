@@ -44,8 +44,8 @@ def test_its_card_warns_and_lists_every_source() -> None:
 
 def test_two_lines_of_python_give_an_explained_prediction() -> None:
     phantom = draw("covid-19", seed=1)
-    film = Radiograph(phantom.pixels, origin="phantom", format="PNG", bit_depth=8)
-    reading = covid_cxr.load(threads=1).predict(film)
+    radiograph = Radiograph(phantom.pixels, origin="phantom", format="PNG", bit_depth=8)
+    reading = covid_cxr.load(threads=1).predict(radiograph)
     assert sum(reading.prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert reading.explanation is not None
     assert reading.explanation.method == "cam"
@@ -56,13 +56,13 @@ def test_two_lines_of_python_give_an_explained_prediction() -> None:
 def test_it_ships_no_weights_and_says_so(
     capsys: pytest.CaptureFixture[str], phantoms: Path, tmp_path: Path
 ) -> None:
-    film = next((phantoms / "images").glob("*.png"))
-    arguments = ["explain", str(film), "--method", "gradcam", "--out", str(tmp_path)]
+    radiograph = next((phantoms / "images").glob("*.png"))
+    arguments = ["explain", str(radiograph), "--method", "gradcam", "--out", str(tmp_path)]
     assert cli.run(arguments) == 0
     assert "1 without a picture: no explanation" in capsys.readouterr().out
 
 
-def test_every_figure1_film_gets_a_row_and_an_overlay(
+def test_every_figure1_image_gets_a_row_and_an_overlay(
     capsys: pytest.CaptureFixture[str], real_data: Path, tmp_path: Path
 ) -> None:
     folder = real_data / "Figure1-COVID-chestxray-dataset" / "images"

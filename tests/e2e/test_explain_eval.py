@@ -258,8 +258,8 @@ def test_a_perfect_explainer_beats_every_baseline(
         truth[image.tobytes()] = mask_on_grid(case.opacities, image.shape[1:])
 
     def perfect(image: FloatArray, model: Model, label: str, options: Options) -> Explanation:
-        drawn = truth[np.ascontiguousarray(image).tobytes()]
-        return Explanation("cam", label, drawn.astype(np.float32))
+        synthetic = truth[np.ascontiguousarray(image).tobytes()]
+        return Explanation("cam", label, synthetic.astype(np.float32))
 
     monkeypatch.setattr(explain, "get", lambda name: perfect)
     none = few("[cam]", faithfulness=0, robustness=0, repeatability=0, sanity=0)
@@ -326,8 +326,8 @@ def test_masks_of_radiologists_are_found(folds: Path, phantoms: Path, tmp_path: 
     _, found = held_out_parts(pipeline.RunFolder.open(folds))
     expected = cases(found, phantoms, seed=0, images=4)
     for case in expected:
-        drawn = data / "annotations/radiologist-masks" / Path(case.path).stem
-        drawn.mkdir(parents=True)
+        synthetic = data / "annotations/radiologist-masks" / Path(case.path).stem
+        synthetic.mkdir(parents=True)
         lungs = case.lungs
         assert lungs is not None
         assert case.opacities is not None
@@ -336,7 +336,7 @@ def test_masks_of_radiologists_are_found(folds: Path, phantoms: Path, tmp_path: 
             ("right-lung", lungs.right),
             ("left-lung", lungs.left),
         ):
-            Image.fromarray(mask).save(drawn / f"{name}.png")
+            Image.fromarray(mask).save(synthetic / f"{name}.png")
     # one image without any opacity
     empty = data / "annotations/radiologist-masks" / "none"
     empty.mkdir()

@@ -65,7 +65,7 @@ def metrics_of(run: Path) -> dict:
     return json.loads((run / "metrics.json").read_text())
 
 
-def test_every_usable_film_is_measured_whatever_its_split(
+def test_every_usable_image_is_measured_whatever_its_split(
     tiny_run: Path, hospital: tuple[Path, Path], tmp_path: Path
 ) -> None:
     root, file = hospital
@@ -100,7 +100,7 @@ def test_every_usable_film_is_measured_whatever_its_split(
     assert environment["command"] == "c --data DATA"
 
 
-def test_films_of_the_training_are_left_out(
+def test_images_of_the_training_are_left_out(
     tiny_run: Path, phantoms: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     cohort = schema.load(tiny_run / "cohort.csv")
@@ -179,13 +179,13 @@ def test_logits_and_class_maps_stay_consistent(
     old, new = (bundle.load(path / "bundle") for path in (tiny_run, validated))
     line = metrics_of(validated)["external_validation"]["recalibration"]
     paths = schema.load(hospital[1])["path"][:6]
-    films = np.stack(
+    radiographs = np.stack(
         [
             imaging.preprocess(imaging.read(hospital[0] / path).pixels, old.manifest.preprocess)
             for path in paths
         ]
     )
-    a, b = Runtime(old).run(films), Runtime(new).run(films)
+    a, b = Runtime(old).run(radiographs), Runtime(new).run(radiographs)
     odds = [each.logits[:, 1] - each.logits[:, 0] for each in (a, b)]
     assert odds[1] == pytest.approx(line["slope"] * odds[0] + line["shift"], abs=1e-4)
     assert b.probabilities[:, 1] == pytest.approx(1 / (1 + np.exp(-odds[1])), abs=1e-6)
@@ -207,8 +207,8 @@ def test_a_bundle_is_recalibrated_again(validated: Path, tmp_path: Path) -> None
         fitted_to=(),
         command="c",
     )
-    films = np.random.default_rng(0).random((3, 1, 64, 64), dtype=np.float32)
-    a, b = Runtime(once).run(films), Runtime(twice).run(films)
+    radiographs = np.random.default_rng(0).random((3, 1, 64, 64), dtype=np.float32)
+    a, b = Runtime(once).run(radiographs), Runtime(twice).run(radiographs)
     expected = 0.5 * a.logits + np.array([0, -1.0])
     assert b.logits == pytest.approx(expected, abs=1e-5)
     assert b.cam == pytest.approx(0.5 * a.cam, abs=1e-5)
@@ -227,8 +227,10 @@ def test_nothing_changed_is_the_same_answer(validated: Path, tmp_path: Path) -> 
     same = recalibrate(
         made, tmp_path / "same", slope=1, shift=0, threshold=0.5, fitted_to=(), command="c"
     )
-    films = np.random.default_rng(0).random((2, 1, 64, 64), dtype=np.float32)
-    assert (Runtime(made).probabilities(films) == Runtime(same).probabilities(films)).all()
+    radiographs = np.random.default_rng(0).random((2, 1, 64, 64), dtype=np.float32)
+    assert (
+        Runtime(made).probabilities(radiographs) == Runtime(same).probabilities(radiographs)
+    ).all()
 
 
 def test_too_few_patients_are_measured_but_not_fitted_to(
@@ -246,11 +248,11 @@ def test_too_few_patients_are_measured_but_not_fitted_to(
     status = cli.run(
         [*map(str, ["evaluate", *words, "--out", out, "--recalibrate", "-s", *FEW_DRAWS, "-q"])]
     )
-    shown = capsys.readouterr()
+    displayed = capsys.readouterr()
     assert status == 2
-    assert shown.err.count("\n") == 1
-    assert "not recalibrated: the images to fit to come from" in shown.err
-    assert "AUROC" in shown.out and (out / "report.html").exists()
+    assert displayed.err.count("\n") == 1
+    assert "not recalibrated: the images to fit to come from" in displayed.err
+    assert "AUROC" in displayed.out and (out / "report.html").exists()
     external = metrics_of(out)["external_validation"]
     assert external["recalibration"] is None and external["recalibration_rejected"]
     assert bundle.load(out / "bundle").id == bundle.load(tiny_run / "bundle").id
@@ -321,12 +323,12 @@ def test_a_recalibrated_bundle_moves_from_the_share_it_was_fitted_to(
     options = {"settings": settings, "command": "c", "prevalence": 0.1}
     found = validate(made, tmp_path / "cohort.csv", root, tmp_path / "out", **options)
     fitted = made.manifest.recalibrated_on
-    ill = sum(source.findings.get("covid-19", 0) for source in fitted)
-    told = metrics_of(found.folder.path)["splits"]["external"]["at_prevalence"]
-    assert told["fitted"] == pytest.approx(ill / sum(s.images for s in fitted), abs=1e-6)
+    positives = sum(source.findings.get("covid-19", 0) for source in fitted)
+    at_target = metrics_of(found.folder.path)["splits"]["external"]["at_prevalence"]
+    assert at_target["fitted"] == pytest.approx(positives / sum(s.images for s in fitted), abs=1e-6)
 
 
-def test_a_used_folder_is_refused(validated: Path, tiny_run: Path, hospital: tuple) -> None:
+def test_a_used_folder_is_rejected(validated: Path, tiny_run: Path, hospital: tuple) -> None:
     made = bundle.load(tiny_run / "bundle")
     with pytest.raises(InputError, match="holds a run already"):
         validate(
@@ -361,7 +363,7 @@ def test_the_run_folder_can_be_exported(validated: Path, tmp_path: Path) -> None
     assert bundle.load(tmp_path / "b.zip").id == bundle.load(validated / "bundle").id
 
 
-def test_own_films_say_nothing_of_other_hospitals(validated: Path) -> None:
+def test_own_images_say_nothing_of_other_hospitals(validated: Path) -> None:
     said = verdict(RunMetrics.read(validated / METRICS))
     elsewhere = next(claim for claim in said.claims if "hospitals" in claim.text)
     assert not elsewhere.supported and "These images alone were measured" in elsewhere.why

@@ -36,8 +36,11 @@ pytestmark = pytest.mark.slow
 def few(phantoms: Path, tiny_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cohort of ten films of one source."""
     cohort = build.build(phantoms, tiny_config.cohort, 1).cohort
-    seen = cohort[cohort["split"].isin(("train", "val"))]
-    parts = [seen[seen["split"] == "train"].head(8), seen[seen["split"] == "val"].head(2)]
+    recorded = cohort[cohort["split"].isin(("train", "val"))]
+    parts = [
+        recorded[recorded["split"] == "train"].head(8),
+        recorded[recorded["split"] == "val"].head(2),
+    ]
     path = tmp_path_factory.mktemp("few") / "cohort.csv"
     schema.save(pd.concat(parts), path)
     return path
@@ -62,11 +65,11 @@ def test_the_script_fits_measures_and_puts_the_check_into_the_graph(
     }
     assert json.loads((out / "input_check.json").read_text("utf-8")) == figures
     assert "noise of others" in (out / "INPUT_CHECK_CARD.md").read_text("utf-8")
-    film = draw("normal", 3).pixels
+    radiograph = draw("normal", 3).pixels
     fitted, shipped = LungSegmenter(out, threads=1), LungSegmenter(SHIPPED_LUNGS, threads=1)
     assert fitted.manifest.input_check is not None
-    assert fitted.analyse([film])[0].lungs is not None
-    (one,), (other,) = fitted.segment([film]), shipped.segment([film])
+    assert fitted.analyse([radiograph])[0].lungs is not None
+    (one,), (other,) = fitted.segment([radiograph]), shipped.segment([radiograph])
     assert one is not None and other is not None
     assert np.array_equal(one.both, other.both)
 
@@ -83,10 +86,10 @@ def test_a_cohort_without_radiographs_to_fit_to_is_an_error(
 
 WRONG = {
     "left": (np.rot90, TURNED),
-    "right": (lambda film: np.rot90(film, 3), TURNED),
-    "down": (lambda film: np.rot90(film, 2), UPSIDE_DOWN),
-    "flipped": (lambda film: film[::-1], UPSIDE_DOWN),
-    "inverted": (lambda film: 1 - film, INVERTED),
+    "right": (lambda radiograph: np.rot90(radiograph, 3), TURNED),
+    "down": (lambda radiograph: np.rot90(radiograph, 2), UPSIDE_DOWN),
+    "flipped": (lambda radiograph: radiograph[::-1], UPSIDE_DOWN),
+    "inverted": (lambda radiograph: 1 - radiograph, INVERTED),
 }
 
 
@@ -96,8 +99,8 @@ def model(tiny_run: Path) -> Predictor:
     return covid_cxr.load(tiny_run / "bundle", threads=1)
 
 
-def write(film: FloatArray, path: Path) -> Path:
-    Image.fromarray(np.round(film * 255).astype(np.uint8)).save(path)
+def write(radiograph: FloatArray, path: Path) -> Path:
+    Image.fromarray(np.round(radiograph * 255).astype(np.uint8)).save(path)
     return path
 
 
@@ -105,10 +108,10 @@ def write(film: FloatArray, path: Path) -> Path:
 def test_a_chest_is_answered_and_a_wrong_one_rejected_with_the_reason(
     model: Predictor, number: int, tmp_path: Path
 ) -> None:
-    film = draw(("normal", "covid-19", "pneumonia")[number], 40 + number).pixels
-    write(film, tmp_path / "a.png")
+    radiograph = draw(("normal", "covid-19", "pneumonia")[number], 40 + number).pixels
+    write(radiograph, tmp_path / "a.png")
     for name, (change, _) in WRONG.items():
-        write(change(film), tmp_path / f"{name}.png")
+        write(change(radiograph), tmp_path / f"{name}.png")
     found = predict_to(tmp_path / "out", model, [tmp_path], settings=ExplainSettings("cam"))
     said = {Path(each.file).stem: each for each in found}
     assert said["a"].status == "ok"

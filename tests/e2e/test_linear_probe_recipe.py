@@ -62,16 +62,18 @@ def test_a_bundle_that_lost_its_lung_network_is_an_error(run: Path, tmp_path: Pa
         bundle.load(copied)
 
 
-def test_training_and_prediction_prepare_alike(
+def test_training_and_prediction_prepare_equally(
     run: Path, config: RunConfig, phantoms: Path, tmp_path: Path
 ) -> None:
     rows = pipeline.RunFolder.open(run).cohort().head(5)
-    films = preprocess_cohort(rows, phantoms, config.preprocess, tmp_path / "films.npy")
+    radiographs = preprocess_cohort(rows, phantoms, config.preprocess, tmp_path / "films.npy")
     predictor = Predictor(bundle.load(run / "bundle"))
-    for film, path in zip(films, rows["path"], strict=True):
-        shown = predictor.prepare(predictor.read(phantoms / path))
-        np.testing.assert_allclose(film, shown.image, atol=1e-3)  # films are kept in float16
-        assert shown.box == lung_box(config.preprocess, shown.lungs)
+    for radiograph, path in zip(radiographs, rows["path"], strict=True):
+        displayed = predictor.prepare(predictor.read(phantoms / path))
+        np.testing.assert_allclose(
+            radiograph, displayed.image, atol=1e-3
+        )  # films are kept in float16
+        assert displayed.box == lung_box(config.preprocess, displayed.lungs)
 
 
 def test_an_explanation_is_nothing_outside_of_what_was_seen(run: Path, phantoms: Path) -> None:
@@ -79,9 +81,9 @@ def test_an_explanation_is_nothing_outside_of_what_was_seen(run: Path, phantoms:
     path = pipeline.RunFolder.open(run).cohort()["path"].iloc[0]
     (inference,) = predictor.infer([predictor.read(phantoms / path)])
     every_map = ExplainSettings("lime", least_fidelity=-math.inf)
-    explanation, shown = predictor.explain(inference, every_map).explanation, inference.input
+    explanation, displayed = predictor.explain(inference, every_map).explanation, inference.input
     assert explanation is not None and explanation.segments is not None
-    inside = crop(explanation.attribution, shown.box)
+    inside = crop(explanation.attribution, displayed.box)
     assert np.abs(inside).sum() == pytest.approx(np.abs(explanation.attribution).sum())
     assert len(explanation.weights) == explanation.segments.max() + 1
     assert explanation.weights[-1] == 0  # the region outside
@@ -119,8 +121,8 @@ def test_the_protocol_scores_every_left_out_site_and_trains_none_twice(
     (name,) = found.comparisons
     assert name == "within phantoms"
     scores = pd.read_csv(tmp_path / hold_out_validation.SCORES)
-    seen = cohort[cohort["split"].isin(("train", "val"))]
-    assert sorted(scores["image_id"]) == sorted(seen["image_id"])  # each once: no chance in it
+    recorded = cohort[cohort["split"].isin(("train", "val"))]
+    assert sorted(scores["image_id"]) == sorted(recorded["image_id"])  # each once: no chance in it
     assert found.objective == found.comparisons[name].auroc.value
     assert not (tmp_path / "training" / "inputs.npy").exists()
 

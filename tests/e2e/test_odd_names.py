@@ -29,8 +29,8 @@ NAMES = (
     "x" * 200 + ".png",
 )
 NO_UNICODE = b"\xff\xfe.png"
-FILMS = ("image.png", "webp.jpg", "png.dcm")  # whatever they are called
-NO_FILMS = {
+RADIOGRAPHS = ("image.png", "webp.jpg", "png.dcm")  # whatever they are called
+NO_IMAGES = {
     "empty.png": b"",
     "text.dcm": b"no picture",
     "page.jpg": b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
@@ -54,10 +54,10 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image = draw("normal", 100 + number, size=96).pixels
         _save(root / "set" / "names" / name, image)
     things = root / "set" / "things"
-    for number, (name, kind) in enumerate(zip(FILMS, ("PNG", "WEBP", "PNG"), strict=True)):
+    for number, (name, kind) in enumerate(zip(RADIOGRAPHS, ("PNG", "WEBP", "PNG"), strict=True)):
         _save(things / name, draw("pneumonia", 90 + number, size=96).pixels, kind)
     whole = (things / "image.png").read_bytes()
-    for name, content in {**NO_FILMS, "half.png": whole[: len(whole) // 2]}.items():
+    for name, content in {**NO_IMAGES, "half.png": whole[: len(whole) // 2]}.items():
         (things / name).write_bytes(content)
     (things / "gone.png").symlink_to(things / "nowhere.png")
     (things / "loop.png").symlink_to(things / "loop.png")
@@ -81,10 +81,10 @@ def test_predict_answers_every_entry_once(odd: Path, tmp_path: Path) -> None:
     expected = {f"names/{name}" for name in NAMES} | {"names/\\xff\\xfe.png"}
     assert {name for name, status in rows.items() if status == "ok"} == {
         *expected,
-        *(f"things/{name}" for name in FILMS),
+        *(f"things/{name}" for name in RADIOGRAPHS),
     }
     assert {name for name, status in rows.items() if status == "error"} == {
-        f"things/{name}" for name in (*NO_FILMS, *NO_FILES, "half.png")
+        f"things/{name}" for name in (*NO_IMAGES, *NO_FILES, "half.png")
     }
     assert all(row["message"].isprintable() for row in answers)
 
@@ -111,9 +111,11 @@ def test_cohort_build_keeps_or_explains_every_entry(odd: Path, tmp_path: Path) -
     # Nor are links to nowhere, pipes and sockets; every other file has its row.
     things = cohort[cohort.index.str.startswith("odd:things/")]
     assert things.index.is_unique
-    assert set(things.index) == {f"odd:things/{name}" for name in (*FILMS, *NO_FILMS, "half.png")}
+    assert set(things.index) == {
+        f"odd:things/{name}" for name in (*RADIOGRAPHS, *NO_IMAGES, "half.png")
+    }
     assert {name for name, why in things.items() if why == ""} == {
-        f"odd:things/{name}" for name in FILMS
+        f"odd:things/{name}" for name in RADIOGRAPHS
     }
     assert things["odd:things/empty.png"] == "unreadable: is empty (0 bytes)"
     assert things[things != ""].str.startswith("unreadable: ").all()

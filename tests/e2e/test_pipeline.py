@@ -102,7 +102,7 @@ def test_every_opening_of_test_is_recorded(tiny_run: Path, tmp_path: Path) -> No
     assert metrics_of(run)["splits"] == metrics_of(tiny_run)["splits"]
 
 
-def test_the_same_run_goes_on_and_another_is_refused(
+def test_the_same_run_goes_on_and_another_is_rejected(
     tiny_run: Path, tiny_config: RunConfig, phantoms: Path, tmp_path: Path
 ) -> None:
     run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
@@ -123,8 +123,8 @@ def test_a_killed_training_goes_on_where_it_was(original: RunConfig, tmp_path: P
     longer = original.training.model_copy(update={"max_epochs": 3, "learning_rate": 0.01})
     config = original.model_copy(update={"training": longer})
     rng = np.random.default_rng(0)
-    films = rng.random((24, 1, 64, 64)).astype(np.float16)
-    part = datamodule.TrainingData(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
+    radiographs = rng.random((24, 1, 64, 64)).astype(np.float16)
+    part = datamodule.TrainingData(radiographs, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
     whole = experiment.fit(config, part, tmp_path / "whole")
 
     def stop(what: str, done: int, total: int) -> None:
@@ -133,10 +133,10 @@ def test_a_killed_training_goes_on_where_it_was(original: RunConfig, tmp_path: P
 
     with pytest.raises((KeyboardInterrupt, SystemExit)), reporting(stop):
         experiment.fit(config, part, tmp_path / "killed")
-    seen: list[int] = []
-    with reporting(lambda what, done, total: seen.append(done)):
+    recorded: list[int] = []
+    with reporting(lambda what, done, total: recorded.append(done)):
         resumed = experiment.fit(config, part, tmp_path / "killed")
-    assert seen == [5, 6]  # whichever epoch was the best, the last one is gone on with
+    assert recorded == [5, 6]  # whichever epoch was the best, the last one is gone on with
     assert resumed.val_loss == whole.val_loss
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(tensor, resumed.network.state_dict()[name]), name
@@ -150,8 +150,8 @@ def test_of_several_seeds_the_best_on_validation_is_kept(
     import numpy as np
 
     rng = np.random.default_rng(0)
-    films = rng.random((24, 1, 64, 64)).astype(np.float16)
-    part = datamodule.TrainingData(films, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
+    radiographs = rng.random((24, 1, 64, 64)).astype(np.float16)
+    part = datamodule.TrainingData(radiographs, np.arange(24) % 2, np.arange(16), np.arange(16, 24))
     two = original.training.model_copy(update={"runs": 2})
     twice = original.model_copy(update={"training": two})
     best = experiment.fit_best_of(twice, part, tmp_path)
@@ -171,8 +171,8 @@ def test_out_of_fold_answers_every_training_row_once(tiny_folds: Path) -> None:
     )
     assert rows["model"].nunique() == 2
     assert metrics_of(tiny_folds)["out_of_fold"]["n"] == len(rows)
-    sets = metrics_of(tiny_folds)["out_of_fold"]["conformal"]
-    assert sets["parts"] == 2 and sets["by_level"][0]["pooled"]["n"] == len(rows)
+    class_sets = metrics_of(tiny_folds)["out_of_fold"]["conformal"]
+    assert class_sets["parts"] == 2 and class_sets["by_level"][0]["pooled"]["n"] == len(rows)
     # all images of a patient are left out of the same model
     models = rows.set_index("file")["model"]
     linked = cohort[cohort["path"].isin(rows["file"])]
@@ -246,7 +246,7 @@ def test_names_are_checked_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_honest_demo_is_never_reported_as_rigged(tmp_path: Path) -> None:
+def test_the_honest_demo_is_never_reported_as_biased(tmp_path: Path) -> None:
     from covid_cxr.pipeline.demo import demo_config
 
     pipeline.RunFolder.create(tmp_path, demo_config(1), tmp_path, "demo")

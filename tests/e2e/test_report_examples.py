@@ -29,9 +29,10 @@ def explained(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFo
 
 
 def chosen(folder: RunFolder) -> dict[str, set[str]]:
-    facts = [json.loads(p.read_text()) for p in (folder.path / "explanations").glob("*.json")]
+    details = [json.loads(p.read_text()) for p in (folder.path / "explanations").glob("*.json")]
     return {
-        why: {each["file"] for each in facts if each["chosen"] == why} for why in ("drawn", "error")
+        why: {each["file"] for each in details if each["chosen"] == why}
+        for why in ("drawn", "error")
     }
 
 
@@ -43,9 +44,9 @@ def test_the_most_confident_errors_are_explained_beside_the_examples(
     predictions = evaluation.read_predictions(explained.path / "predictions-test.csv")
     threshold = explained.bundle().manifest.threshold
     errors = most_confident(evaluation.join(predictions, test), "binary", threshold, 4)
-    drawn = {row["path"] for row in choose(cohort, 2, explained.config.seed)}
+    synthetic = {row["path"] for row in choose(cohort, 2, explained.config.seed)}
     assert len(errors)  # after one epoch it is wrong somewhere
-    assert chosen(explained) == {"drawn": drawn, "error": set(errors["file"]) - drawn}
+    assert chosen(explained) == {"drawn": synthetic, "error": set(errors["file"]) - synthetic}
 
 
 def test_the_page_shows_errors_apart_from_examples(explained: RunFolder) -> None:

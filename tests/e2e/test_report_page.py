@@ -94,9 +94,9 @@ def explain(folder, file):
     folder.mkdir()
     for method in ("lime", "cam"):
         Image.new("RGB", (448, 224), "gray").save(folder / f"0-{method}.png")
-        facts = {"method": method, "label": "covid-19", "probability": 0.9, "fidelity": 0.7}
-        facts |= {"inside_lungs": 0.6, "file": file, "truth": "covid-19"}
-        (folder / f"0-{method}.json").write_text(json.dumps(facts))
+        record = {"method": method, "label": "covid-19", "probability": 0.9, "fidelity": 0.7}
+        record |= {"inside_lungs": 0.6, "file": file, "truth": "covid-19"}
+        (folder / f"0-{method}.json").write_text(json.dumps(record))
 
 
 def make_run(run: Path, task):
@@ -117,8 +117,8 @@ def make_run(run: Path, task):
     measured = evaluate(join(answers, test), target=TargetPrevalence(0.003, 0.4), **options)
     train = people[people["split"] == "train"]
     folds = join(predictions(rng, train, task), train)
-    sets = conformal_coverage(folds, people, task, parts=5, bootstrap=Bootstrap(200, 1))
-    fold = OutOfFoldMetrics(**dict(evaluate(folds, **options)), folds=5, conformal=sets)
+    class_sets = conformal_coverage(folds, people, task, parts=5, bootstrap=Bootstrap(200, 1))
+    fold = OutOfFoldMetrics(**dict(evaluate(folds, **options)), folds=5, conformal=class_sets)
     run_metrics(
         task=task,
         classes=CLASSES[task],
@@ -242,9 +242,11 @@ _WIDER_IN_PRINT = """[...document.querySelectorAll('main *')]
 def test_headings_go_down_by_one_and_tables_name_their_columns(page_file, browser):
     page = browser.new_page()
     page.goto(page_file.as_uri())
-    levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(h => +h.tagName[1])")
-    assert levels[0] == 1 and levels.count(1) == 1
-    assert all(below - above <= 1 for above, below in pairwise(levels))
+    quantities = page.evaluate(
+        "[...document.querySelectorAll('h1, h2, h3')].map(h => +h.tagName[1])"
+    )
+    assert quantities[0] == 1 and quantities.count(1) == 1
+    assert all(below - above <= 1 for above, below in pairwise(quantities))
     nameless = page.evaluate("[...document.querySelectorAll('th')].filter(t => !t.scope).length")
     assert nameless == 0
     page.close()

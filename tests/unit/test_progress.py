@@ -38,19 +38,19 @@ def test_a_generator_needs_a_total() -> None:
     def numbers() -> Iterator[int]:
         yield 1
 
-    seen: list[tuple[str, int, int]] = []
-    with reporting(lambda *step: seen.append(step)):
+    recorded: list[tuple[str, int, int]] = []
+    with reporting(lambda *step: recorded.append(step)):
         assert list(track(numbers(), "counting", total=1)) == [1]
-    assert seen == [("counting", 1, 1)]
+    assert recorded == [("counting", 1, 1)]
     with pytest.raises(TypeError, match="total="):
         next(track(numbers(), "counting"))
 
 
 def test_another_thread_is_not_heard() -> None:
     """A pool's workers report nothing: whoever takes their results does."""
-    seen: list[int] = []
-    with reporting(lambda _, done, __: seen.append(done)):
+    recorded: list[int] = []
+    with reporting(lambda _, done, __: recorded.append(done)):
         worker = Thread(target=report, args=("work", 1, 1))
         worker.start()
         worker.join()
-    assert seen == []
+    assert recorded == []

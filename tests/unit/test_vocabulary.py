@@ -63,8 +63,8 @@ PROSE = re.compile(
 
 
 @cache
-def modules() -> tuple[tuple[Path, str], ...]:
-    paths = (path for name in CODE for path in sorted((ROOT / name).rglob("*.py")))
+def modules(*folders: str) -> tuple[tuple[Path, str], ...]:
+    paths = (path for name in folders or CODE for path in sorted((ROOT / name).rglob("*.py")))
     return tuple((path.relative_to(ROOT), path.read_text("utf-8")) for path in paths)
 
 
@@ -111,7 +111,7 @@ def prose_of(text: str) -> Iterator[tuple[str, int]]:
 def test_no_name_is_a_private_word():
     wrong = [
         f"{path}:{line} {name}"
-        for path, text in modules()
+        for path, text in modules(*CODE, "tests")
         for name, line in [(path.stem, 1), *names_of(text)]
         if is_private(name)
     ]

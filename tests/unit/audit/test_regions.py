@@ -58,19 +58,19 @@ def test_the_frame_tells_nothing_of_the_middle(views: Regions) -> None:
 
 
 def test_what_is_not_hidden_is_left_bit_for_bit(views: Regions) -> None:
-    hidden = views.lungs
-    found = inpaint(views.images, hidden)
-    assert np.array_equal(found[~hidden], views.images[~hidden])
+    covered = views.lungs
+    found = inpaint(views.images, covered)
+    assert np.array_equal(found[~covered], views.images[~covered])
 
 
 def test_the_fill_is_a_mean_of_the_surroundings() -> None:
     images = np.full((1, SIZE, SIZE), 0.3, np.float32)
-    hidden = np.zeros(images.shape, bool)
-    hidden[0, 10:30, 10:30] = True
-    images[hidden] = 1.0
-    assert inpaint(images, hidden) == pytest.approx(0.3, abs=1e-4)
+    covered = np.zeros(images.shape, bool)
+    covered[0, 10:30, 10:30] = True
+    images[covered] = 1.0
+    assert inpaint(images, covered) == pytest.approx(0.3, abs=1e-4)
     gradient = np.broadcast_to(np.linspace(0, 1, SIZE, dtype=np.float32), images.shape).copy()
-    fill = inpaint(gradient, hidden)[0, 20]
+    fill = inpaint(gradient, covered)[0, 20]
     assert fill[12] < fill[20] < fill[28]
 
 

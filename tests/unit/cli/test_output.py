@@ -39,10 +39,10 @@ def test_a_terminal_sees_what_is_done_and_what_is_left(monkeypatch: pytest.Monke
         for done in range(1, 31):
             report("reading radiographs", done, 40)
         report("comparing radiographs", 5, 5)
-    drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())  # without colours
-    assert "reading radiographs" in drawn and "30/40" in drawn
-    assert "comparing radiographs" in drawn and "5/5" in drawn
-    left = drawn[drawn.rindex("30/40") :].split()[1]
+    synthetic = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())  # without colours
+    assert "reading radiographs" in synthetic and "30/40" in synthetic
+    assert "comparing radiographs" in synthetic and "5/5" in synthetic
+    left = synthetic[synthetic.rindex("30/40") :].split()[1]
     assert re.fullmatch(r"0:00:\d\d", left)  # not "-:--:--", which says that nothing is known
 
 

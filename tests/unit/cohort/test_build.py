@@ -193,11 +193,11 @@ def test_places_that_are_not_there_are_named(tmp_path: Path):
 
 def test_progress_counts_every_file(tmp_path: Path):
     manifest(tmp_path / "a", "1.png,1,normal,,", "2.png,2,normal,,")
-    seen: list[tuple[str, int, int]] = []
-    with reporting(lambda *step: seen.append(step)):
+    recorded: list[tuple[str, int, int]] = []
+    with reporting(lambda *step: recorded.append(step)):
         build(tmp_path, config("a"), seed=1)
     reading, comparing = "reading radiographs", "comparing radiographs"
-    assert seen == [(reading, 1, 2), (reading, 2, 2), (comparing, 1, 1)]
+    assert recorded == [(reading, 1, 2), (reading, 2, 2), (comparing, 1, 1)]
 
 
 @pytest.fixture

@@ -51,14 +51,14 @@ def test_one_answer_a_path_in_order(tmp_path: Path) -> None:
 def test_what_is_known_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [picture(tmp_path / f"{number}.png", number) for number in range(5)]
     database = tmp_path / "out" / "files.sqlite"
-    seen: list[tuple[int, int]] = []
+    recorded: list[tuple[int, int]] = []
 
     def count(description: str, done: int, total: int) -> None:
-        seen.append((done, total))
+        recorded.append((done, total))
 
     with reporting(count):
         first = Inventory(database).take(paths[:4])
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert recorded == [(1, 4), (2, 4), (3, 4), (4, 4)]
     read: list[Path] = []
     monkeypatch.setattr(
         inventory, "examine", lambda path, most: read.append(path) or examine(path, most)
@@ -67,7 +67,7 @@ def test_what_is_known_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     with reporting(count):
         again = Inventory(database).take(paths)
     assert read == [paths[2], paths[4]]
-    assert seen[4:] == [(4, 5), (5, 5)]
+    assert recorded[4:] == [(4, 5), (5, 5)]
     assert again[:2] == first[:2]
     assert again[2] != first[2]
 

@@ -68,6 +68,6 @@ def test_everything_at_once_is_leak_free_and_keeps_one_copy_of_an_image(everythi
     cohort = everything.cohort
     assert find_leaks(cohort) == []
     included = cohort[cohort["split"] != "excluded"]
-    copies = included[included["duplicate_group"] != ""]
-    assert copies["duplicate_group"].is_unique
+    near_copies = included[included["duplicate_group"] != ""]
+    assert near_copies["duplicate_group"].is_unique
     assert "kaggle-covid19" not in set(included["source"])

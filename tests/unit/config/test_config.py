@@ -45,14 +45,14 @@ def test_bad_settings_are_named(override: str, message: str) -> None:
         config.load(CONFIGS / "seed-protocol.yaml", [override])
 
 
-LEAVE_OUT = "cohort.strategy=leave-one-source-out"
+HELD_OUT = "cohort.strategy=leave-one-source-out"
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ([LEAVE_OUT], "'leave-one-source-out' needs held_out, the source to test on"),
-        ([LEAVE_OUT, "cohort.held_out=''"], "needs held_out, the source to test on"),
+        ([HELD_OUT], "'leave-one-source-out' needs held_out, the source to test on"),
+        ([HELD_OUT, "cohort.held_out=''"], "needs held_out, the source to test on"),
         (["cohort.strategy=leave-one-site-out"], "needs held_out, the site to test on"),
         (["cohort.held_out=nih"], "held_out is for leave-one-.*, not for strategy 'random'"),
         (
@@ -60,7 +60,7 @@ LEAVE_OUT = "cohort.strategy=leave-one-source-out"
             "held_out is for leave-one-.*, not for strategy 'lists'",
         ),
         (
-            [LEAVE_OUT, "cohort.held_out=nih", "cohort.external=[nih]"],
+            [HELD_OUT, "cohort.held_out=nih", "cohort.external=[nih]"],
             "source 'nih' is both held_out and external",
         ),
         (["cohort.strategy=lists"], "'lists' needs lists, a CSV with image_id and split"),
@@ -84,7 +84,7 @@ def test_a_strategy_without_what_it_needs_or_with_what_it_has_no_use_for(
 @pytest.mark.parametrize(
     "overrides",
     [
-        [LEAVE_OUT, "cohort.held_out=nih", "cohort.external=[mila]"],
+        [HELD_OUT, "cohort.held_out=nih", "cohort.external=[mila]"],
         ["cohort.strategy=leave-one-site-out", "cohort.held_out=nih", "cohort.external=[nih]"],
         ["cohort.strategy=lists", "cohort.lists=lists/a.csv"],
     ],

@@ -21,7 +21,7 @@ from support import joined_tables as made
 BOOTSTRAP = Bootstrap(200, 1)
 
 
-def answered(events, scores, patients=None, sources="one"):
+def with_scores(events, scores, patients=None, sources="one"):
     n = len(events)
     p = np.array(scores, dtype=float)
     return Cases(
@@ -34,7 +34,7 @@ def answered(events, scores, patients=None, sources="one"):
 
 
 # Forecasts of 0.25 and 0.75 that come true as often as they say.
-TRUE = answered([1, 0, 0, 0, 1, 1, 1, 0], [0.25] * 4 + [0.75] * 4)
+TRUE = with_scores([1, 0, 0, 0, 1, 1, 1, 0], [0.25] * 4 + [0.75] * 4)
 
 
 def test_forecasts_that_come_true_are_calibrated():
@@ -42,7 +42,7 @@ def test_forecasts_that_come_true_are_calibrated():
     assert found.slope.value == pytest.approx(1, abs=1e-4)
     assert found.intercept.value == pytest.approx(0, abs=1e-4)
     assert found.ece.value == 0
-    more = answered(TRUE.events.tolist() * 5, TRUE.scores.tolist() * 5)
+    more = with_scores(TRUE.events.tolist() * 5, TRUE.scores.tolist() * 5)
     found_of_more = calibration(more, BOOTSTRAP)
     assert found_of_more.slope.low < 1 < found_of_more.slope.high
     assert found_of_more.intercept.low < 0 < found_of_more.intercept.high
@@ -82,7 +82,7 @@ def test_thresholds_and_predictive_values_by_hand():
 
 
 def test_a_specificity_of_one_claims_no_certain_predictive_value():
-    perfect = answered([1] * 6 + [0] * 6, [0.9] * 6 + [0.1] * 6)
+    perfect = with_scores([1] * 6 + [0] * 6, [0.9] * 6 + [0.1] * 6)
     half = operating_points(perfect, 0.5, BOOTSTRAP)[0].at[-1]
     assert half.ppv.value == 1 and half.ppv.high == 1
     # Clopper and Pearson give 6 of 6 a lower end of 0.025 ** (1 / 6), for both.
@@ -91,7 +91,7 @@ def test_a_specificity_of_one_claims_no_certain_predictive_value():
 
 
 def test_within_counts_pairs_of_one_group_only():
-    chosen = answered([1, 1, 0, 1, 0, 0, 0], [0.9, 0.4, 0.6, 0.3, 0.1, 0.2, 0.99])
+    chosen = with_scores([1, 1, 0, 1, 0, 0, 0], [0.9, 0.4, 0.6, 0.3, 0.1, 0.2, 0.99])
     groups = np.array(["a", "a", "a", "b", "b", "b", "none"])
     found = auroc_within_groups(chosen, groups, BOOTSTRAP)
     # a: 0.9 beats 0.6, 0.4 does not; b: 0.3 beats both; the group without COVID-19 has no pair.
@@ -110,7 +110,7 @@ def test_telling_groups_apart_is_worth_nothing_within_them():
 
 
 def test_one_class_or_one_group_has_none():
-    alone = answered([1, 1], [0.1, 0.9])
+    alone = with_scores([1, 1], [0.1, 0.9])
     assert calibration(alone, BOOTSTRAP) is None
     assert decision_curve(alone, BOOTSTRAP) is None
     assert operating_points(alone, 0.5, BOOTSTRAP) == ()
@@ -122,7 +122,7 @@ def test_one_class_or_one_group_has_none():
 def test_calibration_is_told_source_by_source():
     """On the whole the forecasts come true; one source's are too high, the other's too low."""
     events = [1, 0, 0, 0] * 5 + [1, 1, 1, 0] * 5
-    chosen = answered(events, [0.5] * 40)
+    chosen = with_scores(events, [0.5] * 40)
     low_high = np.array(["a"] * 20 + ["b"] * 20, dtype=object)
     two = dataclasses.replace(chosen, sources=low_high)
     found = calibration_by_source(two, BOOTSTRAP)

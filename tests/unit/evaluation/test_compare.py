@@ -108,7 +108,7 @@ def test_each_fold_has_its_own_threshold(tmp_path):
     assert found.sensitivity.value == pytest.approx((first >= folds)[truth].mean(), abs=1e-6)
 
 
-def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path, runs):
+def test_what_cannot_be_compared_is_rejected_in_one_line(tmp_path, runs):
     rows = cohort()
     multi = make_run(tmp_path / "multi", rows, noisy(rows, 1, 1), task="multiclass")
     renamed = rows.assign(image_id=[f"other-{n}" for n in rows["image_id"]])
@@ -120,7 +120,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path, runs):
     validation = make_run(
         tmp_path / "val", rows.assign(split="val"), noisy(rows, 1, 1), split="val"
     )
-    refused = {
+    rejected = {
         "two run folders or more": runs[:1],
         "is named twice": [runs[0], runs[0]],
         "is binary and .* is multiclass": [runs[0], multi],
@@ -130,7 +130,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path, runs):
         r"has no predictions-test\.csv: choose --split val": [runs[0], validation],
         "is no run folder": [runs[0], tmp_path / "none"],
     }
-    for message, paths in refused.items():
+    for message, paths in rejected.items():
         with pytest.raises(InputError, match=message) as caught:
             compare(paths)
         assert "\n" not in str(caught.value)

@@ -12,7 +12,7 @@ from support import joined_tables as made
 BOOTSTRAP = Bootstrap(100, 1)
 
 
-def account(cohort, predictions=None, parts=5):
+def overview(cohort, predictions=None, parts=5):
     rows = cohort[cohort["split"] == "train"]
     predicted = made.predictions(rows) if predictions is None else predictions
     return conformal_coverage(
@@ -20,12 +20,12 @@ def account(cohort, predictions=None, parts=5):
     )
 
 
-def films(n=400, **more):
+def radiographs(n=400, **more):
     return made.cohort(n, split="train", **more)
 
 
-def test_every_film_is_counted_once_and_the_promise_is_kept():
-    found = account(films())
+def test_every_image_is_counted_once_and_the_promise_is_kept():
+    found = overview(radiographs())
     assert [each.level for each in found.by_level] == [0.9, 0.8]
     assert found.parts == 5
     for at in found.by_level:
@@ -48,7 +48,7 @@ def test_every_film_is_counted_once_and_the_promise_is_kept():
 
 def test_no_patient_and_no_copy_is_on_both_sides(monkeypatch):
     """Calibrating films are known by their scores; a part's components are not among them."""
-    cohort = films(120)
+    cohort = radiographs(120)
     # copies across patients and sources, one of them linked by a row that was left out
     cohort.loc[cohort.index[[0, 21]], "duplicate_group"] = "copy-1"
     cohort.loc[cohort.index[[40, 61]], "duplicate_group"] = "copy-2"
@@ -60,35 +60,35 @@ def test_no_patient_and_no_copy_is_on_both_sides(monkeypatch):
     predicted["probability_non-covid-19"] = 1 - predicted["probability_covid-19"]
     component = components(cohort)[rows.index]
     group = dict(zip(predicted["probability_covid-19"].round(6), component, strict=True))
-    seen = []
+    recorded = []
     original = conformal.class_quantiles
 
     def spy(labels, probabilities, level):
-        seen.append({group[round(p, 6)] for p in probabilities[:, 1]})
+        recorded.append({group[round(p, 6)] for p in probabilities[:, 1]})
         return original(labels, probabilities, level)
 
     monkeypatch.setattr(conformal, "class_quantiles", spy)
-    account(cohort, predicted)
+    overview(cohort, predicted)
     every = set(group.values())
     # five parts, two sources, and all films for the cuts, at each of two levels
-    assert len(seen) == 2 * (5 + 2 + 1)
-    assert sum(calibrating == every for calibrating in seen) == 2
-    parts = [every - calibrating for calibrating in seen[:5]]
+    assert len(recorded) == 2 * (5 + 2 + 1)
+    assert sum(calibrating == every for calibrating in recorded) == 2
+    parts = [every - calibrating for calibrating in recorded[:5]]
     assert sum(map(len, parts)) == len(every) and set.union(*parts) == every
-    for calibrating, source in zip(seen[5:7], ("mila", "nih"), strict=True):
+    for calibrating, source in zip(recorded[5:7], ("mila", "nih"), strict=True):
         own = set(component[rows["source"] == source])
         assert len(own) > 25 and calibrating == every - own
 
 
 def test_a_source_left_out_is_covered_by_what_others_taught():
     """Where one source's scores are turned lower, the others' quantiles miss its COVID-19."""
-    cohort = films()
+    cohort = radiographs()
     predicted = made.predictions(cohort)
     low = cohort["source"].eq("mila").to_numpy()
     p = predicted["probability_covid-19"].to_numpy()
     moved = np.where(low, p / (p + 20 * (1 - p)), p)
     predicted["probability_covid-19"], predicted["probability_non-covid-19"] = moved, 1 - moved
-    found = account(cohort, predicted)
+    found = overview(cohort, predicted)
     at = found.by_level[0]
     pooled, left = at.pooled, at.left_out["mila"]
     assert pooled.classes["covid-19"].coverage.value > 0.85
@@ -100,9 +100,9 @@ def test_a_source_left_out_is_covered_by_what_others_taught():
 
 
 def test_a_source_of_one_class_gets_only_its_class():
-    cohort = films()
+    cohort = radiographs()
     cohort.loc[cohort["source"] == "nih", "finding"] = "normal"
-    at = account(cohort).by_level[0]
+    at = overview(cohort).by_level[0]
     assert set(at.per_source["nih"].classes) == {"non-covid-19"}
     assert set(at.per_source["mila"].classes) == {"non-covid-19", "covid-19"}
     # nih alone cannot say where COVID-19 lies: it is in every set
@@ -110,33 +110,33 @@ def test_a_source_of_one_class_gets_only_its_class():
     assert at.left_out["mila"].classes["covid-19"].coverage.value == 1
 
 
-def test_a_handful_of_films_is_not_the_worst_of_it():
-    cohort = films()
+def test_a_handful_of_images_is_not_the_worst_of_it():
+    cohort = radiographs()
     few = cohort.index[cohort["source"].eq("nih") & cohort["finding"].eq("covid-19")][6:]
     cohort.loc[few, "finding"] = "normal"
     predicted = made.predictions(cohort)
     predicted["probability_covid-19"] = predicted["probability_covid-19"].where(
         ~(cohort["source"].eq("nih") & cohort["finding"].eq("covid-19")).to_numpy(), 0.0
     )
-    at = account(cohort, predicted).by_level[0]
+    at = overview(cohort, predicted).by_level[0]
     assert at.left_out["nih"].classes["covid-19"].coverage.value == 0
     assert at.least.value > 0
 
 
-def test_one_source_has_nothing_left_out_and_unanswered_films_are_not_counted():
-    cohort = films(80, sources=("mila",))
+def test_one_source_has_nothing_left_out_and_unanswered_images_are_not_counted():
+    cohort = radiographs(80, sources=("mila",))
     predicted = made.predictions(cohort)
     predicted.loc[:9, "status"] = "abstained"
-    at = account(cohort, predicted, parts=2).by_level[0]
+    at = overview(cohort, predicted, parts=2).by_level[0]
     assert at.left_out == {} and at.least is None
     assert at.pooled.n == 70
-    assert account(cohort, predicted.assign(status="abstained"), parts=2) is None
+    assert overview(cohort, predicted.assign(status="abstained"), parts=2) is None
 
 
 def test_the_order_of_rows_plays_no_part():
-    cohort = films(120)
+    cohort = radiographs(120)
     predicted = made.predictions(cohort)
-    turned = account(cohort, predicted.iloc[::-1])
+    turned = overview(cohort, predicted.iloc[::-1])
     assert turned.by_level[0].pooled.classes == (
-        account(cohort, predicted).by_level[0].pooled.classes
+        overview(cohort, predicted).by_level[0].pooled.classes
     )

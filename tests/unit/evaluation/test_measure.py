@@ -147,7 +147,7 @@ def test_verdict_accepts_a_model_that_reads_the_disease():
     assert "The score inside mila backs the pooled one." in found.sentences
 
 
-def test_verdict_doubts_few_patients():
+def test_verdict_warns_of_few_patients():
     found = claims(cohort(3, mila_gain=5, mila=8))
     assert found.warns
     assert any("too few patients" in sentence for sentence in found.sentences)
@@ -189,6 +189,6 @@ def test_sites_stand_in_for_sources_where_there_is_one():
     assert not found.warns
     assert found.sentences[1].startswith("Among images of the same site, 2 sites in all, it is")
     assert "The score inside one site backs the pooled one." in found.sentences
-    alike = table_.assign(site=np.where(table_["finding"] == "covid-19", "north", "south"))
-    apart = verdict(run_metrics(splits={"test": evaluate(alike, threshold=0.5, **options)}))
+    similar = table_.assign(site=np.where(table_["finding"] == "covid-19", "north", "south"))
+    apart = verdict(run_metrics(splits={"test": evaluate(similar, threshold=0.5, **options)}))
     assert apart.warns and "one source" in apart.sentences[1]

@@ -35,13 +35,13 @@ def test_truth_stands_beside_each_prediction(tmp_path):
     table = join(predictions(tmp_path), COHORT)
     assert table["status"].tolist() == ["ok", "ok", "abstained", "error"]
     assert table["finding"].tolist() == ["pneumonia", "covid-19", "normal", "normal"]
-    answered = cases(table, "binary")
-    assert answered.labels.tolist() == [0, 1]
-    assert answered.scores.tolist() == [0.3, 0.9]
-    assert answered.events.tolist() == [False, True]
-    assert answered.patients.tolist() == ["mila-1", "mila-1"]
-    assert answered.both_classes
-    assert not answered.where(np.array([True, False])).both_classes
+    with_scores = cases(table, "binary")
+    assert with_scores.labels.tolist() == [0, 1]
+    assert with_scores.scores.tolist() == [0.3, 0.9]
+    assert with_scores.events.tolist() == [False, True]
+    assert with_scores.patients.tolist() == ["mila-1", "mila-1"]
+    assert with_scores.both_classes
+    assert not with_scores.where(np.array([True, False])).both_classes
 
 
 def test_multiclass_truth():

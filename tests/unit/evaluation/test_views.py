@@ -54,8 +54,8 @@ def test_pooled_and_every_source_hold_it():
 
 def test_a_model_that_reads_the_view_scores_nothing_within_it():
     rows = made.cohort(200)
-    ill = rows["finding"].eq("covid-19").to_numpy()
-    bed = np.where(np.random.default_rng(0).random(200) < 0.8, ill, ~ill)
+    positives = rows["finding"].eq("covid-19").to_numpy()
+    bed = np.where(np.random.default_rng(0).random(200) < 0.8, positives, ~positives)
     rows = rows.assign(view=np.where(bed, "AP", "PA"))
     predicted = made.predictions(rows)
     predicted["probability_covid-19"] = np.where(bed, 0.9, 0.1)
@@ -66,14 +66,14 @@ def test_a_model_that_reads_the_view_scores_nothing_within_it():
 
 
 def test_it_stands_beside_the_scores_inside_sources():
-    told = " ".join(verdict(made.metrics()).sentences)
-    assert told.count("the view position alone, AP or PA, scores 0.") == 3  # pooled, two sources
-    known = made.metrics()
-    pooled = known.splits["test"].pooled
-    assert f"On the {pooled.views.n} images of a known view it is 0." in told
-    every = changed(known, "splits.test.pooled.views.n", pooled.n)
+    text = " ".join(verdict(made.metrics()).sentences)
+    assert text.count("the view position alone, AP or PA, scores 0.") == 3  # pooled, two sources
+    reference_values = made.metrics()
+    pooled = reference_values.splits["test"].pooled
+    assert f"On the {pooled.views.n} images of a known view it is 0." in text
+    every = changed(reference_values, "splits.test.pooled.views.n", pooled.n)
     assert "There, the view position alone" in " ".join(verdict(every).sentences)
-    blind = changed(known, "splits.test.pooled.views", None)
-    for source in known.splits["test"].per_source:
+    blind = changed(reference_values, "splits.test.pooled.views", None)
+    for source in reference_values.splits["test"].per_source:
         blind = changed(blind, f"splits.test.per_source.{source}.views", None)
     assert "view position" not in " ".join(verdict(blind).sentences)

@@ -94,9 +94,9 @@ def test_what_hides_a_region_by_hand() -> None:
     radiograph = np.array([[0.0, 0.2], [0.5, 0.9]], dtype=np.float32)
     segments = np.array([[0, 0], [1, 1]], dtype=np.int32)
     assert region_means(radiograph, segments) == pytest.approx([0.1, 0.7])
-    hidden = {each: filled(radiograph, segments, Options(fill=each)) for each in ("mean", "dark")}
-    np.testing.assert_allclose(hidden["mean"], [[0.1, 0.1], [0.7, 0.7]], atol=1e-6)
-    assert (hidden["dark"] == np.float32(0.2)).all()
+    covered = {each: filled(radiograph, segments, Options(fill=each)) for each in ("mean", "dark")}
+    np.testing.assert_allclose(covered["mean"], [[0.1, 0.1], [0.7, 0.7]], atol=1e-6)
+    assert (covered["dark"] == np.float32(0.2)).all()
     assert (filled(radiograph, segments, Options(fill="dataset")) == 0.5).all()
 
 

@@ -34,12 +34,12 @@ def mess(phantoms: Path, tmp_path: Path) -> Path:
     """A folder such as people have."""
     folder = tmp_path / "in"
     (folder / "sub" / ".hidden").mkdir(parents=True)
-    film = next((phantoms / "images").glob("*.png")).read_bytes()
-    (folder / "film.png").write_bytes(film)
-    (folder / "sub" / "film.png").write_bytes(film)
-    (folder / "sub" / ".hidden" / ".film.png").write_bytes(film)
-    (folder / 'odd, "name"\n.png').write_bytes(film)
-    (folder / "=2+3.png").write_bytes(film)
+    radiograph = next((phantoms / "images").glob("*.png")).read_bytes()
+    (folder / "film.png").write_bytes(radiograph)
+    (folder / "sub" / "film.png").write_bytes(radiograph)
+    (folder / "sub" / ".hidden" / ".film.png").write_bytes(radiograph)
+    (folder / 'odd, "name"\n.png').write_bytes(radiograph)
+    (folder / "=2+3.png").write_bytes(radiograph)
     (folder / "text.txt").write_text("hello")
     (folder / "empty.png").touch()
     (folder / "link.png").symlink_to("nowhere")
@@ -113,11 +113,11 @@ def test_explanations_are_drawn_for_ok_rows(model: Predictor, mess: Path, tmp_pa
 def test_the_same_seed_gives_the_same_bytes(
     model: Predictor, phantoms: Path, tmp_path: Path
 ) -> None:
-    film = sorted((phantoms / "images").iterdir())[0]
+    radiograph = sorted((phantoms / "images").iterdir())[0]
     for name in ("one", "two"):
         options = Options(samples=30, seed=5)
-        predict_to(tmp_path / name, model, [film], settings=ExplainSettings("lime", options))
-    stem = picture_stem(str(film))
+        predict_to(tmp_path / name, model, [radiograph], settings=ExplainSettings("lime", options))
+    stem = picture_stem(str(radiograph))
     for suffix in (".png", ".json"):
         one, two = (
             (tmp_path / name / "explanations" / f"{stem}{suffix}").read_bytes()
@@ -129,23 +129,23 @@ def test_the_same_seed_gives_the_same_bytes(
 def test_an_existing_csv_is_replaced_and_the_order_is_the_arguments(
     model: Predictor, phantoms: Path, tmp_path: Path
 ) -> None:
-    films = sorted((phantoms / "images").iterdir())[:3]
-    predict_to(tmp_path, model, films[:1])
-    predict_to(tmp_path, model, [films[2], films[1], tmp_path / "missing.png"])
+    radiographs = sorted((phantoms / "images").iterdir())[:3]
+    predict_to(tmp_path, model, radiographs[:1])
+    predict_to(tmp_path, model, [radiographs[2], radiographs[1], tmp_path / "missing.png"])
     rows = rows_of(tmp_path)
     assert [row["file"] for row in rows] == [
-        str(films[2]),
-        str(films[1]),
+        str(radiographs[2]),
+        str(radiographs[1]),
         f"{tmp_path}/missing.png",
     ]
     assert "does not exist" in rows[2]["message"]
 
 
 def test_a_batch_answers_as_one_by_one(model: Predictor, phantoms: Path, tmp_path: Path) -> None:
-    films = sorted((phantoms / "images").iterdir())[:20]
-    together = predict_to(tmp_path, model, films)
-    for film, prediction in zip(films, together, strict=True):
-        alone = model.predict(film).prediction
+    radiographs = sorted((phantoms / "images").iterdir())[:20]
+    together = predict_to(tmp_path, model, radiographs)
+    for radiograph, prediction in zip(radiographs, together, strict=True):
+        alone = model.predict(radiograph).prediction
         for name in model.classes:
             assert alone.probabilities[name] == pytest.approx(
                 prediction.probabilities[name], abs=1e-5
@@ -161,7 +161,7 @@ def test_out_inside_the_input_is_left_out(model: Predictor, mess: Path) -> None:
         assert len(predictions) == 12
 
 
-def test_out_that_is_a_file_is_found_before_any_film(model: Predictor, mess: Path) -> None:
+def test_out_that_is_a_file_is_found_before_any_image(model: Predictor, mess: Path) -> None:
     with pytest.raises(InputError, match="is a file; name a folder"):
         predict_to(mess / "film.png", model, [mess])
 
@@ -202,25 +202,25 @@ def test_covid_is_called_from_its_threshold_on() -> None:
 def test_a_map_of_low_fidelity_is_not_drawn_and_the_row_says_so(
     model: Predictor, phantoms: Path, tmp_path: Path
 ) -> None:
-    film = sorted((phantoms / "images").iterdir())[0]
+    radiograph = sorted((phantoms / "images").iterdir())[0]
     settings = ExplainSettings("lime", Options(samples=40), least_fidelity=1.01)
-    (row,) = predict_to(tmp_path, model, [film], settings=settings)
+    (row,) = predict_to(tmp_path, model, [radiograph], settings=settings)
     assert row.status == "ok"
-    told = "of lime is below 1.01: class activation map drawn instead"
-    assert any(flag.startswith("fidelity ") and flag.endswith(told) for flag in row.flags)
+    reason = "of lime is below 1.01: class activation map drawn instead"
+    assert any(flag.startswith("fidelity ") and flag.endswith(reason) for flag in row.flags)
     assert row.explanation_fidelity is None
-    drawn = (tmp_path / row.explanation).with_suffix(".json")
-    assert json.loads(drawn.read_text("utf-8"))["method"] == "cam"
+    synthetic = (tmp_path / row.explanation).with_suffix(".json")
+    assert json.loads(synthetic.read_text("utf-8"))["method"] == "cam"
     manifest = model.bundle.manifest.model_copy(update={"has_cam": False})
     other = copy.copy(model)
     other.runtime = copy.copy(model.runtime)
     other.runtime.bundle = replace(model.bundle, manifest=manifest)
-    (row,) = predict_to(tmp_path / "other", other, [film], settings=settings)
+    (row,) = predict_to(tmp_path / "other", other, [radiograph], settings=settings)
     assert row.explanation == ""
     assert any("no explanation: fidelity" in flag for flag in row.flags)
     assert not (tmp_path / "other" / "explanations").exists()
     settings = replace(settings, method="occlusion-regions")  # has no fidelity to be judged by
-    (row,) = predict_to(tmp_path, model, [film], settings=settings)
+    (row,) = predict_to(tmp_path, model, [radiograph], settings=settings)
     assert (tmp_path / row.explanation).is_file()
 
 
@@ -248,20 +248,20 @@ def test_a_method_that_cannot_explain_leaves_a_flag_on_one_radiograph_too(
 def test_the_json_holds_zones_similar_cases_and_counterfactual(
     model: Predictor, phantoms: Path, tmp_path: Path
 ) -> None:
-    film = sorted((phantoms / "images").iterdir())[0]
+    radiograph = sorted((phantoms / "images").iterdir())[0]
     settings = ExplainSettings(
         "occlusion-regions", Options(superpixels="grid", regions=9), counterfactual=True
     )
-    (row,) = predict_to(tmp_path, model, [film], settings=settings)
-    facts = json.loads((tmp_path / row.explanation).with_suffix(".json").read_text("utf-8"))
-    assert len(facts["similar_cases"]) == 3
-    assert facts["similar_cases"][0]["image_id"].startswith("phantoms:")
-    assert facts["counterfactual"]["before"] == pytest.approx(
+    (row,) = predict_to(tmp_path, model, [radiograph], settings=settings)
+    details = json.loads((tmp_path / row.explanation).with_suffix(".json").read_text("utf-8"))
+    assert len(details["similar_cases"]) == 3
+    assert details["similar_cases"][0]["image_id"].startswith("phantoms:")
+    assert details["counterfactual"]["before"] == pytest.approx(
         row.probabilities[row.predicted_class]
     )
-    assert set(facts["counterfactual"]["regions"]) <= set(range(9))
-    assert facts["sentence"].endswith("fidelity not defined.")
-    assert set(facts["zones"]) == set(ZONES)
+    assert set(details["counterfactual"]["regions"]) <= set(range(9))
+    assert details["sentence"].endswith("fidelity not defined.")
+    assert set(details["zones"]) == set(ZONES)
 
 
 def test_an_answered_picture_without_lungs_is_flagged(
@@ -278,9 +278,11 @@ def test_an_answered_picture_without_lungs_is_flagged(
     settings = ExplainSettings("cam")
     (row,) = predict_to(tmp_path / "out", model, [tmp_path / "noise.png"], settings=settings)
     assert "lungs not found" in row.flags
-    facts = json.loads((tmp_path / "out" / row.explanation).with_suffix(".json").read_text("utf-8"))
-    assert facts["sentence"] is None
-    assert "lungs not found" in facts["flags"]
+    details = json.loads(
+        (tmp_path / "out" / row.explanation).with_suffix(".json").read_text("utf-8")
+    )
+    assert details["sentence"] is None
+    assert "lungs not found" in details["flags"]
     reading = model.predict(tmp_path / "noise.png", "cam")
     assert reading.prediction.flags == row.flags
 
@@ -299,48 +301,50 @@ def test_montages_show_every_entry(model: Predictor, mess: Path, tmp_path: Path)
 
 
 def test_similar_cases_are_drawn(model: Predictor, phantoms: Path, tmp_path: Path) -> None:
-    films = sorted((phantoms / "images").iterdir())
+    radiographs = sorted((phantoms / "images").iterdir())
     asked = []
     settings = ExplainSettings(
-        "cam", load_image=lambda image_id: asked.append(image_id) or model.read(films[1])
+        "cam", load_image=lambda image_id: asked.append(image_id) or model.read(radiographs[1])
     )
-    (row,) = predict_to(tmp_path, model, films[:1], settings=settings)
-    stem = picture_stem(str(films[0]))
+    (row,) = predict_to(tmp_path, model, radiographs[:1], settings=settings)
+    stem = picture_stem(str(radiographs[0]))
     assert (tmp_path / "explanations" / f"{stem}-similar-cases.png").is_file()
     assert len(asked) == 3
     assert row.status == "ok"
 
 
 def test_two_at_a_time_is_one_by_one(model: Predictor, phantoms: Path, tmp_path: Path) -> None:
-    films = sorted((phantoms / "images").iterdir())[:6]
+    radiographs = sorted((phantoms / "images").iterdir())[:6]
     settings = ExplainSettings("lime", Options(samples=30))
-    predict_to(tmp_path / "all", model, films, settings=settings)
-    for film in films:
-        predict_to(tmp_path / film.stem, model, [film], settings=settings)
-        name = f"{picture_stem(str(film))}.json"
+    predict_to(tmp_path / "all", model, radiographs, settings=settings)
+    for radiograph in radiographs:
+        predict_to(tmp_path / radiograph.stem, model, [radiograph], settings=settings)
+        name = f"{picture_stem(str(radiograph))}.json"
         one, many = (
             json.loads((tmp_path / folder / "explanations" / name).read_text("utf-8"))
-            for folder in (film.stem, "all")
+            for folder in (radiograph.stem, "all")
         )
         weights = [[region["weight"] for region in each["regions"]] for each in (one, many)]
         assert weights[0] == pytest.approx(weights[1], abs=1e-6)
 
 
-def test_batches_begun_ahead_answer_as_films_alone_do(
+def test_batches_begun_ahead_answer_as_images_alone_do(
     phantoms: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     several = covid_cxr.load(tiny_run / "bundle", threads=2)
-    films = sorted((phantoms / "images").glob("*.png"))[: 3 * BATCH]
-    films.insert(BATCH + 1, tmp_path / "missing.png")
+    radiographs = sorted((phantoms / "images").glob("*.png"))[: 3 * BATCH]
+    radiographs.insert(BATCH + 1, tmp_path / "missing.png")
     reports: list[tuple[str, int, int]] = []
     with reporting(lambda *step: reports.append(step)):
-        found = predict_to(tmp_path / "out", several, films)
-    assert [each.file for each in found] == [str(film) for film in films]
+        found = predict_to(tmp_path / "out", several, radiographs)
+    assert [each.file for each in found] == [str(radiograph) for radiograph in radiographs]
     assert [each.status for each in found].index("error") == BATCH + 1
-    assert reports == [("predicting", done, len(films)) for done in range(1, len(films) + 1)]
-    for film, each in zip(films, found, strict=True):
+    assert reports == [
+        ("predicting", done, len(radiographs)) for done in range(1, len(radiographs) + 1)
+    ]
+    for radiograph, each in zip(radiographs, found, strict=True):
         if each.status != "error":
-            alone = several.predict(film).prediction
+            alone = several.predict(radiograph).prediction
             assert each.probabilities == alone.probabilities
             assert each.flags == alone.flags
 

@@ -29,20 +29,20 @@ def answer(right: slice, left: slice, rows: slice = slice(20, 80)) -> np.ndarray
 
 
 def test_holes_are_filled_and_bays_are_not() -> None:
-    seen = answer(slice(10, 40), slice(60, 90))
-    seen[0, 40:50, 20:30] = 0.01  # a hole
-    seen[0, 39, 19] = 0.01  # touches it at a corner alone: a hole of its own
-    seen[1, 40:50, 80:90] = 0.01  # a bay
-    seen[1, 20, 60] = 0.01
-    found = lungs_of(seen)
+    recorded = answer(slice(10, 40), slice(60, 90))
+    recorded[0, 40:50, 20:30] = 0.01  # a hole
+    recorded[0, 39, 19] = 0.01  # touches it at a corner alone: a hole of its own
+    recorded[1, 40:50, 80:90] = 0.01  # a bay
+    recorded[1, 20, 60] = 0.01
+    found = lungs_of(recorded)
     assert found is not None
     assert (found.right.sum(), found.left.sum()) == (1800, 1800 - 100 - 1)
 
 
 def test_a_lung_at_the_edge_of_the_image_keeps_what_the_edge_cuts_open() -> None:
-    seen = answer(slice(0, 40), slice(60, 100))
-    seen[0, 40:50, 0:10] = 0.01
-    found = lungs_of(seen)
+    recorded = answer(slice(0, 40), slice(60, 100))
+    recorded[0, 40:50, 0:10] = 0.01
+    found = lungs_of(recorded)
     assert found is not None
     assert (found.right.sum(), found.left.sum()) == (2400 - 100, 2400)
 
@@ -80,10 +80,10 @@ def test_the_shipped_network_finds_the_lungs_of_phantoms(
     segmenter: LungSegmenter, number: int
 ) -> None:
     finding = ("normal", "covid-19", "pneumonia")[number % 3]
-    film = draw(finding, number, hospital=HOSPITALS[number].name)
-    (found,) = segmenter.segment([film.pixels])
+    radiograph = draw(finding, number, hospital=HOSPITALS[number].name)
+    (found,) = segmenter.segment([radiograph.pixels])
     assert found is not None
-    right, left = report.row(_row(), found, (film.lungs, film.lungs & False)), None
+    right, left = report.row(_row(), found, (radiograph.lungs, radiograph.lungs & False)), None
     assert left is None
     assert right["dice"] > 0.7  # phantoms are not what it was trained on
 
@@ -93,10 +93,10 @@ def _row() -> pd.Series:
 
 
 def test_a_mirrored_image_gets_the_mirrored_answer(segmenter: LungSegmenter) -> None:
-    film = np.random.default_rng(0).random((1, 1, 160, 160), dtype=np.float32)
-    film[..., :80] *= 0.3
-    once = segmenter.probabilities(film)
-    mirrored = segmenter.probabilities(np.ascontiguousarray(film[..., ::-1]))
+    radiograph = np.random.default_rng(0).random((1, 1, 160, 160), dtype=np.float32)
+    radiograph[..., :80] *= 0.3
+    once = segmenter.probabilities(radiograph)
+    mirrored = segmenter.probabilities(np.ascontiguousarray(radiograph[..., ::-1]))
     assert np.abs(mirrored[:, ::-1, :, ::-1] - once).max() < 1e-5
     assert np.abs(once[:, 0] - once[:, 1]).max() > 1e-3
 
@@ -104,18 +104,18 @@ def test_a_mirrored_image_gets_the_mirrored_answer(segmenter: LungSegmenter) -> 
 def test_pictures_without_lungs_are_told_apart(segmenter: LungSegmenter) -> None:
     rng = np.random.default_rng(0)
     noise = rng.random((200, 200), dtype=np.float32)
-    film = draw("normal", 3).pixels
+    radiograph = draw("normal", 3).pixels
     ramp = np.linspace(0, 1, 200, dtype=np.float32)[None].repeat(200, axis=0)
     blank = np.full((200, 200), 0.4, np.float32)
-    pictures = [noise, ramp, blank, np.rot90(film).copy()]
+    pictures = [noise, ramp, blank, np.rot90(radiograph).copy()]
     assert segmenter.segment(pictures) == [None] * 4
 
 
 def test_many_images_are_answered_in_order(segmenter: LungSegmenter) -> None:
-    films = [draw("normal", n).pixels for n in range(3)]
+    radiographs = [draw("normal", n).pixels for n in range(3)]
     blank = np.zeros((50, 60), np.float32)
-    together = segmenter.segment([films[0], blank, *films[1:], *[blank] * 20])
-    alone = [segmenter.segment([film])[0] for film in films]
+    together = segmenter.segment([radiographs[0], blank, *radiographs[1:], *[blank] * 20])
+    alone = [segmenter.segment([radiograph])[0] for radiograph in radiographs]
     assert together[1] is None
     assert together[4:] == [None] * 20
     for one, other in zip([together[0], *together[2:4]], alone, strict=True):

@@ -48,7 +48,7 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
 
 
 def test_similar_cases_are_drawn_beside_the_radiograph(reference: similar_cases.Reference) -> None:
-    film = np.full((200, 100), 0.5, np.float32)
+    radiograph = np.full((200, 100), 0.5, np.float32)
     bright = Radiograph(np.ones((80, 80), np.float32), "a", "PNG", 8)
 
     def load_image(image_id: str) -> Radiograph | None:
@@ -57,7 +57,9 @@ def test_similar_cases_are_drawn_beside_the_radiograph(reference: similar_cases.
         return bright if image_id == "m:a" else None
 
     found = reference.nearest(np.array([5, 0], np.float32))
-    page = np.asarray(similar_cases.draw_similar_cases(film, "ward/film.png", found, load_image))
+    page = np.asarray(
+        similar_cases.draw_similar_cases(radiograph, "ward/film.png", found, load_image)
+    )
     assert page.shape[1] == 4 * (300 + GAP) + GAP
     columns = GAP + np.arange(4) * (300 + GAP)
     middle = page[HEAD + 150]

@@ -49,11 +49,11 @@ class TestCramersV:
 
 
 class TestInterval:
-    def draw(self, copies, seed=0):
+    def draw(self, near_copies, seed=0):
         rng = np.random.default_rng(seed)
         level = rng.integers(3, size=300)
         finding = np.where(rng.random(300) < 0.5, level, rng.integers(3, size=300))
-        return (np.repeat(each, copies) for each in (level, finding, np.arange(300)))
+        return (np.repeat(each, near_copies) for each in (level, finding, np.arange(300)))
 
     def test_holds_the_value_and_comes_back_with_the_seed(self):
         found = association(*self.draw(1), seed=3)
@@ -62,7 +62,7 @@ class TestInterval:
         assert association(*self.draw(1), seed=4) != found
 
     def test_more_images_of_the_same_patients_make_it_no_surer(self):
-        one, four = (association(*self.draw(copies), seed=3) for copies in (1, 4))
+        one, four = (association(*self.draw(near_copies), seed=3) for near_copies in (1, 4))
         assert four.high - four.low == pytest.approx(one.high - one.low, rel=0.05)
 
     def test_covers_the_truth(self):

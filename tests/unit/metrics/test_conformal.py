@@ -25,14 +25,14 @@ def test_each_class_has_its_own_quantile():
     probabilities = np.where(np.eye(2)[labels] == 1, p[:, None], 1 - p[:, None])
     found = metrics.class_quantiles(labels, probabilities, 0.5)  # the 2nd of 3
     assert found == pytest.approx([0.2, 0.5])
-    sets = metrics.prediction_sets([[0.8, 0.2], [0.5, 0.5], [0.7, 0.3]], found)
-    assert sets.tolist() == [[True, False], [False, True], [False, False]]
+    class_sets = metrics.prediction_sets([[0.8, 0.2], [0.5, 0.5], [0.7, 0.3]], found)
+    assert class_sets.tolist() == [[True, False], [False, True], [False, False]]
     assert metrics.prediction_sets([[0.0, 1.0]], [np.inf, np.inf]).all()
 
 
 def test_scores_of_sets_by_hand():
-    sets = np.array([[1, 0], [1, 1], [0, 0], [0, 1]], dtype=bool)
-    coverage, shapes = metrics.set_scores([0, 0, 1, 1], sets)
+    class_sets = np.array([[1, 0], [1, 1], [0, 0], [0, 1]], dtype=bool)
+    coverage, shapes = metrics.set_scores([0, 0, 1, 1], class_sets)
     assert coverage.tolist() == [[1.0, 0.5]]
     assert {name: found.tolist() for name, found in shapes.items()} == {
         "mean_size": [1.0],
@@ -41,7 +41,7 @@ def test_scores_of_sets_by_hand():
         "several": [0.25],
     }
     weights = np.array([[1.0, 0, 3, 1], [2, 2, 0, 0]])
-    coverage, shapes = metrics.set_scores([0, 0, 1, 1], sets, weights)
+    coverage, shapes = metrics.set_scores([0, 0, 1, 1], class_sets, weights)
     assert coverage[0].tolist() == [1.0, 0.25]
     assert coverage[1, 0] == 1 and np.isnan(coverage[1, 1])
     assert shapes["none"].tolist() == [0.6, 0]
@@ -72,6 +72,6 @@ def test_coverage_is_kept_in_the_rare_class_too():
         two = np.stack([1 - p, p], axis=1)
         quantiles = metrics.class_quantiles(y, two, 0.8)
         fresh = np.array([rng.beta(1, 8), rng.beta(2, 2)])
-        sets = metrics.prediction_sets(np.stack([1 - fresh, fresh], axis=1), quantiles)
-        covered += np.diag(sets)
+        class_sets = metrics.prediction_sets(np.stack([1 - fresh, fresh], axis=1), quantiles)
+        covered += np.diag(class_sets)
     assert (np.abs(covered / 300 - 0.8) < 0.07).all()  # three standard errors

@@ -16,8 +16,10 @@ def cohort(rng, events, others, area):
     """Patients with one to three images that resemble each other (correlation a half)."""
     y = np.repeat([1, 0], [events, others])
     index = np.repeat(np.arange(y.size), rng.integers(1, 4, y.size))
-    alike = rng.normal(0, 1, y.size)[index]
-    z = np.sqrt(2) * ndtri(area) * y[index] + np.sqrt(0.5) * (alike + rng.normal(0, 1, index.size))
+    similar = rng.normal(0, 1, y.size)[index]
+    z = np.sqrt(2) * ndtri(area) * y[index] + np.sqrt(0.5) * (
+        similar + rng.normal(0, 1, index.size)
+    )
     return y[index], ndtr(z / 2), index
 
 
@@ -95,11 +97,11 @@ def test_differences_of_two_models_of_the_same_patients():
 def test_clopper_pearson_is_exact(trials, share):
     """Summed over all outcomes, not drawn: never under 95 %, and each tail at most 2.5 %."""
     count = np.arange(trials + 1)
-    chance = stats.binom.pmf(count, trials, share)
+    probability = stats.binom.pmf(count, trials, share)
     ends = np.array([metrics.clopper_pearson(k, trials) for k in count])
-    assert chance[(ends[:, 0] <= share) & (share <= ends[:, 1])].sum() >= 0.95
-    assert chance[ends[:, 0] > share].sum() <= 0.025
-    assert chance[ends[:, 1] < share].sum() <= 0.025
+    assert probability[(ends[:, 0] <= share) & (share <= ends[:, 1])].sum() >= 0.95
+    assert probability[ends[:, 0] > share].sum() <= 0.025
+    assert probability[ends[:, 1] < share].sum() <= 0.025
     # The ends are those at which the outcome has a tail of exactly 2.5 %.
     k = trials // 3
     assert stats.binom.sf(k - 1, trials, ends[k, 0]) == pytest.approx(0.025)

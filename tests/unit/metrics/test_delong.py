@@ -20,14 +20,14 @@ def brute_variance(labels, columns, clusters):
     m, n = int(y.sum()), int((~y).sum())
     names = sorted(set(clusters))
     x_sums, y_sums = np.zeros(len(names)), np.zeros(len(names))
-    for sign, scores in zip((1, -1), columns, strict=False):
+    for polarity, scores in zip((1, -1), columns, strict=False):
         area = sum(half_wins(a, b) for a in scores[y] for b in scores[~y]) / m / n
-        for place, name in enumerate(names):
+        for target, name in enumerate(names):
             mine = np.array([c == name for c in clusters])
             for a in scores[mine & y]:
-                x_sums[place] += sign * (sum(half_wins(a, b) for b in scores[~y]) / n - area)
+                x_sums[target] += polarity * (sum(half_wins(a, b) for b in scores[~y]) / n - area)
             for b in scores[mine & ~y]:
-                y_sums[place] += sign * (sum(half_wins(a, b) for a in scores[y]) / m - area)
+                y_sums[target] += polarity * (sum(half_wins(a, b) for a in scores[y]) / m - area)
     i10 = sum(any(y[k] for k in range(len(y)) if clusters[k] == c) for c in names)
     i01 = sum(any(not y[k] for k in range(len(y)) if clusters[k] == c) for c in names)
     i = len(names)
@@ -138,7 +138,7 @@ def test_a_perfect_ranking_does_not_claim_certainty():
     assert constant == (0.5, 0.5, 0.5)
 
 
-def test_alike_scores_do_not_differ():
+def test_equal_scores_do_not_differ():
     same = metrics.clustered_difference(LABELS, SCORES, np.exp(SCORES), PATIENTS)
     assert same == (0, 0, 0, 1)
     y = [1] * 6 + [0] * 6

@@ -17,8 +17,8 @@ def cohort(rng, with_disease, without, separation):
     """Patients with one to four images that resemble each other; true AUROC known by size."""
     y = np.repeat([1, 0], [with_disease, without])
     index = np.repeat(np.arange(y.size), rng.integers(1, 5, y.size))
-    alike = rng.normal(0, 1, y.size)[index]
-    z = separation * (y[index] - 0.5) + alike + rng.normal(0, 1, index.size)
+    similar = rng.normal(0, 1, y.size)[index]
+    z = separation * (y[index] - 0.5) + similar + rng.normal(0, 1, index.size)
     return y[index], 1 / (1 + np.exp(-z)), index
 
 

@@ -41,17 +41,17 @@ def test_bins_hold_equal_numbers_and_ties_share_one():
 
 def test_perfect_forecasts_have_no_error_once_sampling_variance_is_subtracted():
     rng = np.random.default_rng(1)
-    squares, plain, shown = [], [], []
+    squares, plain, displayed = [], [], []
     for _ in range(400):
         p = rng.beta(1, 2, 300)
         labels = rng.random(300) < p
         squares.append(squared_error(labels, p)[0])
         plain.append(squared_error(labels, p, corrections=0)[0])
-        shown.append(metrics.expected_calibration_error(labels, p)[0])
+        displayed.append(metrics.expected_calibration_error(labels, p)[0])
     assert np.mean(plain) == pytest.approx(np.mean(p * (1 - p)) * 10 / 300, rel=0.25)
     standard_error = np.std(squares) / np.sqrt(400)
     assert abs(np.mean(squares)) < 3 * standard_error
-    assert np.mean(shown) < 0.35 * np.mean(np.sqrt(plain))
+    assert np.mean(displayed) < 0.35 * np.mean(np.sqrt(plain))
 
 
 def test_a_real_error_is_found_in_full():

@@ -27,12 +27,19 @@ def test_out_of_fold_scores_are_those_of_ridge_regression() -> None:
     labels, folds = RNG.random(40) < 0.4, np.arange(40) % 4
     found = out_of_fold_scores(features.astype(np.float32), labels, folds)
     for fold in range(4):
-        known = folds != fold
-        middle, deviation = features[known].mean(axis=0), features[known].std(axis=0)
+        reference_values = folds != fold
+        middle, deviation = (
+            features[reference_values].mean(axis=0),
+            features[reference_values].std(axis=0),
+        )
         flat = (features - middle) / deviation / np.sqrt(6)
-        signs = np.where(labels[known], 1.0, -1.0)
-        ridge = Ridge(alpha=1.0, fit_intercept=False).fit(flat[known], signs - signs.mean())
-        assert found[~known] == pytest.approx(ridge.predict(flat[~known]), abs=1e-5)
+        signs = np.where(labels[reference_values], 1.0, -1.0)
+        ridge = Ridge(alpha=1.0, fit_intercept=False).fit(
+            flat[reference_values], signs - signs.mean()
+        )
+        assert found[~reference_values] == pytest.approx(
+            ridge.predict(flat[~reference_values]), abs=1e-5
+        )
 
 
 def test_a_fold_never_sees_its_own_labels() -> None:

@@ -111,14 +111,14 @@ def test_the_weights_are_the_graph(tiny_run: Path, phantoms: Path) -> None:
     made = bundle.load(tiny_run / "bundle")
     network = zoo.load_weights(made.folder)
     paths = sorted((phantoms / "images").iterdir())[:4]
-    films = np.stack(
+    radiographs = np.stack(
         [imaging.preprocess(imaging.read(p).pixels, made.manifest.preprocess) for p in paths]
     )
-    assert check_parity(network, made, films) < 1e-5
+    assert check_parity(network, made, radiographs) < 1e-5
     with np.errstate(all="ignore"):
         network.head.bias.data[0] += 0.01
     with pytest.raises(CovidCxrError, match="must not be used"):
-        check_parity(network, made, films)
+        check_parity(network, made, radiographs)
 
 
 def test_the_graph_holds_no_trace_of_the_builder(tiny_run: Path) -> None:

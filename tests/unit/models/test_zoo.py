@@ -75,24 +75,24 @@ def test_the_mean_of_a_map_plus_bias_is_the_logit(name: str) -> None:
 
 
 def test_the_cut_network_gives_maps_twice_as_fine() -> None:
-    film = torch.rand(1, 1, 224, 224)
+    radiograph = torch.rand(1, 1, 224, 224)
     edges = {}
     for name in ("efficientnet-lite0", "efficientnet-lite0-stride16"):
         with torch.inference_mode():
-            edges[name] = zoo.build(name, 2).eval()(film).features.shape[-1]
+            edges[name] = zoo.build(name, 2).eval()(radiograph).features.shape[-1]
     assert edges == {"efficientnet-lite0": 7, "efficientnet-lite0-stride16": 14}
 
 
 def test_our_cut_of_efficientnet_is_the_packages_network() -> None:
     from covid_cxr.models.zoo.efficientnet import EfficientNetFeatures, pretrained
 
-    network, film = pretrained().eval(), torch.rand(1, 3, 64, 64)
+    network, radiograph = pretrained().eval(), torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
-        expected = network.extract_features(film)
-        torch.testing.assert_close(EfficientNetFeatures(network).eval()(film), expected)
+        expected = network.extract_features(radiograph)
+        torch.testing.assert_close(EfficientNetFeatures(network).eval()(radiograph), expected)
 
 
-def test_running_means_follow_the_films_not_imagenet() -> None:
+def test_running_means_follow_the_images_not_imagenet() -> None:
     """With the package's momentum of 0.01, validation scores were wrong for many epochs."""
     network = zoo.build("efficientnet-lite0-stride16", 2)
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]

@@ -105,7 +105,7 @@ def test_three_classes(tiny_run):
     assert fit.line.shift < -0.5 and fit.line.slope > 0
 
 
-def test_too_few_patients_are_refused_with_the_numbers(manifest):
+def test_too_few_patients_are_rejected_with_the_numbers(manifest):
     rows = cohort(patients=40, share=0.2)
     answers = forecasts(rows, 1, 0)
     events = rows["patient_id"][rows["finding"] == "covid-19"].nunique()
@@ -115,7 +115,7 @@ def test_too_few_patients_are_refused_with_the_numbers(manifest):
     assert "expected 10 of each" in said
 
 
-def test_films_without_an_answer_are_not_fitted_to(manifest):
+def test_images_without_an_answer_are_not_fitted_to(manifest):
     rows = cohort(patients=300)
     answers = forecasts(rows, 1, 0)
     event = rows["finding"] == "covid-19"
@@ -133,7 +133,7 @@ def test_films_without_an_answer_are_not_fitted_to(manifest):
     assert fit == rest
 
 
-def test_a_forecast_that_ranks_the_wrong_way_round_is_refused(manifest):
+def test_a_forecast_that_ranks_the_wrong_way_round_is_rejected(manifest):
     rows = cohort(patients=300)
     answers = forecasts(rows, slope=-1, shift=0)
     said = recalibration.fit(rows, answers, np.full(len(rows), True), manifest, EvaluationConfig())
@@ -146,7 +146,7 @@ def reference(embeddings):
     return Reference(unit.astype(np.float16).astype(np.float32), ids, np.full(len(unit), "normal"))
 
 
-def test_how_near_is_the_same_film_follows_from_the_training_films():
+def test_how_near_is_the_same_image_follows_from_the_training_images():
     rng = np.random.default_rng(0)
     wide = rng.normal(0, 1, (60, 40)).astype(np.float32)
     assert 0.1 < training_overlap.max_distance(reference(wide)) < 0.3
@@ -157,18 +157,18 @@ def test_how_near_is_the_same_film_follows_from_the_training_films():
     )
 
 
-def test_films_of_the_training_are_found_with_their_patients(tiny_run, tmp_path):
+def test_images_of_the_training_are_found_with_their_patients(tiny_run, tmp_path):
     rng = np.random.default_rng(1)
-    known = rng.normal(0, 1, (50, 40)).astype(np.float32)
+    reference_values = rng.normal(0, 1, (50, 40)).astype(np.float32)
     folder = tmp_path / "bundle"
     shutil.copytree(tiny_run / "bundle", folder)
     ids = [f"theirs:{n}" for n in range(50)]
-    similar_cases.save(folder / "reference.npz", known, ids, ["normal"] * 50)
+    similar_cases.save(folder / "reference.npz", reference_values, ids, ["normal"] * 50)
     bundle.write_manifest(folder, bundle.load(tiny_run / "bundle").manifest)
     made = bundle.load(folder)
     rows = cohort(patients=20)
     mine = rng.normal(0, 1, (len(rows), 40)).astype(np.float32)
-    mine[3] = 7 * known[11] + rng.normal(0, 0.02, 40)  # length plays no part
+    mine[3] = 7 * reference_values[11] + rng.normal(0, 0.02, 40)  # length plays no part
     mine[5] = np.nan
     found = training_overlap.find(rows, mine, made)
     assert found.loc[3, "training_image"] == "theirs:11" and found.loc[3, "distance"] < 0.01

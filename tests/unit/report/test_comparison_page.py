@@ -69,9 +69,9 @@ def test_names_with_markup_are_shown_as_they_are(tmp_path, capsys):
 def test_the_command(runs, tmp_path, capsys):
     words = ["compare", *map(str, runs)]
     assert cli.run([*words, "--out", str(tmp_path / "out")]) == 0
-    shown = capsys.readouterr().out
-    assert "pooled: 60 images, 14 with COVID-19" in shown and "compare.html" in shown
-    assert max(map(len, shown.split("Page:")[0].splitlines())) <= 80
+    displayed = capsys.readouterr().out
+    assert "pooled: 60 images, 14 with COVID-19" in displayed and "compare.html" in displayed
+    assert max(map(len, displayed.split("Page:")[0].splitlines())) <= 80
     assert cli.run([*words, "--json", "--seed", "9"]) == 0
     assert json.loads(capsys.readouterr().out)["seed"] == 9
     assert cli.run(["compare", str(runs[0])]) == 2

@@ -55,9 +55,10 @@ def test_every_score_stands_beside_the_constant_prior(run, metrics):
     text = write_report(run).read_text().replace("\u00a0", " ")
     test = metrics.splits["test"]
     for key, label in formatting.score_names(test.pooled).items():
-        shown = test.pooled.named()[key].format()
+        displayed = test.pooled.named()[key].format()
         prior = formatting.number(test.constant_prior.named()[key].value)
-        row = rf'{re.escape(label)}</th><td class="n">{re.escape(shown)}</td><td class="n">{prior}<'
+        cells = rf'<td class="n">{re.escape(displayed)}</td><td class="n">{prior}<'
+        row = f"{re.escape(label)}</th>{cells}"
         assert re.search(row, text), key
 
 
@@ -96,10 +97,10 @@ def test_figures_are_drawn_from_the_predictions_of_the_split(reported, page):
 
 
 def test_every_heading_stands_in_the_contents(page):
-    told = re.findall(r'<li><a href="#([^"]+)">', page)
-    assert told == re.findall(r'<h2 id="([^"]+)">', page)
-    assert told[0] == "claims" and told[-1] == "reproduce"
-    assert {"scores", "calibration", "use", "groups", "audit", "errors", "cohort"} <= set(told)
+    sentence = re.findall(r'<li><a href="#([^"]+)">', page)
+    assert sentence == re.findall(r'<h2 id="([^"]+)">', page)
+    assert sentence[0] == "claims" and sentence[-1] == "reproduce"
+    assert {"scores", "calibration", "use", "groups", "audit", "errors", "cohort"} <= set(sentence)
 
 
 def test_every_number_of_the_page_is_in_the_metrics(page, metrics):
@@ -108,8 +109,8 @@ def test_every_number_of_the_page_is_in_the_metrics(page, metrics):
         assert getattr(test.calibration, key).format() in page
     for point in test.thresholds:
         for at in point.at:
-            shown = formatting.number(at.ppv.value)
-            assert f'<span class="what">PPV</span> {shown}' in page
+            displayed = formatting.number(at.ppv.value)
+            assert f'<span class="what">PPV</span> {displayed}' in page
     for key in ("per_source", "per_site", "per_view", "per_sex", "per_age_band"):
         for group in test.groups(key).values():
             assert f'<td class="n">{formatting.number(group.sensitivity.value)}' in page
@@ -124,12 +125,12 @@ def test_the_surest_errors_are_listed_and_shown_where_they_are_explained(run, pa
     folder = whole / "explanations"
     folder.mkdir()
     for name, why in (("a", "error"), ("b", "drawn")):
-        facts = {"method": "cam", "label": "covid-19", "file": f"{name}.png", "chosen": why}
-        (folder / f"{name}.json").write_text(json.dumps(facts))
+        details = {"method": "cam", "label": "covid-19", "file": f"{name}.png", "chosen": why}
+        (folder / f"{name}.json").write_text(json.dumps(details))
         (folder / f"{name}.png").write_bytes(b"picture")
     text = write_report(whole).read_text()
-    errors, drawn = text.index('id="errors"'), text.index('id="examples"')
-    assert errors < text.index('for a.png"') < drawn < text.index('for b.png"')
+    errors, synthetic = text.index('id="errors"'), text.index('id="examples"')
+    assert errors < text.index('for a.png"') < synthetic < text.index('for b.png"')
     assert text.count('for a.png"') == 1 and text.count('for b.png"') == 1
     assert "None of them is explained" not in text
 

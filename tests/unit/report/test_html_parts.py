@@ -170,14 +170,14 @@ def test_explanations_of_one_image_share_a_card(run):
     folder = run / "explanations"
     folder.mkdir()
     for method, fidelity in (("lime", 0.71), ("cam", None)):
-        facts = {"method": method, "label": "covid-19", "file": "mila/test0.png"}
-        facts |= {
+        details = {"method": method, "label": "covid-19", "file": "mila/test0.png"}
+        details |= {
             "truth": "covid-19",
             "probability": 0.9,
             "inside_lungs": 0.63,
             "fidelity": fidelity,
         }
-        (folder / f"0-{method}.json").write_text(json.dumps(facts))
+        (folder / f"0-{method}.json").write_text(json.dumps(details))
         (folder / f"0-{method}.png").write_bytes(b"picture")
     (folder / "1-lime.json").write_text("{}")  # its picture was not made
     text = write_report(run).read_text()
@@ -243,7 +243,7 @@ def test_measured_explanations_stand_in_the_report(run):
 def test_the_sentence_of_an_explanation_stands_below_its_picture(run):
     folder = run / "explanations"
     folder.mkdir()
-    facts = {"file": "a.png", "method": "cam", "label": "covid-19", "sentence": "Mostly <here>."}
-    (folder / "a.json").write_text(json.dumps(facts))
+    details = {"file": "a.png", "method": "cam", "label": "covid-19", "sentence": "Mostly <here>."}
+    (folder / "a.json").write_text(json.dumps(details))
     (folder / "a.png").write_bytes(b"\x89PNG")
     assert "Mostly &lt;here&gt;." in write_report(run).read_text("utf-8")

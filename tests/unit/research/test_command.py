@@ -29,10 +29,10 @@ def test_every_script_has_help(main: Main, capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit) as left:
         main(["--help"])
     assert left.value.code == 0
-    shown = capsys.readouterr().out
-    assert "usage: python -m research." in shown
+    displayed = capsys.readouterr().out
+    assert "usage: python -m research." in displayed
     for option in ("--cohort", "--data", "--out", "--seed", "--json"):
-        assert option in shown
+        assert option in displayed
 
 
 @SCRIPTS

@@ -104,8 +104,8 @@ def test_features_leave_the_masks_as_they_are(tiny: tuple[Path, Tiny]) -> None:
     again, features = after.run([MASKS, FEATURES], {"images": images()})
     assert np.array_equal(masks, again)
     with torch.inference_mode():
-        shown = torch.from_numpy(images())
-        straight, mirrored = tiny[1].down(shown), tiny[1].down(shown.flip(3)).flip(3)
+        displayed = torch.from_numpy(images())
+        straight, mirrored = tiny[1].down(displayed), tiny[1].down(displayed.flip(3)).flip(3)
     assert np.allclose(features, (straight + mirrored) / 2, atol=1e-5)
 
 

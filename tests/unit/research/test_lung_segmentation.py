@@ -33,38 +33,38 @@ def test_image_and_mask_are_bent_together_and_stay_in_range() -> None:
     rng = torch.Generator().manual_seed(0)
     squares = torch.zeros(8, 1, 96, 96)
     squares[:, :, 30:66, 20:50] = 1
-    films, drawn = augment(squares, squares.repeat(1, 2, 1, 1), rng)
-    assert films.min() >= 0
-    assert films.max() <= 1
+    samples, synthetic = augment(squares, squares.repeat(1, 2, 1, 1), rng)
+    assert samples.min() >= 0
+    assert samples.max() <= 1
     bright = [
-        float(film[0][mask[0] > 0.9].mean() - film[0][mask[0] < 0.1].mean())
-        for film, mask in zip(films, drawn, strict=True)
+        float(radiograph[0][mask[0] > 0.9].mean() - radiograph[0][mask[0] < 0.1].mean())
+        for radiograph, mask in zip(samples, synthetic, strict=True)
     ]
     assert min(bright) > 0.1  # where the mask went, the square went
-    assert not torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(synthetic[0], synthetic[1])
     assert squares.sum() == 8 * 36 * 30  # the caller's are untouched
 
 
 def test_masks_change_places_in_the_half_that_is_mirrored() -> None:
-    films = torch.zeros(200, 1, 32, 32)
-    films[..., :10] = 1
-    masks = torch.cat([films, 1 - films], dim=1)  # the first lies on the left of the film
-    seen, drawn = augment(films, masks, torch.Generator().manual_seed(0))
+    samples = torch.zeros(200, 1, 32, 32)
+    samples[..., :10] = 1
+    masks = torch.cat([samples, 1 - samples], dim=1)  # the first lies on the left of the film
+    recorded, synthetic = augment(samples, masks, torch.Generator().manual_seed(0))
     columns = torch.arange(32.0)
-    where = [(mask * columns).sum((1, 2)) / mask.sum((1, 2)) for mask in drawn.unbind(1)]
+    where = [(mask * columns).sum((1, 2)) / mask.sum((1, 2)) for mask in synthetic.unbind(1)]
     assert (where[0] < where[1]).float().mean() > 0.95  # and stays there, mirrored or not
-    wide = drawn[:, 0].sum((1, 2)) > drawn[:, 1].sum((1, 2))
+    wide = synthetic[:, 0].sum((1, 2)) > synthetic[:, 1].sum((1, 2))
     assert 60 < int(wide.sum()) < 140
-    assert seen.shape == films.shape
+    assert recorded.shape == samples.shape
 
 
 def test_the_first_blocks_stay_as_imagenet_made_them() -> None:
-    films, masks = torch.rand(4, 1, 32, 32), torch.zeros(4, 2, 32, 32)
+    samples, masks = torch.rand(4, 1, 32, 32), torch.zeros(4, 2, 32, 32)
     fresh = LungNetwork().state_dict()
-    trained = fit(films, masks, Settings(epochs=1, batch=2)).state_dict()
-    frozen = [name for name in fresh if name.startswith(("encoder.stem", "encoder.blocks.2."))]
-    assert len(frozen) > 10
-    assert all(torch.equal(fresh[name], trained[name]) for name in frozen)
+    trained = fit(samples, masks, Settings(epochs=1, batch=2)).state_dict()
+    fixed = [name for name in fresh if name.startswith(("encoder.stem", "encoder.blocks.2."))]
+    assert len(fixed) > 10
+    assert all(torch.equal(fresh[name], trained[name]) for name in fixed)
     for moved in ("encoder.blocks.3._bn0.running_mean", "encoder.blocks.14._project_conv.weight"):
         assert not torch.equal(fresh[moved], trained[moved])
 
@@ -78,13 +78,16 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, Path
     (root / "set" / "images").mkdir(parents=True)
     rows = []
     for number in range(8):
-        film = draw("covid-19", number // 2, visit=number % 2)
+        radiograph = draw("covid-19", number // 2, visit=number % 2)
         path = root / "set" / "images" / f"f{number}.png"
-        Image.fromarray((film.pixels * 255).astype(np.uint8)).resize((160, 160)).save(path)
+        Image.fromarray((radiograph.pixels * 255).astype(np.uint8)).resize((160, 160)).save(path)
         folder = root / "set" / masks.FOLDER / f"f{number}"
         folder.mkdir(parents=True)
-        half = np.arange(film.lungs.shape[1]) < film.lungs.shape[1] / 2
-        for name, mask in ((masks.RIGHT, film.lungs & half), (masks.LEFT, film.lungs & ~half)):
+        half = np.arange(radiograph.lungs.shape[1]) < radiograph.lungs.shape[1] / 2
+        for name, mask in (
+            (masks.RIGHT, radiograph.lungs & half),
+            (masks.LEFT, radiograph.lungs & ~half),
+        ):
             if (number, name) != (7, masks.RIGHT):  # one lung alone was drawn
                 Image.fromarray((mask * 255).astype(np.uint8)).resize((160, 160)).save(
                     folder / f"{name}.png"
@@ -120,7 +123,7 @@ def test_training_measures_out_of_fold_and_ships_a_network(
     calls: list[int] = []
     monkeypatch.setattr(
         "research.lung_segmentation.experiment.fit",
-        lambda films, *rest: calls.append(len(films)),
+        lambda samples, *rest: calls.append(len(samples)),
     )
     monkeypatch.setattr("research.lung_segmentation.experiment.export", lambda *_: None)
     train_lungs(cohort, root, tmp_path, settings, command="a test")
@@ -128,17 +131,21 @@ def test_training_measures_out_of_fold_and_ships_a_network(
 
 
 def test_a_network_learns_the_lungs_of_one_image() -> None:
-    film = draw("normal", 1)
-    small = torch.nn.functional.interpolate(torch.from_numpy(film.pixels)[None, None], (64, 64))
+    radiograph = draw("normal", 1)
+    small = torch.nn.functional.interpolate(
+        torch.from_numpy(radiograph.pixels)[None, None], (64, 64)
+    )
     lungs = torch.nn.functional.interpolate(
-        torch.from_numpy(film.lungs.astype(np.float32))[None, None], (64, 64)
+        torch.from_numpy(radiograph.lungs.astype(np.float32))[None, None], (64, 64)
     )
     half = (torch.arange(64) < 32).float()
-    drawn = torch.cat([lungs * half, lungs * (1 - half)], dim=1)
-    network = fit(small.repeat(2, 1, 1, 1), drawn.repeat(2, 1, 1, 1), Settings(epochs=40, batch=2))
+    synthetic = torch.cat([lungs * half, lungs * (1 - half)], dim=1)
+    network = fit(
+        small.repeat(2, 1, 1, 1), synthetic.repeat(2, 1, 1, 1), Settings(epochs=40, batch=2)
+    )
     with torch.inference_mode():
         found = torch.sigmoid(network(small))[0]
-    for said, lung in zip(found, drawn[0] > 0.5, strict=True):
+    for said, lung in zip(found, synthetic[0] > 0.5, strict=True):
         # A softmax between the two lungs, or a rectified last layer, left one of them empty.
         assert said[lung].mean() - said[~lung].mean() > 0.15
 

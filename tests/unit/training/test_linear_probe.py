@@ -46,9 +46,9 @@ def test_label_weights_that_no_method_uses_are_an_error() -> None:
 
 def test_multipliers_reach_the_fit() -> None:
     rows = pd.DataFrame({"finding": ["normal", "pneumonia", "covid-19"] * 4, "source": ["a"] * 12})
-    films = np.random.default_rng(0).random((12, 1, 64, 64)).astype(np.float16)
+    radiographs = np.random.default_rng(0).random((12, 1, 64, 64)).astype(np.float16)
     config = config_of(label_weights={"normal": 0.1})
-    data = replace(training_data(config, rows, films), train=np.arange(12), val=np.arange(12))
+    data = replace(training_data(config, rows, radiographs), train=np.arange(12), val=np.arange(12))
     np.testing.assert_allclose(data.label_weights, [0.1, 1, 1] * 4)
     # Classes weigh the same (12 / (2 x 8) and 12 / (2 x 4)); within the first normal a tenth.
     first = 0.75 * 2 / 1.1
@@ -70,11 +70,13 @@ def test_how_sure_to_be_is_learned_where_the_source_is_no_help() -> None:
     patients = [f"{i}" for i in range(40)]
     rows = pd.DataFrame({"finding": findings, "source": names, "patient_id": patients})
     rows = rows.assign(duplicate_group="", image_id=patients, sha256=patients, split="train")
-    films = np.random.default_rng(0).random((40, 1, 64, 64)).astype(np.float16)
-    data = replace(training_data(config_of(), rows, films), train=np.arange(40), val=np.arange(40))
-    known = _out_of_fold_calibration(config_of(), rows, data)
-    np.testing.assert_array_equal(known.labels, data.labels)
-    np.testing.assert_allclose(known.weights, [2] * 20 + [0] * 20)
+    radiographs = np.random.default_rng(0).random((40, 1, 64, 64)).astype(np.float16)
+    data = replace(
+        training_data(config_of(), rows, radiographs), train=np.arange(40), val=np.arange(40)
+    )
+    reference_values = _out_of_fold_calibration(config_of(), rows, data)
+    np.testing.assert_array_equal(reference_values.labels, data.labels)
+    np.testing.assert_allclose(reference_values.weights, [2] * 20 + [0] * 20)
 
 
 def test_only_sources_with_both_kinds_say_how_sure_to_be() -> None:
@@ -110,21 +112,23 @@ def config_of(**training: object) -> RunConfig:
     )
 
 
-def bright_or_dark(films: int = 24) -> TrainingData:
+def bright_or_dark(radiographs: int = 24) -> TrainingData:
     rng = np.random.default_rng(0)
-    labels = np.arange(films) % 2
-    pixels = rng.random((films, 1, 64, 64)) * 0.5 + 0.4 * labels[:, None, None, None]
-    rows = np.arange(films)
-    return TrainingData(pixels.astype(np.float16), labels, rows[: films // 2], rows[films // 2 :])
+    labels = np.arange(radiographs) % 2
+    pixels = rng.random((radiographs, 1, 64, 64)) * 0.5 + 0.4 * labels[:, None, None, None]
+    rows = np.arange(radiographs)
+    return TrainingData(
+        pixels.astype(np.float16), labels, rows[: radiographs // 2], rows[radiographs // 2 :]
+    )
 
 
 def test_what_differs_is_learned_and_only_the_last_layer_moves() -> None:
     data, config = bright_or_dark(), config_of(ridge_alpha=0.1)
     before = zoo.build(config.model, 2).state_dict()
     trained = fit_linear_probe(config, data)
-    films = torch.from_numpy(data.inputs[data.val].astype(np.float32))
+    radiographs = torch.from_numpy(data.inputs[data.val].astype(np.float32))
     with torch.inference_mode():
-        called = trained.network(films).logits.argmax(1).numpy()
+        called = trained.network(radiographs).logits.argmax(1).numpy()
     np.testing.assert_array_equal(called, data.labels[data.val])
     after = trained.network.state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
@@ -154,7 +158,7 @@ def test_a_missing_class_is_told() -> None:
         fit_linear_probe(config_of(), alone)
 
 
-def test_a_mirror_image_trains_like_its_film() -> None:
+def test_a_mirror_image_trains_like_its_image() -> None:
     # A film and its mirror image together leave nothing to tell left from right by.
     data, config = bright_or_dark(), config_of(ridge_alpha=0.1)
     half = data.inputs.copy()
@@ -174,7 +178,7 @@ def test_a_mirror_image_trains_like_its_film() -> None:
     assert not torch.allclose(one["head.weight"], alone["head.weight"], atol=1e-3)
 
 
-def test_weights_are_those_of_films_not_of_views() -> None:
+def test_weights_are_those_of_images_not_of_views() -> None:
     # The penalty means the same with mirror images: of symmetric films they change nothing.
     data, config = bright_or_dark(), config_of()
     even = np.maximum(data.inputs, data.inputs[..., ::-1])
@@ -190,11 +194,14 @@ def test_traces_of_compression_tell_nothing_where_both_are_shown() -> None:
     rng = np.random.default_rng(0)
     sharp = rng.random((24, 1, 64, 64)).astype(np.float16) * 0.6 + 0.2
     labels = np.arange(24) % 2
-    told = np.stack(
-        [jpeg_compressed(f, 20) if ill else f for f, ill in zip(sharp, labels, strict=True)]
+    text = np.stack(
+        [
+            jpeg_compressed(f, 20) if positives else f
+            for f, positives in zip(sharp, labels, strict=True)
+        ]
     )
     rows = np.arange(24)
-    data = TrainingData(told.astype(np.float16), labels, rows, rows)
+    data = TrainingData(text.astype(np.float16), labels, rows, rows)
     moved = {}
     for probability in (0.0, 0.5):
         config = config_of(ridge_alpha=0.01)
@@ -203,8 +210,8 @@ def test_traces_of_compression_tell_nothing_where_both_are_shown() -> None:
         head = fit_linear_probe(both, data).network.head
         with torch.inference_mode():
             before, after = (
-                head(torch.from_numpy(extract_features(config, films)[0]))
-                for films in (sharp, np.stack([jpeg_compressed(f, 30) for f in sharp]))
+                head(torch.from_numpy(extract_features(config, radiographs)[0]))
+                for radiographs in (sharp, np.stack([jpeg_compressed(f, 30) for f in sharp]))
             )
         moved[probability] = float((after - before).diff(dim=1).mean())
     # Without copies compression itself is the disease, certainly; with them two films in three that
@@ -213,16 +220,16 @@ def test_traces_of_compression_tell_nothing_where_both_are_shown() -> None:
     assert moved[0.5] < 0.85 * moved[0.0], moved
 
 
-def test_compression_keeps_the_film_and_its_shape() -> None:
-    film = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(1, 64, 64)
-    fine = jpeg_compressed(film, 95)
-    assert fine.shape == film.shape and fine.dtype == np.float32
-    np.testing.assert_allclose(fine, film, atol=0.02)
+def test_compression_keeps_the_image_and_its_shape() -> None:
+    radiograph = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(1, 64, 64)
+    fine = jpeg_compressed(radiograph, 95)
+    assert fine.shape == radiograph.shape and fine.dtype == np.float32
+    np.testing.assert_allclose(fine, radiograph, atol=0.02)
     changed = augmentation(AugmentConfig(rotation=0, jpeg=1.0), 64)
     changed.set_random_state(seed=0)
-    assert not np.allclose(np.asarray(changed(film)), film, atol=1e-3)
+    assert not np.allclose(np.asarray(changed(radiograph)), radiograph, atol=1e-3)
     never = augmentation(AugmentConfig(rotation=0), 64)
-    np.testing.assert_array_equal(np.asarray(never(film)), film)
+    np.testing.assert_array_equal(np.asarray(never(radiograph)), radiograph)
 
 
 def test_a_linear_probe_on_random_weights_is_an_error() -> None:

@@ -113,8 +113,8 @@ def test_oversampling_evens_the_classes_out() -> None:
     pixels, rows = np.zeros((100, 1, 4, 4), np.float16), np.arange(100)
     configs = [RunConfig(training=even, seed=seed) for seed in range(20)]
     data = TrainingData(pixels, labels, rows, rows)
-    drawn = [labels[i] for config in configs for i in DataModule(config, data).order()]
-    assert 0.45 < np.mean(drawn) < 0.55
+    synthetic = [labels[i] for config in configs for i in DataModule(config, data).order()]
+    assert 0.45 < np.mean(synthetic) < 0.55
 
 
 def test_a_class_without_images_is_an_error_before_training(tmp_path) -> None:

@@ -202,8 +202,8 @@ def test_a_network_trained_anew_is_asked_about_others_and_kept(
     monkeypatch.setattr(experiment, "fit", watched)
     rows, scores = view_scores(full, "frame only", "full")
     found = np.flatnonzero(full.lungs.segmented)
-    seen = set(full.clusters[found[trained_on[0]]])
-    assert not seen & set(full.clusters[rows])
+    recorded = set(full.clusters[found[trained_on[0]]])
+    assert not recorded & set(full.clusters[rows])
     assert len(rows) + len(trained_on[0]) == len(found)
     assert np.isfinite(scores).all()
     again, same = view_scores(full, "frame only", "full")
@@ -223,36 +223,36 @@ def test_names_are_checked(tiny_config: RunConfig) -> None:
 
 def test_an_audit_of_some_checks(honest: AuditContext, tmp_path: Path) -> None:
     schema.save(honest.cohort, tmp_path / "cohort.csv")
-    seen: list[str] = []
-    with reporting(lambda description, done, total: seen.append(description)):
+    recorded: list[str] = []
+    with reporting(lambda description, done, total: recorded.append(description)):
         report = run_audit(tmp_path, honest.config, honest.bundle, only=["leak"])
     assert report.verdict == "pass"
     assert (tmp_path / "audit.json").exists()
-    assert set(seen) == {"audit"}  # no image was read for a table
+    assert set(recorded) == {"audit"}  # no image was read for a table
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
-def test_perturbations_leave_the_middle_of_the_image_alike(name: str) -> None:
+def test_perturbations_leave_the_middle_of_the_image_unchanged(name: str) -> None:
     """None changes what the lungs show: the middle still correlates with itself."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:200, :160] / 200
-    film = (0.45 + 0.3 * np.sin(6 * x) * np.cos(5 * y) + 0.02 * rng.random((200, 160))).astype(
-        np.float32
-    )
-    donor_film = np.full((220, 180), 0.1, np.float32)
-    donor_film[10:26, 12:16] = 0.95
-    donor = Donor(donor_film, donor_film > 0.5)
-    changed = PERTURBATIONS[name].apply(film, donor, rng)
+    radiograph = (
+        0.45 + 0.3 * np.sin(6 * x) * np.cos(5 * y) + 0.02 * rng.random((200, 160))
+    ).astype(np.float32)
+    donor_image = np.full((220, 180), 0.1, np.float32)
+    donor_image[10:26, 12:16] = 0.95
+    donor = Donor(donor_image, donor_image > 0.5)
+    changed = PERTURBATIONS[name].apply(radiograph, donor, rng)
     assert changed is not None
     half = changed[changed.shape[0] // 4 : -(changed.shape[0] // 4)]
     rows = np.linspace(0, half.shape[0] - 1, 60).astype(int)
     columns = np.linspace(30, half.shape[1] - 31, 40).astype(int)
     if name in ("borders cropped", "frame added", "resolution"):
-        assert changed.shape != film.shape
+        assert changed.shape != radiograph.shape
         return
-    before = film[50:150][np.ix_(rows, columns)]
+    before = radiograph[50:150][np.ix_(rows, columns)]
     assert np.corrcoef(before.ravel(), half[np.ix_(rows, columns)].ravel())[0, 1] > 0.98
     if name in ("marker added", "marker transplanted"):
-        assert (changed != film).mean() > 0.001
-    assert find_markers(film).sum() == 0
-    assert PERTURBATIONS["marker transplanted"].apply(film, None, rng) is None
+        assert (changed != radiograph).mean() > 0.001
+    assert find_markers(radiograph).sum() == 0
+    assert PERTURBATIONS["marker transplanted"].apply(radiograph, None, rng) is None

@@ -149,7 +149,7 @@ def test_covid_cxnet_has_the_files_that_its_table_lacks(tmp_path: Path):
     assert (found["3.PNG"].patient_id, found["3.PNG"].raw_finding) == ("file-3.PNG", "COVID-19")
 
 
-def test_covid_cxnet_counts_the_images_of_a_patient_alike(tmp_path: Path):
+def test_covid_cxnet_counts_the_images_of_a_patient_by_one_rule(tmp_path: Path):
     rows = "a,1,,,,,,5,\nb,1,,,,,3,9,\nc,2,,,,,,7,\n"
     (tmp_path / "metadata.csv").write_text(CXNET + rows)
     offsets = [row.offset for row in read("covid-cxnet", tmp_path)]

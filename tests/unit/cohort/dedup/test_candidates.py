@@ -24,8 +24,8 @@ def test_few_images_are_compared_all_with_all() -> None:
 def test_planted_copies_are_among_the_pairs() -> None:
     prints = generated(2000)
     noise = np.random.default_rng(1).integers(-20, 21, (100, 64, 64))
-    copies = np.clip(prints[:100].astype(int) + noise, 0, 255).astype(np.uint8)
-    pairs = set(map(tuple, search(np.concatenate((prints, copies))).tolist()))
+    near_copies = np.clip(prints[:100].astype(int) + noise, 0, 255).astype(np.uint8)
+    pairs = set(map(tuple, search(np.concatenate((prints, near_copies))).tolist()))
     assert all((i, 2000 + i) in pairs for i in range(100))
     assert len(pairs) < 2100 * 13  # far from the 2.2 million there are
 

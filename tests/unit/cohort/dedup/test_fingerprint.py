@@ -6,7 +6,7 @@ import pytest
 from covid_cxr.cohort.dedup.fingerprint import fingerprint
 from covid_cxr.phantoms import draw
 
-FILM = draw("normal", 3).pixels
+RADIOGRAPH = draw("normal", 3).pixels
 
 
 def test_ranks_of_equal_columns_are_worked_out_by_hand() -> None:
@@ -25,15 +25,15 @@ def test_ranks_of_equal_columns_are_worked_out_by_hand() -> None:
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
 def test_grey_values_may_change_as_long_as_their_order_stays(gamma: float) -> None:
-    changed = fingerprint((0.8 * FILM**gamma + 0.1).astype(np.float32))
-    assert np.abs(changed.astype(int) - fingerprint(FILM)).mean() < 4
+    changed = fingerprint((0.8 * RADIOGRAPH**gamma + 0.1).astype(np.float32))
+    assert np.abs(changed.astype(int) - fingerprint(RADIOGRAPH)).mean() < 4
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0])
 def test_a_flat_frame_is_cut_off(level: float) -> None:
-    framed = np.pad(FILM, ((30, 0), (12, 40)), constant_values=level)
+    framed = np.pad(RADIOGRAPH, ((30, 0), (12, 40)), constant_values=level)
     # The image's own black rim goes with the frame, so neither is cut to the pixel.
-    bare = fingerprint(FILM[4:-4, 4:-4])
+    bare = fingerprint(RADIOGRAPH[4:-4, 4:-4])
     assert np.abs(fingerprint(framed).astype(int) - bare).mean() < 25
     assert np.abs(fingerprint(framed[::-1]).astype(int) - bare).mean() > 40
 

@@ -15,7 +15,7 @@ from covid_cxr.phantoms import HOSPITALS, draw
 from covid_cxr.types import FINDINGS, FloatArray
 from support.near_duplicates import COPY_TRANSFORMS, transform_copy
 
-COUNT, COPIES = 220, 110  # more than are compared all with all
+COUNT, DUPLICATES = 220, 110  # more than are compared all with all
 
 
 class Radiographs(NamedTuple):
@@ -33,13 +33,15 @@ def radiograph(number: int) -> FloatArray:
 @pytest.fixture(scope="session")
 def radiographs() -> Radiographs:
     rng = np.random.default_rng(0)
-    drawn = [radiograph(number) for number in range(COUNT)]
-    disguised = []
-    for pixels in drawn[:COPIES]:
+    synthetic = [radiograph(number) for number in range(COUNT)]
+    transformed_pixels = []
+    for pixels in synthetic[:DUPLICATES]:
         for kind in rng.choice(list(COPY_TRANSFORMS), rng.integers(1, 3), replace=False):
             pixels = transform_copy(pixels, str(kind), rng)  # noqa: PLW2901
-        disguised.append(pixels)
-    return Radiographs(np.array([fingerprint(each) for each in drawn + disguised]), drawn[0])
+        transformed_pixels.append(pixels)
+    return Radiographs(
+        np.array([fingerprint(each) for each in synthetic + transformed_pixels]), synthetic[0]
+    )
 
 
 def found(prints: Fingerprint) -> tuple[pd.Series, set[tuple[int, int]]]:
@@ -53,12 +55,12 @@ def found(prints: Fingerprint) -> tuple[pd.Series, set[tuple[int, int]]]:
 def test_transformed_copies_are_found_and_nothing_else(radiographs: Radiographs) -> None:
     assert len(radiographs.prints) > candidates._ALL_PAIRS  # so that the index is what is asked
     _, pairs = found(radiographs.prints)
-    planted = {(number, COUNT + number) for number in range(COPIES)}
-    assert len(planted & pairs) / COPIES >= 0.95
+    planted = {(number, COUNT + number) for number in range(DUPLICATES)}
+    assert len(planted & pairs) / DUPLICATES >= 0.95
     assert len(planted & pairs) / len(pairs) >= 0.99
     # The index is no reason to miss one: what a comparison of all with all would find is found.
-    alike = registration.similarity(radiographs.prints[:COPIES], radiographs.prints[COUNT:])
-    assert {(int(i), COUNT + int(i)) for i in np.flatnonzero(alike >= registration.COPY)} <= pairs
+    similar = registration.similarity(radiographs.prints[:DUPLICATES], radiographs.prints[COUNT:])
+    assert {(int(i), COUNT + int(i)) for i in np.flatnonzero(similar >= registration.COPY)} <= pairs
 
 
 @pytest.mark.parametrize("variants", [14, 30])
@@ -126,7 +128,7 @@ def test_copies_that_differ_in_a_third_of_their_blocks_are_none(
 
 
 def test_some_crops_register_only_the_other_way_round(radiographs: Radiographs) -> None:
-    pairs = radiographs.prints[:COPIES], radiographs.prints[COUNT:]
+    pairs = radiographs.prints[:DUPLICATES], radiographs.prints[COUNT:]
     one_way = registration._registered(*pairs) >= registration.COPY
     either = registration.similarity(*pairs) >= registration.COPY
     assert (either & ~one_way).any()

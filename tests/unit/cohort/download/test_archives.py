@@ -60,13 +60,13 @@ def names(folder: Path) -> list[str]:
 
 def test_a_file_arrives_whole_with_progress(site: Site, tmp_path: Path) -> None:
     site.content = bytes(3_000_000)
-    seen: list[tuple[str, int, int]] = []
-    with reporting(lambda *step: seen.append(step)):
+    recorded: list[tuple[str, int, int]] = []
+    with reporting(lambda *step: recorded.append(step)):
         archive, digest = download(site.url, tmp_path)
     assert digest == hashlib.sha256(bytes(3_000_000)).hexdigest()
     assert archive.read_bytes() == bytes(3_000_000)
-    assert seen[-1] == ("127.0.0.1 (MB)", 3, 3)
-    assert [done for _, done, _ in seen[:3]] == [1, 2, 3]  # of 2**20 bytes: 1.05, 2.10, 3.00
+    assert recorded[-1] == ("127.0.0.1 (MB)", 3, 3)
+    assert [done for _, done, _ in recorded[:3]] == [1, 2, 3]  # of 2**20 bytes: 1.05, 2.10, 3.00
 
 
 @pytest.mark.parametrize("cut", [1000, 1001])  # closed early, and reset
@@ -324,8 +324,8 @@ def test_damaged_empty_and_other_files_are_named(
     zipped: Made, tarred: Made, tmp_path: Path
 ) -> None:
     whole = zipped(a=bytes(range(256))).read_bytes()
-    place = whole.index(bytes(range(100, 120)))
-    (tmp_path / "set.zip").write_bytes(whole[:place] + b"?" + whole[place + 1 :])
+    target = whole.index(bytes(range(100, 120)))
+    (tmp_path / "set.zip").write_bytes(whole[:target] + b"?" + whole[target + 1 :])
     with pytest.raises(CohortError, match=r"damaged .*CRC"):
         unpack(tmp_path / "set.zip", tmp_path / "out")
     torn = tarred(*[(f"{n}", tarfile.REGTYPE, "") for n in range(99)])

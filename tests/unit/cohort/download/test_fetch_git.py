@@ -76,7 +76,7 @@ def test_a_repository_is_fetched_at_its_newest_commit(
 
 
 def test_an_interrupted_fetch_leaves_no_set_and_begins_anew(mila: DataSet, tmp_path: Path) -> None:
-    seen: list[tuple[str, int, int]] = []
+    recorded: list[tuple[str, int, int]] = []
 
     def stop(*step: Any) -> None:
         raise KeyboardInterrupt
@@ -91,10 +91,10 @@ def test_an_interrupted_fetch_leaves_no_set_and_begins_anew(mila: DataSet, tmp_p
     (half / "metadata.csv").write_text(HEADER + "half a li")
     with pytest.raises(CohortError, match="nor holds a data set"):
         locate(data, {})
-    with reporting(lambda *step: seen.append(step)):
+    with reporting(lambda *step: recorded.append(step)):
         found = fetch(mila, data)
     assert (found.folder / "metadata.csv").read_text() == HEADER
-    assert seen[-1] == ("receiving objects (%)", 100, 100)
+    assert recorded[-1] == ("receiving objects (%)", 100, 100)
     assert [p.name for p in data.iterdir()] == [mila.folder]
 
 

@@ -36,8 +36,10 @@ def cohorts(draw: st.DrawFn) -> pd.DataFrame:
         "sha256": st.sampled_from(["", "", *(f"{number:064x}" for number in range(200))]),
         "exclusion": st.sampled_from(["", "", "label unknown"]),
     }
-    drawn = {name: draw(st.lists(what, min_size=n, max_size=n)) for name, what in column.items()}
-    return table(drawn.pop("patient_id"), **drawn)
+    synthetic = {
+        name: draw(st.lists(what, min_size=n, max_size=n)) for name, what in column.items()
+    }
+    return table(synthetic.pop("patient_id"), **synthetic)
 
 
 def test_duplicates_chain_patients_together():

@@ -37,10 +37,10 @@ def keys(draw: Callable[[list[str]], list[str]], block: str) -> pd.DataFrame:
         "duplicate_group": ["", "", "", "", "g", "h"],
         "split": ["excluded", "excluded", "train", "train", "train", "test"],
     }
-    drawn = {name: draw(values) for name, values in columns.items()}
+    synthetic = {name: draw(values) for name, values in columns.items()}
     for name in ("patient_id", "sha256", "duplicate_group"):
-        drawn[name] = [value and f"{value}.{block}" for value in drawn[name]]
-    return pd.DataFrame({"image_id": [f"i{n}.{block}" for n in range(8)], **drawn})
+        synthetic[name] = [value and f"{value}.{block}" for value in synthetic[name]]
+    return pd.DataFrame({"image_id": [f"i{n}.{block}" for n in range(8)], **synthetic})
 
 
 def crosses(rows: pd.DataFrame) -> bool:
@@ -271,8 +271,8 @@ def many_patients(n: int) -> list[str]:
 def placeholder(n: int) -> list[str]:
     # Every patient has an excluded copy of one picture, the first patient the last copy.
     sides = ("train", "test")
-    copies = [f"x{n - k:06} p{k} x{k} g excluded" for k in range(n // 2)]
-    return [*copies, *(f"i{k:06} p{k} i{k} - {sides[k % 2]}" for k in range(n // 2))]
+    near_copies = [f"x{n - k:06} p{k} x{k} g excluded" for k in range(n // 2)]
+    return [*near_copies, *(f"i{k:06} p{k} i{k} - {sides[k % 2]}" for k in range(n // 2))]
 
 
 def long_chain(n: int) -> list[str]:

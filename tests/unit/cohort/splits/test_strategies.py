@@ -52,8 +52,10 @@ def cohorts(draw: st.DrawFn) -> pd.DataFrame:
         "duplicate_group": st.sampled_from(["", "", "", "g", "h", "i"]),
         "exclusion": st.sampled_from(["", "", "", "label unknown"]),
     }
-    drawn = {name: draw(st.lists(what, min_size=n, max_size=n)) for name, what in column.items()}
-    return table(drawn.pop("patient_id"), **drawn)
+    synthetic = {
+        name: draw(st.lists(what, min_size=n, max_size=n)) for name, what in column.items()
+    }
+    return table(synthetic.pop("patient_id"), **synthetic)
 
 
 def finished(rows: pd.DataFrame, config: CohortConfig, seed: int, root: Path) -> pd.DataFrame:
@@ -110,8 +112,8 @@ class TestAnyStrategy:
         held = done[column] == config.held_out
         assert ((done["split"] == "test") == (held & (done["exclusion"] == ""))).all()
         linked = components(done)
-        seen = linked[done["split"].isin(["train", "val"])]
-        assert not seen.isin(linked[held]).any()
+        recorded = linked[done["split"].isin(["train", "val"])]
+        assert not recorded.isin(linked[held]).any()
 
     @settings(max_examples=20, deadline=None)
     @given(cohort=cohorts(), draw=st.data())

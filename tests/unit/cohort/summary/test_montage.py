@@ -46,14 +46,14 @@ def cell(page: Image.Image, column: int, line: int) -> np.ndarray:
 @pytest.fixture
 def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every line of text drawn, as it stands there."""
-    drawn: list[str] = []
+    synthetic: list[str] = []
     write = imaging_page.write
     monkeypatch.setattr(
         imaging_page,
         "write",
-        lambda draw, at, text, *rest: (drawn.append(text), write(draw, at, text, *rest)),
+        lambda draw, at, text, *rest: (synthetic.append(text), write(draw, at, text, *rest)),
     )
-    return drawn
+    return synthetic
 
 
 def test_one_sheet_a_source_and_finding_with_counts_and_captions(tmp_path: Path, texts: list[str]):
@@ -90,13 +90,13 @@ def test_forty_images_at_most_chosen_by_the_seed_whatever_the_order(
     for number in range(50):
         write_image(tmp_path / f"{number:02d}.png", grey=number * 5)
     first = draw(tmp_path, rows)["a-normal"].tobytes()
-    shown = [text for text in texts if text.endswith(".png")]
-    assert len(shown) == 40 and shown == sorted(set(shown))
+    displayed = [text for text in texts if text.endswith(".png")]
+    assert len(displayed) == 40 and displayed == sorted(set(displayed))
     assert "40 of 50 images of 50 patients" in texts[1]
     assert draw(tmp_path, rows[::-1])["a-normal"].tobytes() == first
     texts.clear()
     assert draw(tmp_path, rows, seed=1)["a-normal"].tobytes() != first
-    assert [text for text in texts if text.endswith(".png")] != shown
+    assert [text for text in texts if text.endswith(".png")] != displayed
 
 
 def test_images_that_cannot_be_read_are_crossed_cells_with_the_reason(
@@ -164,16 +164,16 @@ def test_any_name_of_a_source_makes_a_file_of_its_own(tmp_path: Path):
 
 
 def test_long_names_are_shortened_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    drawn: list[str] = []
+    synthetic: list[str] = []
     text = imaging_page.ImageDraw.ImageDraw.text
 
     def note(self, at, line, *rest, **named):  # type: ignore[no-untyped-def]
-        drawn.append(line)
+        synthetic.append(line)
         return text(self, at, line, *rest, **named)
 
     monkeypatch.setattr(imaging_page.ImageDraw.ImageDraw, "text", note)
     draw(tmp_path, [row("ü" + 60 * "m" + "-end.png")])
-    (short,) = [line for line in drawn if line.endswith("-end.png")]
+    (short,) = [line for line in synthetic if line.endswith("-end.png")]
     assert short.startswith("ümm") and "..." in short and len(short) < 40
 
 

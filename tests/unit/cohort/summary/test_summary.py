@@ -365,15 +365,15 @@ class TestWarning:
 
 class TestShown:
     def test_tables_are_narrow_and_say_what_they_are(self):
-        shown = tables.text_tables(summarise(mixed()))
-        assert len(shown) == 6
-        for table in shown:
+        displayed = tables.text_tables(summarise(mixed()))
+        assert len(displayed) == 6
+        for table in displayed:
             assert {len(row) for row in table.rows} == {len(table.columns)}
             widths = [
                 max(map(len, cells)) for cells in zip(table.columns, *table.rows, strict=True)
             ]
             assert sum(widths) + 2 * len(widths) <= 80
-        by_source, *_, predictors = shown
+        by_source, *_, predictors = displayed
         assert by_source.rows[-1] == ("all", "", "13", "0", "2", "0", "15")
         assert [row[0] for row in by_source.rows] == ["mila", "", "nih", "", "all"]
         assert "Bergsma 2013" in predictors.note

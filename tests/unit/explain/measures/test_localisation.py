@@ -121,18 +121,18 @@ def test_a_map_without_support_has_no_mass_anywhere() -> None:
 
 def test_overlap_takes_as_many_pixels_as_were_drawn_by_hand() -> None:
     # two drawn; the two strongest are 9 (drawn) and 8 (not): 1 in common, 3 in the union
-    drawn = np.array([[True, True], [False, False]])
-    assert overlap(_grid([[9, 1], [8, 2]]), drawn) == pytest.approx(1 / 3)
+    synthetic = np.array([[True, True], [False, False]])
+    assert overlap(_grid([[9, 1], [8, 2]]), synthetic) == pytest.approx(1 / 3)
 
 
 def test_overlap_shares_the_last_places_among_ties_by_hand() -> None:
     # Two drawn. 9 is above; the three fives share the one place left, and one of them is drawn:
     # in the mean 1 + 1/3 in common, 4 - 4/3 in the union.
-    drawn = np.array([[True, True], [False, False]])
+    synthetic = np.array([[True, True], [False, False]])
     expected = (4 / 3) / (4 - 4 / 3)
-    assert overlap(_grid([[9, 5], [5, 5]]), drawn) == pytest.approx(expected)
+    assert overlap(_grid([[9, 5], [5, 5]]), synthetic) == pytest.approx(expected)
     # whichever of the tied pixels comes first
-    assert overlap(_grid([[5, 9], [5, 5]]), drawn) == pytest.approx(expected)
+    assert overlap(_grid([[5, 9], [5, 5]]), synthetic) == pytest.approx(expected)
 
 
 def test_agreement_by_hand() -> None:
@@ -158,39 +158,44 @@ def test_agreement_by_hand() -> None:
 @given(seed=st.integers(0, 999))
 def test_a_perfect_map_scores_one_and_its_inverse_none(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    drawn = np.zeros((12, 12), dtype=bool)
+    synthetic = np.zeros((12, 12), dtype=bool)
     top, left = rng.integers(0, 8, 2)
-    drawn[top : top + 4, left : left + 4] = True
-    perfect = _grid(np.where(drawn, 1 + rng.random((12, 12)), 0))
-    assert set(agreement(perfect, drawn, drawn).values()) == {1.0}
-    inverse = agreement(_grid(~drawn), drawn, drawn)
+    synthetic[top : top + 4, left : left + 4] = True
+    perfect = _grid(np.where(synthetic, 1 + rng.random((12, 12)), 0))
+    assert set(agreement(perfect, synthetic, synthetic).values()) == {1.0}
+    inverse = agreement(_grid(~synthetic), synthetic, synthetic)
     assert inverse["peak_hit"] == inverse["mass_opacities"] == inverse["iou"] == 0
-    assert inverse["auprc"] == pytest.approx(drawn.mean())  # all its drawn pixels tie, last
+    assert inverse["auprc"] == pytest.approx(synthetic.mean())  # all its drawn pixels tie, last
 
 
 @given(seed=st.integers(0, 999))
 def test_auprc_is_sklearns(seed: int) -> None:
     rng = np.random.default_rng(seed)
     attribution = _grid(rng.integers(-3, 4, (9, 9)))  # with many ties
-    drawn = rng.random((9, 9)) > 0.7
-    drawn[0, 0] = True
-    expected = average_precision_score(drawn.ravel(), attribution.ravel())
-    assert agreement(attribution, drawn)["auprc"] == pytest.approx(expected)
+    synthetic = rng.random((9, 9)) > 0.7
+    synthetic[0, 0] = True
+    expected = average_precision_score(synthetic.ravel(), attribution.ravel())
+    assert agreement(attribution, synthetic)["auprc"] == pytest.approx(expected)
 
 
 def test_a_constant_map_agrees_as_chance_does() -> None:
-    drawn = np.zeros((10, 10), dtype=bool)
-    drawn[:2] = True
-    found = agreement(_grid(np.ones((10, 10))), drawn)
+    synthetic = np.zeros((10, 10), dtype=bool)
+    synthetic[:2] = True
+    found = agreement(_grid(np.ones((10, 10))), synthetic)
     assert found["auprc"] == pytest.approx(0.2)
     assert found["mass_opacities"] == pytest.approx(0.2)
     assert found["iou"] == pytest.approx(4 / 36)  # 20 places, a fifth of them drawn
 
 
 def test_without_lungs_there_are_no_measures_of_them() -> None:
-    drawn = np.eye(4, dtype=bool)
-    assert set(agreement(_grid(np.eye(4)), drawn)) == {"peak_hit", "mass_opacities", "iou", "auprc"}
-    outside = agreement(_grid(np.eye(4)), drawn, ~drawn)
+    synthetic = np.eye(4, dtype=bool)
+    assert set(agreement(_grid(np.eye(4)), synthetic)) == {
+        "peak_hit",
+        "mass_opacities",
+        "iou",
+        "auprc",
+    }
+    outside = agreement(_grid(np.eye(4)), synthetic, ~synthetic)
     assert "auprc_lungs" not in outside
     assert outside["mass_lungs"] == 0
 

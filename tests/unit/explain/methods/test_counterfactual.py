@@ -35,9 +35,9 @@ class _Model:
     asked: list[frozenset[int]] = field(default_factory=list)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        hidden = [frozenset(SQUARES[radiograph[0] < 0.5].tolist()) for radiograph in images]
-        self.asked += hidden
-        covid = np.array([self.covid(each) for each in hidden])
+        covered = [frozenset(SQUARES[radiograph[0] < 0.5].tolist()) for radiograph in images]
+        self.asked += covered
+        covid = np.array([self.covid(each) for each in covered])
         return np.stack([1 - covid, covid], axis=1)
 
     def cam(self, image: np.ndarray) -> None:
@@ -52,7 +52,7 @@ def _ranking(*weights: float, label: str = "covid-19") -> Explanation:
 
 def _additive(*effects: float) -> _Model:
     """Probability 0.9, less the effect of each hidden square."""
-    return _Model(lambda hidden: 0.9 - sum(effects[r] for r in hidden if r < len(effects)))
+    return _Model(lambda covered: 0.9 - sum(effects[r] for r in covered if r < len(effects)))
 
 
 def test_heaviest_regions_until_the_decision_flips_by_hand() -> None:
@@ -83,15 +83,15 @@ def test_the_threshold_is_the_one_given() -> None:
 
 def test_what_is_not_needed_is_shown_again() -> None:
     # The weights mislead: only square 2, the third by weight, decides.
-    model = _Model(lambda hidden: 0.1 if 2 in hidden else 0.9)
+    model = _Model(lambda covered: 0.1 if 2 in covered else 0.9)
     ranking = _ranking(0.5, 0.4, 0.3, 0.2)
     few = Options(superpixels="grid", fill="dark", samples=10)
     found = counterfactual_regions(IMAGE, model, ranking, "covid-19", threshold=0.5, options=few)
     assert (found.regions, found.exact) == ((2,), True)
 
 
-def _one_of_two_ways(hidden: frozenset[int]) -> float:
-    return 0.2 if hidden >= {0, 1, 2} or hidden >= {3, 4} else 0.8
+def _one_of_two_ways(covered: frozenset[int]) -> float:
+    return 0.2 if covered >= {0, 1, 2} or covered >= {3, 4} else 0.8
 
 
 def test_an_exact_search_beats_the_greedy_one_where_it_may_try_enough() -> None:
@@ -113,7 +113,7 @@ def test_an_exact_search_beats_the_greedy_one_where_it_may_try_enough() -> None:
 def test_of_equal_sets_the_one_that_leaves_least(batch_size: int) -> None:
     # Greedy needs 0 and 1; of the single squares 2 and 3 both flip, 3 further.
     left = {frozenset({2}): 0.4, frozenset({3}): 0.3, frozenset({0, 1}): 0.2}
-    model = _Model(lambda hidden: left.get(hidden, 0.9))
+    model = _Model(lambda covered: left.get(covered, 0.9))
     options = replace(OPTIONS, batch_size=batch_size)
     ranking = _ranking(0.4, 0.3, 0.2, 0.1)
     found = counterfactual_regions(
@@ -123,7 +123,7 @@ def test_of_equal_sets_the_one_that_leaves_least(batch_size: int) -> None:
 
 
 def test_hiding_more_may_turn_the_decision_back() -> None:
-    model = _Model(lambda hidden: 0.3 if hidden == {0, 1} else 0.9)
+    model = _Model(lambda covered: 0.3 if covered == {0, 1} else 0.9)
     options = replace(OPTIONS, samples=10)
     ranking = _ranking(0.4, 0.3, 0.2, 0.1)
     found = counterfactual_regions(
@@ -160,7 +160,7 @@ def test_what_was_not_called_needs_no_region() -> None:
 
 def test_the_other_class_flips_when_covid_reaches_its_threshold() -> None:
     # Squares 0 and 1 speak for non-covid-19: without both, covid-19 rises from 0.1 to 0.4.
-    model = _Model(lambda hidden: 0.1 + 0.15 * len(hidden & {0, 1}))
+    model = _Model(lambda covered: 0.1 + 0.15 * len(covered & {0, 1}))
     ranking = _ranking(0.2, 0.1, label="non-covid-19")
     found = counterfactual_regions(
         IMAGE, model, ranking, "non-covid-19", threshold=0.35, options=OPTIONS
@@ -175,7 +175,7 @@ def test_of_three_classes_another_may_take_over() -> None:
             normal = np.where(dark, 0.6, 0.2)
             return np.stack([normal, 0.8 - normal, np.full(len(images), 0.2)], axis=1)
 
-    model = _Three(lambda hidden: 0, CLASSES["multiclass"])
+    model = _Three(lambda covered: 0, CLASSES["multiclass"])
     found = counterfactual_regions(
         IMAGE, model, SQUARES, "pneumonia", threshold=0.3, options=OPTIONS
     )
@@ -197,7 +197,7 @@ def test_a_map_without_regions_is_summed_over_superpixels() -> None:
     ranking = Explanation("cam", "covid-19", pixels)
     # Square 1 would take more from covid-19 than square 4, but the map says it speaks against.
     effects = {0: 0.3, 4: 0.2, 1: 0.25}
-    model = _Model(lambda hidden: 0.9 - sum(effects.get(square, 0) for square in hidden))
+    model = _Model(lambda covered: 0.9 - sum(effects.get(square, 0) for square in covered))
     found = counterfactual_regions(
         IMAGE, model, ranking, "covid-19", threshold=0.5, options=OPTIONS
     )
@@ -236,8 +236,8 @@ def test_an_explanation_of_something_else_is_rejected() -> None:
 def test_no_smaller_set_than_the_exact_one_and_none_to_spare(
     table: np.ndarray, weights: np.ndarray, samples: int, batch_size: int
 ) -> None:
-    def covid(hidden: frozenset[int]) -> float:
-        return float(table[sum(1 << region for region in hidden)]) if hidden else 1.0
+    def covid(covered: frozenset[int]) -> float:
+        return float(table[sum(1 << region for region in covered)]) if covered else 1.0
 
     def flips(regions: tuple[int, ...]) -> bool:
         return covid(frozenset(regions)) < 0.5

@@ -32,11 +32,11 @@ def _image(size: int = 96, seed: int = 0) -> np.ndarray:
 
 def test_one_region_by_hand() -> None:
     # Shown: distance 0, weight 1. Fill: distance 1, weight exp(-1/3.0625)^(1/2) = 0.8493659.
-    hidden = math.exp(-1 / 1.75**2 / 2)
+    covered = math.exp(-1 / 1.75**2 / 2)
     (model,) = fit(np.array([[True], [False]]), [[0.9], [0.1]])
-    scatter = 1 * hidden / (1 + hidden)  # weighted sum of squares about the weighted mean
+    scatter = 1 * covered / (1 + covered)  # weighted sum of squares about the weighted mean
     slope = 0.8 * scatter / (scatter + 1)  # ridge, alpha 1
-    mean_shown, mean_answer = 1 / (1 + hidden), (0.9 + 0.1 * hidden) / (1 + hidden)
+    mean_shown, mean_answer = 1 / (1 + covered), (0.9 + 0.1 * covered) / (1 + covered)
     assert model.weights == pytest.approx([slope])
     assert slope == pytest.approx(0.2517823, abs=1e-6)
     assert model.intercept == pytest.approx(mean_answer - mean_shown * slope)

@@ -120,7 +120,7 @@ def test_margin_is_that_of_the_logits(logits: np.ndarray, index: int) -> None:
     assert log_odds(_softmax(logits), index) == pytest.approx(expected, abs=1e-9)
 
 
-def test_margin_of_a_model_without_doubt_is_finite() -> None:
+def test_margin_of_a_model_of_probability_one_is_finite() -> None:
     sure = log_odds(np.array([[1.0, 0.0], [0.0, 1.0]]), 1)
     assert sure == pytest.approx([math.log(1e-12), -math.log(1e-12)])
 

@@ -103,7 +103,7 @@ NAMES = ("smooth-map", "regions", "doubtful", "montage")
 
 
 @pytest.fixture(scope="module")
-def drawn() -> dict[str, Image.Image]:
+def synthetic() -> dict[str, Image.Image]:
     pages = _cases()
     if os.environ.get("GOLDEN") == "write":
         GOLDEN.mkdir(exist_ok=True)
@@ -129,17 +129,17 @@ def _overlay_panel(page: Image.Image) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_pictures_are_as_they_were_found_good(name: str, drawn: dict[str, Image.Image]) -> None:
+def test_pictures_are_as_they_were_found_good(name: str, synthetic: dict[str, Image.Image]) -> None:
     golden = np.asarray(Image.open(GOLDEN / f"{name}.png").convert("RGB"))
-    found = np.asarray(drawn[name])
+    found = np.asarray(synthetic[name])
     assert found.shape == golden.shape
     assert np.abs(found.astype(float) - golden.astype(float)).mean() < _WHOLE
     assert _worst(found, golden) < _BLOCK  # letters may be smoothed otherwise elsewhere
 
 
-def test_the_overlay_itself_is_nearly_the_same(drawn: dict[str, Image.Image]) -> None:
+def test_the_overlay_itself_is_nearly_the_same(synthetic: dict[str, Image.Image]) -> None:
     golden = Image.open(GOLDEN / "smooth-map.png").convert("RGB")
-    assert _worst(_overlay_panel(drawn["smooth-map"]), _overlay_panel(golden)) < _PANEL_BLOCK
+    assert _worst(_overlay_panel(synthetic["smooth-map"]), _overlay_panel(golden)) < _PANEL_BLOCK
 
 
 @pytest.mark.parametrize(

@@ -62,17 +62,17 @@ def pages(tmp_path: Path) -> _Pages:
 @pytest.fixture
 def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every line drawn."""
-    drawn: list[str] = []
+    synthetic: list[str] = []
     write = imaging_page.write
     monkeypatch.setattr(
         imaging_page,
         "write",
         lambda draw, at, text, *rest, **named: (
-            drawn.append(text),
+            synthetic.append(text),
             write(draw, at, text, *rest, **named),
         ),
     )
-    return drawn
+    return synthetic
 
 
 def test_a_tile_is_the_overlay_and_what_is_known(texts: list[str], pages: _Pages) -> None:

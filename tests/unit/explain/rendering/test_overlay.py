@@ -155,18 +155,18 @@ def _changed(style: OverlayStyle, explanation: Explanation) -> np.ndarray:
 
 def test_the_lungs_outline_is_thin_and_where_the_lungs_end() -> None:
     explanation = replace(halves(0, 0), lungs=lungs(64))
-    drawn = _changed(OverlayStyle(contours=False), explanation)
+    synthetic = _changed(OverlayStyle(contours=False), explanation)
     # Eight pixels of the overlay to one of the mask: rows 128 to 384, columns 64 to 192.
-    assert set(np.flatnonzero(drawn[256, :256])) <= {*range(61, 67), *range(189, 195)}
-    assert drawn[256, 62:66].any()
-    assert drawn[256, 190:194].any()
+    assert set(np.flatnonzero(synthetic[256, :256])) <= {*range(61, 67), *range(189, 195)}
+    assert synthetic[256, 62:66].any()
+    assert synthetic[256, 190:194].any()
     assert not _changed(OverlayStyle(outline=False, contours=False), explanation).any()
-    assert not drawn[:, 240:272].any()  # between the lungs
+    assert not synthetic[:, 240:272].any()  # between the lungs
 
 
 def test_a_map_without_regions_is_outlined_at_half_its_largest() -> None:
-    drawn = _changed(OverlayStyle(outline=False), cloud())
-    row, column = np.nonzero(drawn)
+    synthetic = _changed(OverlayStyle(outline=False), cloud())
+    row, column = np.nonzero(synthetic)
     # Half a Gaussian's height is 1.18 deviations out, here 9.4 of 64 pixels; it is smoothed a
     # little first, with 64 / 56 pixels.
     radius = np.hypot(row - 260, column - 164) / 8

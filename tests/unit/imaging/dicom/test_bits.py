@@ -161,8 +161,8 @@ def test_eight_bit_jpeg_under_a_window_of_twelve(elements: dict[str, float], sig
     radiograph = radiograph_of(image)
     right = 1 - EIGHT / 255 if elements.get("RescaleSlope") == -1 else EIGHT / 255
     np.testing.assert_allclose(radiograph.pixels, right, atol=0.001)
-    sign = ("signed pixels stated, its 8-bit JPEG stream is unsigned",) if signed else ()
-    assert radiograph.flags == (*sign, f"{SCALED}: scaled to 12")
+    polarity = ("signed pixels stated, its 8-bit JPEG stream is unsigned",) if signed else ()
+    assert radiograph.flags == (*polarity, f"{SCALED}: scaled to 12")
 
 
 def test_eight_bit_jpeg_under_a_window_of_eight() -> None:

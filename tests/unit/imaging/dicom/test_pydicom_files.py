@@ -98,5 +98,5 @@ def test_overlay_is_not_drawn() -> None:
     for element in [element for element in image if element.tag.group == 0x6000]:
         del image[element.tag]
     bare, _ = stored_samples(image)
-    drawn, _ = stored_samples(pydicom.dcmread(path))
-    np.testing.assert_array_equal(drawn, bare)
+    synthetic, _ = stored_samples(pydicom.dcmread(path))
+    np.testing.assert_array_equal(synthetic, bare)

@@ -32,17 +32,17 @@ def figures(task="binary", sources=("mila", "a$b & <c>"), findings=None):
 
 
 @pytest.fixture(scope="module")
-def drawn():
+def synthetic():
     return figures()
 
 
-def test_all(drawn):
-    assert set(drawn) == NAMES
+def test_all(synthetic):
+    assert set(synthetic) == NAMES
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_accessible_and_well_formed(drawn, name):
-    root = ET.fromstring(drawn[name])
+def test_accessible_and_well_formed(synthetic, name):
+    root = ET.fromstring(synthetic[name])
     space = "{http://www.w3.org/2000/svg}"
     assert root.get("role") == "img"
     assert root.get("viewBox") and root.get("width") is None
@@ -51,47 +51,47 @@ def test_accessible_and_well_formed(drawn, name):
     assert re.search(r"\d", root.find(f"{space}desc").text)
 
 
-def test_ids_are_unique_over_the_page_and_all_used(drawn):
-    page = "".join(drawn.values())
+def test_ids_are_unique_over_the_page_and_all_used(synthetic):
+    page = "".join(synthetic.values())
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', page))
     assert used <= set(ids)
 
 
-def test_suits_any_page_and_is_small(drawn):
-    page = "".join(drawn.values())
+def test_suits_any_page_and_is_small(synthetic):
+    page = "".join(synthetic.values())
     assert "currentColor" in page
     assert "#010203" not in page and "<style" not in page and "DejaVu" not in page
     assert "<?xml" not in page and "<!DOCTYPE" not in page and "<metadata" not in page
-    assert max(map(len, drawn.values())) < 60_000
+    assert max(map(len, synthetic.values())) < 60_000
 
 
-def test_same_bytes_again_and_settings_untouched(drawn):
+def test_same_bytes_again_and_settings_untouched(synthetic):
     before = dict(matplotlib.rcParams)
-    assert figures() == drawn
+    assert figures() == synthetic
     assert dict(matplotlib.rcParams) == before
 
 
-def test_names_from_data_are_escaped_and_never_mathematics(drawn):
-    assert "a$b &amp; &lt;c&gt;" in drawn["roc"]
-    assert "<c>" not in "".join(drawn.values())
+def test_names_from_data_are_escaped_and_never_mathematics(synthetic):
+    assert "a$b &amp; &lt;c&gt;" in synthetic["roc"]
+    assert "<c>" not in "".join(synthetic.values())
 
 
 def words(svg):
     return ET.fromstring(svg)[1].text
 
 
-def test_words_carry_the_numbers(drawn):
+def test_words_carry_the_numbers(synthetic):
     assert re.fullmatch(
         r"Truth by row\. non-covid-19: \d+ as non-covid-19, \d+ as covid-19; "
         r"covid-19: \d+ as non-covid-19, \d+ as covid-19\.",
-        words(drawn["confusion"]),
+        words(synthetic["confusion"]),
     )
-    assert re.search(r"pooled AUROC 0\.\d{3}, inside a\$b", words(drawn["roc"]))
-    assert re.search(r"slope [\d.]+ \([\d.]+-[\d.]+\)", words(drawn["reliability"]))
-    assert "site north: 0." in words(drawn["groups"].replace("Site", "site"))
-    assert re.search(r"At 0\.50 its net benefit is 0\.\d+", words(drawn["decision"]))
+    assert re.search(r"pooled AUROC 0\.\d{3}, inside a\$b", words(synthetic["roc"]))
+    assert re.search(r"slope [\d.]+ \([\d.]+-[\d.]+\)", words(synthetic["reliability"]))
+    assert "site north: 0." in words(synthetic["groups"].replace("Site", "site"))
+    assert re.search(r"At 0\.50 its net benefit is 0\.\d+", words(synthetic["decision"]))
 
 
 def test_a_handful_of_images_has_no_curve_of_its_own():
@@ -135,6 +135,6 @@ def test_the_decision_curve_is_that_of_the_numbers():
     called = chosen.scores >= 0.5
     by_hand = ((called & chosen.events).sum() - (called & ~chosen.events).sum()) / 200
     text = words(figures(sources=("mila", "nih"))["decision"])
-    told = re.search(r"net benefit is ([\d.]+), that of treating all ([\d.-]+)\.$", text)
-    assert float(told[1]) == pytest.approx(by_hand, abs=5e-4)
-    assert float(told[2]) == pytest.approx(2 * np.mean(chosen.events) - 1, abs=5e-4)
+    message = re.search(r"net benefit is ([\d.]+), that of treating all ([\d.-]+)\.$", text)
+    assert float(message[1]) == pytest.approx(by_hand, abs=5e-4)
+    assert float(message[2]) == pytest.approx(2 * np.mean(chosen.events) - 1, abs=5e-4)
