@@ -191,16 +191,16 @@ def sample_image(dtype: str = "u1") -> np.ndarray:
 
 
 def _pictures() -> dict[str, bytes]:
-    grey, deep = Image.fromarray(sample_image()), Image.fromarray(sample_image("<u2"))
+    grey, wide = Image.fromarray(sample_image()), Image.fromarray(sample_image("<u2"))
     colour, alpha, bits = grey.convert("RGB"), grey.convert("LA"), grey.convert("1")
     exif = Image.Exif()
     exif[0x0112] = 6
     return {
         "png": _picture(grey, "PNG"),
-        "png-16": _picture(deep, "PNG"),
+        "png-16": _picture(wide, "PNG"),
         "png-alpha": _picture(alpha, "PNG"),
-        "png-16-alpha": deep_png(sample_image("<u2"), channels=2),
-        "png-16-colour": deep_png(sample_image("<u2"), channels=3),
+        "png-16-alpha": sixteen_bit_png(sample_image("<u2"), channels=2),
+        "png-16-colour": sixteen_bit_png(sample_image("<u2"), channels=3),
         "png-palette": _picture(colour.quantize(16), "PNG", transparency=0),
         "png-animated": _two(grey, "PNG"),
         "png-exif": _picture(bits, "PNG", exif=exif, icc_profile=b"profile" * 30),
@@ -213,7 +213,7 @@ def _pictures() -> dict[str, bytes]:
         "webp-lossless": _picture(alpha.convert("RGBA"), "WEBP", lossless=True),
         "webp-animated": _two(colour, "WEBP"),
         "tiff": _picture(grey, "TIFF", exif=exif),
-        "tiff-16-lzw": _picture(deep, "TIFF", compression="tiff_lzw"),
+        "tiff-16-lzw": _picture(wide, "TIFF", compression="tiff_lzw"),
         "tiff-float": _picture(grey.convert("F"), "TIFF"),
         "tiff-deflate": _picture(colour, "TIFF", compression="tiff_deflate"),
         "tiff-jpeg": _picture(colour, "TIFF", compression="jpeg"),
@@ -228,13 +228,13 @@ def _pictures() -> dict[str, bytes]:
         "bmp-rle": run_length_bmp(sample_image()),
         "jp2": _picture(grey, "JPEG2000"),
         "j2k-tiled": _picture(colour, "JPEG2000", no_jp2=True, tile_size=(16, 16)),
-        "j2k-16": _picture(deep, "JPEG2000", no_jp2=True, irreversible=True),
+        "j2k-16": _picture(wide, "JPEG2000", no_jp2=True, irreversible=True),
         "pgm": _picture(grey, "PPM"),
         "pgm-plain": b"P2\n32 40\n255\n" + b" ".join(b"%d" % grey for grey in sample_image().flat),
     }
 
 
-def deep_png(grey: np.ndarray, channels: int) -> bytes:
+def sixteen_bit_png(grey: np.ndarray, channels: int) -> bytes:
     """Write a 16-bit PNG of grey with alpha (2 channels) or RGB (3), which Pillow does not."""
     rows = np.repeat(grey[..., None], channels, -1).astype(">u2")
     header = struct.pack(">2I5B", *grey.shape[::-1], 16, {2: 4, 3: 2}[channels], 0, 0, 0)
@@ -276,7 +276,7 @@ def run_length_bmp(pixels: np.ndarray) -> bytes:
 
 
 def _dicom() -> dict[str, bytes]:
-    deep, small = sample_image("<u2"), sample_image()
+    wide, small = sample_image("<u2"), sample_image()
     window = {"WindowCenter": 128, "WindowWidth": 256}
     twelve = np.full((5, 4), 300)
     tables = {
@@ -288,25 +288,25 @@ def _dicom() -> dict[str, bytes]:
     colour = np.stack([small] * 3, -1)
     jpeg = _picture(Image.fromarray(small), "JPEG")
     return {
-        "dicom": _file(dataset_of(deep, RescaleSlope="2", RescaleIntercept="-9", **window)),
-        "dicom-luts": _file(dataset_of(deep, PixelPaddingValue=0, **tables)),
+        "dicom": _file(dataset_of(wide, RescaleSlope="2", RescaleIntercept="-9", **window)),
+        "dicom-luts": _file(dataset_of(wide, PixelPaddingValue=0, **tables)),
         "dicom-signed": _file(dataset_of(small.astype("<i2"), BitsStored=12, **window)),
         "dicom-inverse": _file(dataset_of(small, PhotometricInterpretation="MONOCHROME1")),
         "dicom-colour": _file(dataset_of(colour)),
-        "dicom-bare": _file(dataset_of(deep))[132:],
-        "dicom-deflated": _file(dataset_of(deep), uid.DeflatedExplicitVRLittleEndian),
-        "dicom-implicit": _file(dataset_of(deep), uid.ImplicitVRLittleEndian),
-        "dicom-big-endian": _file(dataset_of(deep), uid.ExplicitVRBigEndian),
-        "dicom-rle": _file(_packed(deep, uid.RLELossless)),
+        "dicom-bare": _file(dataset_of(wide))[132:],
+        "dicom-deflated": _file(dataset_of(wide), uid.DeflatedExplicitVRLittleEndian),
+        "dicom-implicit": _file(dataset_of(wide), uid.ImplicitVRLittleEndian),
+        "dicom-big-endian": _file(dataset_of(wide), uid.ExplicitVRBigEndian),
+        "dicom-rle": _file(_packed(wide, uid.RLELossless)),
         "dicom-jpeg": _file(compressed(small, uid.JPEGBaseline8Bit, jpeg)),
         "dicom-jpeg-12": _file(
-            compressed(deep, uid.JPEGExtended12Bit, twelve_bit_jpeg(twelve), BitsStored=12)
+            compressed(wide, uid.JPEGExtended12Bit, twelve_bit_jpeg(twelve), BitsStored=12)
         ),
         "dicom-jpeg-lossless": _file(
-            compressed(deep, uid.JPEGLossless, lossless_jpeg(small, 16), BitsStored=16)
+            compressed(wide, uid.JPEGLossless, lossless_jpeg(small, 16), BitsStored=16)
         ),
-        "dicom-jpeg-ls": _file(_packed(deep, uid.JPEGLSLossless)),
-        "dicom-jpeg-2000": _file(_packed(deep, uid.JPEG2000Lossless)),
+        "dicom-jpeg-ls": _file(_packed(wide, uid.JPEGLSLossless)),
+        "dicom-jpeg-2000": _file(_packed(wide, uid.JPEG2000Lossless)),
         "dicom-jpeg-2000-colour": _file(_packed(colour, uid.JPEG2000Lossless)),
     }
 

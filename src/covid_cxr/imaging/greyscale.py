@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from covid_cxr.errors import UnreadableImage
-from covid_cxr.imaging import deep
+from covid_cxr.imaging import sixteen_bit
 from covid_cxr.types import FloatArray
 
 _BAND = 1 << 20  # pixels converted to float at a time
@@ -30,15 +30,15 @@ def convert(
     Args:
         image: of any Pillow mode.
         depth: bits of a sample in the file.
-        low: the low bytes of 16-bit colour or grey with alpha, as `deep.open_low_bytes` opens them.
+        low: the low bytes of 16-bit colour or grey with alpha (`sixteen_bit.open_low_bytes`).
 
     Raises:
         UnreadableImage: samples that are not finite.
     """
     if image.mode.startswith(("I", "F")):
-        return _from_deep(image, depth)
+        return _from_wide(image, depth)
     if low is not None:
-        return _from_deep_colour(image, low)
+        return _from_sixteen_bit_colour(image, low)
     flags: tuple[str, ...] = ()
     if depth == 16 and image.mode not in ("1", "L"):
         flags = ("16-bit colour reduced to 8 bits",)
@@ -100,13 +100,15 @@ def _grey(band: Image.Image, *, opaque: bool) -> tuple[FloatArray, int]:
     return _luma(rgba[..., :3] if opaque else rgba[..., :3] * rgba[..., 3:])
 
 
-def _from_deep_colour(image: Image.Image, low: Image.Image) -> tuple[FloatArray, tuple[str, ...]]:
+def _from_sixteen_bit_colour(
+    image: Image.Image, low: Image.Image
+) -> tuple[FloatArray, tuple[str, ...]]:
     """Convert 16-bit colour, or grey with alpha, from its high and its low bytes."""
     most, visible = 0, image.mode == "RGB"
     for _, samples in _joined(image, low):
         most = max(most, int(samples[..., :3].max()))
         visible = visible or int(samples[..., 3].max()) >= _LEAST_ALPHA << 8
-    top, flags = deep.used_range(most)
+    top, flags = sixteen_bit.used_range(most)
     pixels, coloured = np.empty((image.height, image.width), np.float32), 0
     for rows, samples in _joined(image, low):
         band = samples[..., :3].astype(np.float32) / np.float32(top)
@@ -121,10 +123,10 @@ def _from_deep_colour(image: Image.Image, low: Image.Image) -> tuple[FloatArray,
 def _joined(image: Image.Image, low: Image.Image) -> Iterator[tuple[slice, NDArray[np.uint16]]]:
     """Yield bands of 16-bit samples (H, W, channels)."""
     for (rows, high), (_, least) in zip(_bands(image), _bands(low), strict=True):
-        yield rows, deep.join(high, least)
+        yield rows, sixteen_bit.join(high, least)
 
 
-def _from_deep(image: Image.Image, depth: int) -> tuple[FloatArray, tuple[str, ...]]:
+def _from_wide(image: Image.Image, depth: int) -> tuple[FloatArray, tuple[str, ...]]:
     """Scale samples of more than 8 bits by their depth where it is known, else by their range."""
     ends = np.array([_ends(band) for _, band in _bands(image)])
     low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
@@ -132,7 +134,7 @@ def _from_deep(image: Image.Image, depth: int) -> tuple[FloatArray, tuple[str, .
     if depth > 16 or low < 0 or high > 2.0**depth - 1:
         flags = ("no defined range: scaled by the values found",)
     elif depth == 16:
-        (high, flags), low = deep.used_range(int(high)), 0.0
+        (high, flags), low = sixteen_bit.used_range(int(high)), 0.0
     else:
         low, high = 0.0, 2.0**depth - 1
     pixels = np.zeros((image.height, image.width), np.float32)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from covid_cxr.imaging.regions import Slices, bounds, grown, moved, regions, sliding
+from covid_cxr.imaging.morphology import Slices, bounds, grown, moved, regions, sliding
 from covid_cxr.types import BoolArray, FloatArray
 
 # Shares of the longest side.

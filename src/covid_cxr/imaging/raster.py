@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFile, UnidentifiedImageError
 
 from covid_cxr.errors import UnreadableImage
-from covid_cxr.imaging import containers, deep, greyscale
+from covid_cxr.imaging import containers, greyscale, sixteen_bit
 from covid_cxr.types import Radiograph
 
 MIN_EDGE = 32
@@ -76,7 +76,7 @@ def decode(image: ImageFile.ImageFile, data: bytes, origin: str) -> Radiograph:
         with image:
             several = bool(getattr(image, "is_animated", False))
             depth, negative = _bit_depth(image, data), _is_negative(image)
-            low = deep.open_low_bytes(image, data) if depth == 16 else None
+            low = sixteen_bit.open_low_bytes(image, data) if depth == 16 else None
             image.load()
             flags = _check_end(image, data)
             turn = _orientation(image)

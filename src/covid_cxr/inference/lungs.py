@@ -15,7 +15,7 @@ from covid_cxr import imaging
 from covid_cxr.config import PreprocessSpec, Strict
 from covid_cxr.errors import BundleError
 from covid_cxr.files import sha256_of
-from covid_cxr.imaging.regions import bounds
+from covid_cxr.imaging.morphology import bounds
 from covid_cxr.inference.input_check import InputCheck, warnings_of
 from covid_cxr.inference.runtime import open_session
 from covid_cxr.models.bundle import SHIPPED_LUNGS

@@ -15,8 +15,8 @@ from pydicom.encaps import get_frame
 import covid_cxr
 from covid_cxr.inference.predictor import Predictor
 from covid_cxr.phantoms import draw
-from support.deep_images import png, tiff
 from support.dicom_objects import compressed, dataset_of, encode
+from support.sixteen_bit_images import png, tiff
 
 pytestmark = pytest.mark.slow
 GREY = np.rint(draw("covid-19", 3).pixels * 4095).astype("<u2")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from covid_cxr.imaging.regions import bounds, grown, moved, regions, sliding
+from covid_cxr.imaging.morphology import bounds, grown, moved, regions, sliding
 
 MASK = np.array(
     [

@@ -10,7 +10,7 @@ from PIL import Image
 
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging import read
-from support.deep_images import png, tiff
+from support.sixteen_bit_images import png, tiff
 
 # 40 x 48 different values from 0 to 1919 of 16 bits.
 RAMP = np.arange(40 * 48).reshape(40, 48)
