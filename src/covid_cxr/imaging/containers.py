@@ -25,7 +25,8 @@ _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _CODESTREAM = b"\xff\x4f\xff\x51"  # ITU-T T.800 A.4.1, A.5.1: SOC, SIZ
 _JP2_SIGNATURE = b"\0\0\0\x0cjP  "
 _SOT, _EOC = b"\xff\x90", b"\xff\xd9"
-MISPLACED = "JPEG 2000 segments outside the tile-parts: left out"
+_MISPLACED = "JPEG 2000 segments outside the tile-parts: left out"
+_ENDLESS = "JPEG 2000 without its end marker: added"
 # First row and column, and steps, of the passes of an interlaced PNG (PNG 8.2).
 _ADAM7 = (
     *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4)),
@@ -135,48 +136,60 @@ def check_codestream(data: bytes, width: int, height: int) -> None:
         raise UnreadableImage(f"holds {present} of its {tiles} tiles")
 
 
-def tile_parts_only(data: bytes) -> bytes:
-    """Return a JPEG 2000 file without marker segments between or after its tile-parts.
+def repair_codestream(data: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Return a JPEG 2000 file of tile-parts that end with the end marker, and a flag.
 
-    Some writers end with a comment, which belongs into a header (T.800 A.9.2), and OpenJPEG rejects
-    the whole. The length stays, as JP2 boxes state it. What is malformed otherwise is left alone.
+    Some writers end with a comment, which belongs into a header (T.800 A.9.2), with zeros before
+    the end marker, or without it; OpenJPEG rejects the whole. JP2 boxes state their lengths, which
+    stay. What is malformed otherwise is left alone.
     """
     is_jpeg_2000 = data.startswith((_CODESTREAM, _JP2_SIGNATURE))
     start = data.find(_CODESTREAM) if is_jpeg_2000 else -1
     try:
         spans = _spans(data, start + 2) if start >= 0 else []
     except struct.error:
-        return data
+        return data, ()
     tiles = [span for span in spans if data.startswith(_SOT, span[0])]
-    if not tiles or spans[-1][1] > len(data) or spans[spans.index(tiles[0]) :] == tiles:
-        return data
+    if not tiles:
+        return data, ()
+    ends = data.startswith(_EOC, spans[-1][1])
+    if spans[spans.index(tiles[0]) :] == tiles if ends else start > 0:
+        return data, ()
     last = spans[-1][1] + len(_EOC)
     kept = data[: tiles[0][0]] + b"".join(data[at:end] for at, end in tiles) + _EOC
-    return kept + bytes(last - len(kept)) + data[last:]
+    return kept + bytes(max(0, last - len(kept))) + data[last:], (_MISPLACED if ends else _ENDLESS,)
 
 
 def _tile_numbers(data: bytes, at: int) -> set[int]:
     """Return the numbers of the tiles between the first marker segment, at `at`, and the end.
 
     Raises:
-        struct.error: the codestream has no end marker.
+        struct.error: the codestream is cut short.
     """
     starts = [start for start, _ in _spans(data, at) if data.startswith(_SOT, start)]
     return {struct.unpack_from(">H", data, start + 4)[0] for start in starts}
 
 
 def _spans(data: bytes, at: int) -> list[tuple[int, int]]:
-    """Return start and end of every marker segment and tile-part up to the end marker.
+    """Return start and end of marker segments, tile-parts and junk up to the end marker or the end.
 
     Raises:
-        struct.error: the codestream has no end marker.
+        struct.error: a segment or tile-part is cut short.
     """
     spans = []
-    while not data.startswith(_EOC, at):
-        length = struct.unpack_from(">H", data, at + 2)[0] + 2
+    while at < len(data) and not data.startswith(_EOC, at):
         if data.startswith(_SOT, at):
             # 0: up to the end of the codestream.
-            length = struct.unpack_from(">I", data, at + 6)[0] or data.rfind(_EOC) - at
-        spans.append((at, at + max(length, 2)))
+            end = at + struct.unpack_from(">I", data, at + 6)[0]
+            end = data.rfind(_EOC) if end == at else end
+            if end <= at:
+                raise struct.error("no end marker")
+        elif data[at] == 0xFF:
+            end = at + 2 + struct.unpack_from(">H", data, at + 2)[0]
+        else:
+            end = data.find(_EOC, at) % (len(data) + 1)  # -1: all of it is junk
+        spans.append((at, end))
         at = spans[-1][1]
+    if at > len(data):
+        raise struct.error("cut short")
     return spans

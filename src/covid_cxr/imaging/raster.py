@@ -53,7 +53,8 @@ def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile
     if canvas:
         check_size(*canvas, max_pixels)
     try:
-        image = Image.open(BytesIO(containers.tile_parts_only(data)), formats=_FORMATS)
+        whole, _ = containers.repair_codestream(data)
+        image = Image.open(BytesIO(whole), formats=_FORMATS)
     except UnidentifiedImageError as error:
         raise UnreadableImage("is no image of a known format") from error
     except Image.DecompressionBombError as error:
@@ -62,7 +63,7 @@ def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile
     except DECODER_ERRORS as error:
         raise UnreadableImage(f"has a broken header: {_reason(error)}") from error
     check_size(image.width, image.height, max_pixels)
-    containers.check(image, data)
+    containers.check(image, whole)
     return image
 
 
@@ -163,6 +164,6 @@ def _check_end(image: ImageFile.ImageFile, data: bytes) -> tuple[str, ...]:
         corner = image.crop((width - _BLOCK, height - _BLOCK, width, height))
         if corner.mode in ("L", "RGB") and set(corner.tobytes()) == {_MID_GREY}:
             return ("ends in plain mid-grey, as damaged JPEG does",)
-    elif image.format == "JPEG2000" and containers.tile_parts_only(data) != data:
-        return (containers.MISPLACED,)
+    elif image.format == "JPEG2000":
+        return containers.repair_codestream(data)[1]
     return ()

@@ -10,18 +10,22 @@ from numpy.typing import NDArray
 from covid_cxr.imaging.dicom import padding
 
 Samples = NDArray[np.integer[Any]]
+Flags = tuple[str, ...]
+
+_HIGH_BIT = "HighBit {} stated, the values are in the {} bits"
 
 # Every pixel of an overlay adds to the differences; a value that wraps once in a row doubles them.
 _SMOOTHER = 1.1
 
 
-def significant(samples: Samples, dataset: Any, width: int) -> tuple[Samples, tuple[str, ...]]:
+def significant(samples: Samples, dataset: Any, width: int) -> tuple[Samples, Flags]:
     """Extract the BitsStored bits that end at HighBit, sign extended; return a flag too.
 
     Padding that they cannot hold keeps all its bits: it would become one of the values. Where the
     values need more than BitsStored, so that without the bits above they wrap from white to black,
     all bits are kept, BitsStored is corrected and flagged: an overlay makes a picture rougher, and
-    the high bits of a value make it smoother.
+    the high bits of a value make it smoother. A HighBit that contradicts the samples is corrected:
+    values in the high bits leave the low ones 0, and values in the low bits the high ones.
 
     Args:
         samples: integers, as decoded.
@@ -30,7 +34,9 @@ def significant(samples: Samples, dataset: Any, width: int) -> tuple[Samples, tu
     """
     signed, stored = dataset.PixelRepresentation, dataset.BitsStored
     cells = extract(samples, dataset.HighBit, stored, signed)
-    if dataset.HighBit != stored - 1 or width <= stored or _are_whole(cells, samples, width):
+    if dataset.HighBit != stored - 1:
+        return _in_low_bits(samples, dataset, cells)
+    if width <= stored or _are_whole(cells, samples, width):
         return cells, ()
     whole = extract(samples, width - 1, width, signed)
     outside = padding.outside_stored_bits(dataset)
@@ -38,8 +44,20 @@ def significant(samples: Samples, dataset: Any, width: int) -> tuple[Samples, tu
         np.copyto(cells, whole, where=(whole >= outside.first) & (whole <= outside.last))
     if not _SMOOTHER * _roughness(whole) < _roughness(cells):
         return cells, ()
+    if not (whole & ((1 << (width - stored)) - 1)).any():
+        return whole >> (width - stored), (_HIGH_BIT.format(dataset.HighBit, "high"),)
     dataset.BitsStored, dataset.HighBit = width, width - 1
     return whole, (f"{stored} bits stated, the values need more: all {width} used",)
+
+
+def _in_low_bits(samples: Samples, dataset: Any, cells: Samples) -> tuple[Samples, Flags]:
+    """Return the low bits if the samples use no others, though HighBit says so; else `cells`."""
+    stored = dataset.BitsStored
+    low = extract(samples, stored - 1, stored, dataset.PixelRepresentation)
+    below = dataset.HighBit + 1 - stored
+    if not _are_whole(low, samples, dataset.HighBit + 1) or not (low & ((1 << below) - 1)).any():
+        return cells, ()
+    return low, (_HIGH_BIT.format(dataset.HighBit, "low"),)
 
 
 def _are_whole(cells: Samples, samples: Samples, width: int) -> bool:

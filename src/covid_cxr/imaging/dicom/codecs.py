@@ -55,6 +55,11 @@ class Stream:
     adobe: bool = False
 
 
+def starts_frame(fragment: bytes) -> bool:
+    """Tell whether a fragment is the first of a frame; no scan or packet holds these bytes."""
+    return fragment.startswith((_SOI, _CODESTREAM, _JP2_SIGNATURE)) or _is_rle(fragment)
+
+
 def describe(frame: bytes) -> Stream:
     """Parse the header of a compressed frame.
 
@@ -65,8 +70,7 @@ def describe(frame: bytes) -> Stream:
         return _describe_jpeg(frame)
     if frame.startswith((_CODESTREAM[:2], _JP2_SIGNATURE)):
         return _describe_jpeg_2000(frame)
-    # PS3.5 annex G.5: the number of segments, then where the first starts: after 64 bytes.
-    if len(frame) >= 64 and 1 <= frame[0] <= 15 and frame[1:8] == b"\0\0\0\x40\0\0\0":
+    if _is_rle(frame):
         return Stream(RLE)
     raise UnreadableImage("holds compressed pixels that are no JPEG, JPEG-LS, JPEG 2000 or RLE")
 
@@ -81,6 +85,15 @@ def up_to_end(frame: bytes) -> bytes:
     if end < 0:
         raise UnreadableImage("holds a JPEG-LS stream that is cut short")
     return frame[: end + len(_EOI)]
+
+
+def without_zero_before_end(frame: bytes) -> bytes:
+    """Return a JPEG-LS frame without a zero between its scan and its end marker.
+
+    Some writers fill up to an even length there, and CharLS rejects it; a scan may also end so.
+    """
+    zero = b"\0" + _EOI
+    return frame.removesuffix(zero) + _EOI if frame.endswith(zero) else frame
 
 
 def unpack_rle(frame: bytes, pixels: int, samples: int, width: int) -> NDArray[np.unsignedinteger]:
@@ -134,6 +147,11 @@ def decode_with_gdcm(frame: bytes, stream: Stream, photometric: str) -> NDArray[
     if text is None:
         raise UnreadableImage(f"holds a damaged {stream.kind} stream")
     return np.frombuffer(text.encode("utf-8", "surrogateescape"), "u1" if allocated == 8 else "<u2")
+
+
+def _is_rle(frame: bytes) -> bool:
+    """PS3.5 annex G.5: the number of segments, then where the first starts: after 64 bytes."""
+    return len(frame) >= 64 and 1 <= frame[0] <= 15 and frame[1:8] == b"\0\0\0\x40\0\0\0"
 
 
 def _describe_jpeg(frame: bytes) -> Stream:

@@ -50,17 +50,22 @@ class Lut:
         return Interval(first, first + len(self.entries) - 1)
 
 
-def parse(item: Any, dataset: Any) -> Lut | None:
-    """Return the table of a sequence item of `dataset`; None if malformed.
+def parse(item: Any, dataset: Any, prefix: str = "LUT") -> Lut | None:
+    """Return the table of a sequence item of `dataset`, or of itself; None if malformed.
 
     pydicom's index has the type of its output, so that 8-bit tables of 4096 entries wrap around.
+
+    Args:
+        item: holds the table.
+        dataset: states byte order and VR.
+        prefix: what the keywords of the descriptor and the entries start with.
     """
     implicit, little = dataset.original_encoding
     word = "<u2" if little else ">u2"
     try:
-        count, first, bits = (int(value) for value in item.LUTDescriptor)
+        count, first, bits = (int(value) for value in item[f"{prefix}Descriptor"].value)
         count = unsigned(count) or 2**16
-        data = item.LUTData
+        data = item[f"{prefix}Data"].value
         raw = data if isinstance(data, bytes) else np.asarray(data).astype(word).tobytes()
         # 8-bit entries may be packed two to a word, or have a word each.
         exact = len(raw) == count + count % 2

@@ -94,7 +94,8 @@ def most_met(intervals: Sequence[Interval], values: Values, counts: Counts) -> i
 
 
 def _float(value: Any) -> float:
+    """Return a number, also with the decimal comma of some languages, which DS has not."""
     try:
-        return float(value)
+        return float(value.replace(",", ".") if isinstance(value, str) else value)
     except BROKEN:
         return math.nan

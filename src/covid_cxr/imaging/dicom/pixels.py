@@ -9,7 +9,7 @@ does not pass on.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydicom import uid
@@ -42,11 +42,20 @@ _SYNTAXES = {
     RLE: (uid.RLELossless,),
 }
 _ITEM = b"\xfe\xff\x00\xe0"  # also where a defined length or a native syntax is stated
+_UNDEFINED = "pixel data of undefined length, not encapsulated: read as they are"
 # In the order in which they are tried.
 _PLUGINS = {JPEG: ("pillow",), JPEG_LS: ("pyjpegls",), JPEG_2000: ("pylibjpeg", "pillow")}
 _LOSSY = (uid.JPEG2000, uid.JPEGLSNearLossless)
 # An 8-bit image ends at 255; a window that reaches this far is for more bits.
 _FARTHEST = 1.5 * 255
+
+
+class _Attempt(NamedTuple):
+    """A frame, the decoder to try on it, and the flag where an earlier attempt failed."""
+
+    frame: bytes
+    plugin: str
+    flag: str = ""
 
 
 def stored_samples(dataset: Any) -> tuple[Samples, tuple[str, ...]]:
@@ -65,9 +74,10 @@ def stored_samples(dataset: Any) -> tuple[Samples, tuple[str, ...]]:
     value = dataset.PixelData
     if not isinstance(value, bytes) or not value:
         raise UnreadableImage("is DICOM whose pixel data are empty")
-    if dataset["PixelData"].is_undefined_length or value.startswith(_ITEM):
+    if value.startswith(_ITEM):
         return _compressed(dataset, value)
-    return _native(dataset, len(value))
+    samples, flags = _native(dataset, len(value))
+    return samples, (_UNDEFINED, *flags) if dataset["PixelData"].is_undefined_length else flags
 
 
 def syntax_name(dataset: Any) -> str:
@@ -93,9 +103,9 @@ def _native(dataset: Any, size: int) -> tuple[Samples, tuple[str, ...]]:
 
 
 def _compressed(dataset: Any, value: bytes) -> tuple[Samples, tuple[str, ...]]:
-    frame = _frame(value)
+    frame, flags = _frame(value)
     stream = codecs.describe(frame)
-    flags = _correct_syntax(dataset, stream.kind)
+    flags += _correct_syntax(dataset, stream.kind)
     if stream.kind == RLE:
         samples, more = _with_rle(dataset, frame)
         return samples, flags + more
@@ -126,8 +136,7 @@ def _masked(dataset: Any, frame: bytes, stream: codecs.Stream) -> tuple[Samples,
 def _repaired(frame: bytes, kind: str) -> tuple[bytes, tuple[str, ...]]:
     if kind == JPEG_LS:
         return codecs.up_to_end(frame), ()
-    whole = containers.tile_parts_only(frame)
-    return whole, () if whole == frame else (containers.MISPLACED,)
+    return containers.repair_codestream(frame)
 
 
 def _eight_bits(
@@ -163,16 +172,28 @@ def _in_turn(dataset: Any, frame: bytes, stream: codecs.Stream) -> tuple[Samples
     if stream.adobe and dataset.SamplesPerPixel == 3:
         # The marker makes Pillow convert to RGB; pydicom would convert again.
         dataset.PhotometricInterpretation = "RGB"
-    dataset.PixelData = encapsulate([frame])
-    first, *others = _PLUGINS[stream.kind]
+    first, *others = _attempts(frame, stream.kind)
     try:
-        return _decode(dataset, decoding_plugin=first), ()
+        return _decode_frame(dataset, first.frame, first.plugin), ()
     except DECODER_ERRORS:
-        for plugin in others:
+        for attempt in others:
             with suppress(*DECODER_ERRORS):
-                samples = _decode(dataset, decoding_plugin=plugin)
-                return samples, (f"{stream.kind} decoded by {plugin}: {first} failed",)
+                return _decode_frame(dataset, attempt.frame, attempt.plugin), (attempt.flag,)
         raise
+
+
+def _attempts(frame: bytes, kind: str) -> list[_Attempt]:
+    first, *others = _PLUGINS[kind]
+    failed = [_Attempt(frame, by, f"{kind} decoded by {by}: {first} failed") for by in others]
+    shorter = codecs.without_zero_before_end(frame) if kind == JPEG_LS else frame
+    if shorter != frame:
+        failed.append(_Attempt(shorter, first, "zero before the end of JPEG-LS: left out"))
+    return [_Attempt(frame, first), *failed]
+
+
+def _decode_frame(dataset: Any, frame: bytes, plugin: str) -> Samples:
+    dataset.PixelData = encapsulate([frame])
+    return _decode(dataset, decoding_plugin=plugin)
 
 
 def _decode(dataset: Any, **options: Any) -> Samples:
@@ -182,12 +203,15 @@ def _decode(dataset: Any, **options: Any) -> Samples:
     return samples
 
 
-def _frame(value: bytes) -> bytes:
-    """Join the fragments; one frame needs no offsets, which may be missing or wrong."""
+def _frame(value: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Join the fragments of one frame; its offset table may be missing or wrong."""
     table, *fragments = generate_fragments(value)
-    if len(table) > 4:
-        raise UnreadableImage(f"is DICOM with {len(table) // 4} frames in its offset table")
-    return b"".join(fragments)
+    frames = sum(map(codecs.starts_frame, fragments))
+    if frames > 1:
+        raise UnreadableImage(f"is DICOM with {frames} frames, expected a single radiograph")
+    stated = len(table) // 4
+    flags = (f"offset table of {stated} frames, one found: ignored",) if stated > 1 else ()
+    return b"".join(fragments), flags
 
 
 def _correct_syntax(dataset: Any, kind: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 `file` parses the file, `pixels` and `codecs` decode the samples, `transforms` applies modality LUT,
 VOI LUT or window, and polarity. Overlays are never drawn. FieldOfViewRotation and
 FieldOfViewHorizontalFlip describe what the detector has already applied (C.8.11.4) and are ignored;
-PixelAspectRatio is flagged only.
+pixels that are not square are flagged only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging import greyscale, raster
 from covid_cxr.imaging.dicom import file, pixels, transforms
+from covid_cxr.imaging.dicom.numbers import code, numbers
 from covid_cxr.types import FloatArray, Radiograph
 
 _METADATA = {
@@ -26,7 +27,12 @@ _METADATA = {
     "photometric_interpretation": "PhotometricInterpretation",
     "burned_in_annotation": "BurnedInAnnotation",
 }
+_PALETTE = "PALETTE COLOR"
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+# Where the height and the width of a pixel are stated (PS3.3 C.7.6.3.1.7).
+_SPACINGS = (
+    *("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"),
+)
 # PS3.16 CID 4010 in SNOMED CT and in the SNOMED RT of older objects -> terms of (0018,5101).
 _VIEW_CODES = {
     "399348003": "AP",
@@ -51,7 +57,7 @@ def decode(data: bytes, origin: str, max_pixels: int = raster.MAX_PIXELS) -> Rad
         max_pixels: a larger image raises an error before it is decoded.
 
     Raises:
-        UnreadableImage: no pixels, several frames, a palette, or anything that cannot be decoded.
+        UnreadableImage: no pixels, several frames, or anything that cannot be decoded.
     """
     try:
         dataset = file.read_object(data, 4 * max_pixels + file.HEADER_ROOM)
@@ -89,9 +95,11 @@ def _without_pixels(dataset: Any) -> str:
 
 
 def _check_colour(dataset: Any) -> None:
-    photometric = dataset.get("PhotometricInterpretation")
-    if photometric not in ("MONOCHROME1", "MONOCHROME2", *_COLOUR):
-        raise UnreadableImage(f"is DICOM in {photometric}, expected MONOCHROME1, 2 or RGB")
+    photometric = code(dataset, "PhotometricInterpretation")
+    if photometric not in ("MONOCHROME1", "MONOCHROME2", _PALETTE, *_COLOUR):
+        stated = photometric or None
+        raise UnreadableImage(f"is DICOM in {stated}, expected MONOCHROME1, 2 or RGB")
+    dataset.PhotometricInterpretation = photometric
     samples, expected = _integer(dataset, "SamplesPerPixel"), 3 if photometric in _COLOUR else 1
     if samples != expected:
         raise UnreadableImage(f"is DICOM in {photometric} with {samples} samples a pixel")
@@ -124,6 +132,8 @@ def _render(dataset: Any) -> tuple[FloatArray, tuple[str, ...]]:
     if dataset.SamplesPerPixel == 3:
         top = np.float32(2 ** int(dataset.BitsStored) - 1)
         grey, more = greyscale.to_grey(stored.astype(np.float32) / top)
+    elif dataset.PhotometricInterpretation == _PALETTE:
+        grey, more = transforms.apply_palette(stored, dataset)
     else:
         grey, more = transforms.render(stored, dataset)
     return grey, flags + more
@@ -152,10 +162,14 @@ def _flags(dataset: Any) -> tuple[str, ...]:
     processing = getattr(_value(dataset, "SOPClassUID"), "name", "").endswith("For Processing")
     if processing or _code(dataset, "PresentationIntentType") == "FOR PROCESSING":
         flags = (*flags, "for processing: detector values, not the picture that is read")
-    ratio = _value(dataset, "PixelAspectRatio")
-    if isinstance(ratio, MultiValue) and len(set(ratio)) > 1:
+    if any(_are_unequal(numbers(dataset, keyword)) for keyword in _SPACINGS):
         flags = (*flags, "pixels are not square: left as they are")
     return flags
+
+
+def _are_unequal(sides: list[float]) -> bool:
+    """Tell whether the height and width of a pixel differ by more than 1 %."""
+    return len(sides) == 2 and min(sides) > 0 and max(sides) > 1.01 * min(sides)
 
 
 def _code(dataset: Any, keyword: str) -> str:

@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covid_cxr.errors import UnreadableImage
+from covid_cxr.imaging import greyscale
 from covid_cxr.imaging.dicom import luts, padding, voi
 from covid_cxr.imaging.dicom.numbers import Counts, Flags, Values, code, number
 from covid_cxr.types import FloatArray
+
+_CHANNELS = ("Red", "Green", "Blue")
 
 
 def render(stored: NDArray[Any], dataset: Any) -> tuple[FloatArray, Flags]:
@@ -49,6 +52,34 @@ def render(stored: NDArray[Any], dataset: Any) -> tuple[FloatArray, Flags]:
     display[background] = 0
     table = np.clip(display, 0, 1).astype(np.float32)
     return _take(table, indices), flags + more + last + _polarity_flags(dataset)
+
+
+def apply_palette(stored: NDArray[Any], dataset: Any) -> tuple[FloatArray, Flags]:
+    """Transform the stored samples of a PALETTE COLOR object to luma (C.7.6.3.1.5, C.7.6.3.1.6).
+
+    The three tables are scaled by the bits that the largest of all their entries uses.
+
+    Args:
+        stored: integers (H, W); overwritten.
+        dataset: the object they come from.
+
+    Returns:
+        Pixels float32 (H, W) in [0, 1]; flags.
+
+    Raises:
+        UnreadableImage: a table is missing, malformed or segmented.
+    """
+    values, indices = _unique(stored)
+    counts = _counts(indices, len(values))
+    tables = [luts.parse(dataset, dataset, f"{name}PaletteColorLookupTable") for name in _CHANNELS]
+    present = [table for table in tables if table is not None]
+    if len(present) < len(tables):
+        raise UnreadableImage("is DICOM in PALETTE COLOR without tables that can be used")
+    outputs = [luts.look_up(table, values.astype(np.float64), counts) for table in present]
+    bits = max(table.used_bits for table in present)
+    channels = [_take((out / (2.0**bits - 1)).astype(np.float32), indices) for out, _ in outputs]
+    grey, coloured = greyscale.to_grey(np.clip(np.stack(channels, axis=-1), 0, 1))
+    return grey, tuple(dict.fromkeys(flag for _, flags in outputs for flag in flags)) + coloured
 
 
 def reach(dataset: Any) -> float:

@@ -12,9 +12,12 @@ from scipy.special import expit
 from covid_cxr.imaging.dicom import luts
 from covid_cxr.imaging.dicom.numbers import Counts, Flags, Values, code, numbers
 
-# A display of which 99 % lie at two adjacent grey levels of 256, or at the 17 darkest or brightest
+# A display of which 99 % lie at two adjacent grey levels of 256, or at the 17 darkest and brightest
 # (as 12 of 16 bits do), shows nothing. An image of under 32 values has nothing to show.
 _GREYS, _END, _MOST, _LEAST_VALUES = 256, 17, 0.99, 32
+# LINEAR is for whole numbers: it moves a window by half of one, and narrows it by one. Of a window
+# as narrow as this that is more than 1 %.
+_NARROW = 100
 
 
 class View(NamedTuple):
@@ -34,8 +37,8 @@ class View(NamedTuple):
 def apply(values: Values, counts: Counts, dataset: Any) -> tuple[Values, Flags]:
     """Display `values`, which occur `counts` times, as the object says; return flags too.
 
-    VOI LUTs precede windows. One that is unusable, or that leaves the image black or white all
-    over, is passed over and flagged; after the last the percentiles are used.
+    VOI LUTs precede windows. One that is unusable, or that leaves the image black, white or both
+    all over, is passed over and flagged; after the last the percentiles are used.
 
     Returns:
         Display values, about [0, 1]; flags.
@@ -77,9 +80,13 @@ def _views(values: Values, counts: Counts, dataset: Any) -> Iterator[View]:
         output, flags = luts.look_up(lut, values, counts)
         display, more = luts.scale(lut, output)
         yield View("VOI LUT", display, flags + more)
-    function, flags = _function(dataset)
+    stated, other = _function(dataset)
+    whole = np.array_equal(values, np.rint(values))
     centers, widths = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
     for center, width in zip(centers, widths, strict=False):
+        function, flags = stated, other
+        if function == "LINEAR" and not whole and width < _NARROW:
+            function, flags = "LINEAR_EXACT", (*other, "window of fractions: LINEAR_EXACT used")
         usable = width >= 1 if function == "LINEAR" else width > 0  # NaN is neither
         if usable and math.isfinite(center + width):
             yield View("window", apply_window(values, center, width, function), flags)
@@ -101,7 +108,7 @@ def _shows(display: Values, counts: Counts) -> bool:
     greys = np.rint(np.clip(display, 0, 1) * (_GREYS - 1)).astype(np.int64)
     pixels = np.bincount(greys, counts, _GREYS)
     adjacent = (pixels[:-1] + pixels[1:]).max()
-    most = max(adjacent, pixels[:_END].sum(), pixels[-_END:].sum())
+    most = max(adjacent, pixels[:_END].sum() + pixels[-_END:].sum())
     return bool(most < _MOST * counts.sum())
 
 

@@ -107,7 +107,7 @@ def test_fragments_are_joined_whatever_the_offset_table_says() -> None:
     image.PixelData = encapsulate([frame[:at] + b"\xff\xff" + frame[at:]])  # fill bytes
     np.testing.assert_allclose(displayed(image), SAMPLES / 4096, atol=1e-6)
     image.PixelData = encapsulate([frame, frame])
-    with pytest.raises(UnreadableImage, match="2 frames in its offset table"):
+    with pytest.raises(UnreadableImage, match="is DICOM with 2 frames"):
         displayed(image)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom import Dataset
+from pydicom.pixels import apply_color_lut
 
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging import read
@@ -22,7 +23,6 @@ REJECTED = {
     "JPEG2000-embedded-sequence-delimiter.dcm": "its JPEG 2000 stream has 3722445056 x 1024 x 1",
     "MR_truncated.dcm": "has 8130 bytes of pixel data, its size needs 8192",
     "badVR.dcm": "without NumberOfFrames, or with a broken one",
-    "examples_palette.dcm": "in PALETTE COLOR",
     "examples_ybr_color.dcm": "30 frames",
     "meta_missing_tsyntax.dcm": "without Columns",
     "nested_priv_SQ.dcm": "without Columns",
@@ -89,6 +89,14 @@ def test_samples_of_the_lossless_files(kind: str) -> None:
 def test_samples_of_the_twelve_bit_files(name: str) -> None:
     samples, _ = stored_samples(pydicom.dcmread(FOLDER / name))
     assert (samples[420, 140], samples[230, 120]) == (244, 95)  # as pydicom's own tests have them
+
+
+def test_palette_as_pydicom_applies_it() -> None:
+    image = pydicom.dcmread(FOLDER / "examples_palette.dcm")
+    rgb = apply_color_lut(image.pixel_array, image)
+    luma = rgb @ (0.299, 0.587, 0.114) / np.iinfo(rgb.dtype).max
+    # Its entries of 16 bits use the high 8 only: 0xff00 is the largest.
+    np.testing.assert_allclose(read(FOLDER / "examples_palette.dcm").pixels, luma, atol=0.004)
 
 
 def test_overlay_is_not_drawn() -> None:

@@ -158,7 +158,7 @@ def test_length_of_the_pixel_data() -> None:
         ({"PixelRepresentation": 2}, "whether its pixels are signed"),
         ({"SamplesPerPixel": 3}, "MONOCHROME2 with 3 samples"),
         ({"PhotometricInterpretation": "RGB"}, "RGB with 1 samples"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, "in PALETTE COLOR, expected"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "without tables that can be used"),
         ({"PhotometricInterpretation": None}, "in None, expected"),
     ],
 )
