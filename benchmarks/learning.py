@@ -2,8 +2,8 @@
 
     python benchmarks/learning.py configs/default.yaml --cohort cohort/cohort.csv --data DATA
 
-The protocol of `train --protocol leave-out` on train and validation rows, trained on a share of
-the patients (means and ranges over draws) or on some of the sources (95 % intervals within a
+The protocol of `cross-validate --leave-out both` on train and validation rows, trained on a share
+of the patients (means and ranges over draws) or on some of the sources (95 % intervals within a
 source). "without mila" is scored on images of a source that was not trained on. Prints tables
 for the lab book (research/lab_book.md) and, with --json, one line of JSON at the end.
 """

@@ -3,7 +3,7 @@
     python benchmarks/nested.py configs/default.yaml --cohort cohort/cohort.csv --data DATA \\
         --recipe training.ridge_alpha=1 --recipe training.ridge_alpha=4
 
-For every task of `train --protocol leave-out` the recipes (the config with the settings of one
+For every task of `cross-validate --leave-out both` the recipes (the config with the settings of one
 `--recipe`, separated by spaces) compete by the same protocol on the task's own training rows; the
 winner is fitted to all of those and scored on what was left out. The best recipe's own score under
 the protocol is flattered by the choice; this one is not. Tasks whose training rows leave nothing to

@@ -2,7 +2,7 @@
 
     python benchmarks/support.py runs/oof --data DATA --radiographs 200
 
-On radiographs held out from each bundle of the run (`train --folds`, else the test split), sampled
+On radiographs held out from each bundle of the run (`cross-validate`, else the test split), sampled
 by seed. Lungs are the lung network's, dilated by a share of the map's edge, since a cell of it is a
 tenth of the radiograph wide. Prints medians with 95 % intervals over patients, and the share of the
 model's input that the dilated lungs cover: evenly spread support would lie there to that share.

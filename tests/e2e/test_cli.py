@@ -30,7 +30,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 COMMANDS = (
     *("demo", "run", "train", "evaluate", "export", "models", "predict", "explain"),
-    *("explain-eval", "compare"),
+    *("explain-eval", "compare", "cross-validate", "validate", "audit"),
     *("cohort build", "cohort check", "cohort show", "cohort fetch"),
 )
 

@@ -56,8 +56,8 @@ def validated(
 ) -> Path:
     out = tmp_path_factory.mktemp("validated") / "here"
     root, cohort = hospital
-    words = ["--model", tiny_run / "bundle", "--cohort", cohort, "--data", root, "--out", out]
-    assert cli.run([*map(str, ["evaluate", *words, "--recalibrate", "-s", *FEW_DRAWS])]) == 0
+    words = [tiny_run / "bundle", "--cohort", cohort, "--data", root, "--out", out]
+    assert cli.run([*map(str, ["validate", *words, "--recalibrate", "-s", *FEW_DRAWS])]) == 0
     return out
 
 
@@ -243,10 +243,10 @@ def test_too_few_patients_are_measured_but_not_fitted_to(
     cohort = schema.load(file)
     few = cohort[cohort["patient_id"].isin(cohort["patient_id"].unique()[:20])]
     schema.save(few.reset_index(drop=True), tmp_path / "few.csv")
-    words = ["--model", tiny_run / "bundle", "--cohort", tmp_path / "few.csv", "--data", root]
+    words = [tiny_run / "bundle", "--cohort", tmp_path / "few.csv", "--data", root]
     out = tmp_path / "out"
     status = cli.run(
-        [*map(str, ["evaluate", *words, "--out", out, "--recalibrate", "-s", *FEW_DRAWS, "-q"])]
+        [*map(str, ["validate", *words, "--out", out, "--recalibrate", "-s", *FEW_DRAWS, "-q"])]
     )
     displayed = capsys.readouterr()
     assert status == 2
@@ -261,25 +261,30 @@ def test_too_few_patients_are_measured_but_not_fitted_to(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "--model is missing: give a RUN folder, or --model, --cohort, --data and --out"),
-        (["--model", "m"], "--cohort is missing"),
-        (["--model", "m", "--cohort", "c"], "--out is missing"),
-        (["run", "--model", "m"], "--model is for a bundle on your own images"),
-        (["run", "--prevalence", "x"], "--prevalence"),
-        (["run", "--recalibrate"], "--recalibrate is for a bundle on your own images"),
-        (["--model", "m", "--cohort", "c", "--out", "o"], "'m' is no bundle"),
-        (["--model", "m", "--cohort", "c", "--out", "o", "--share", "1"], "share"),
+        ("evaluate", "Missing argument 'RUN'"),
+        ("evaluate run --recalibrate", "No such option: --recalibrate"),
+        ("evaluate run --prevalence x", "--prevalence"),
+        ("validate", "Missing argument 'BUNDLE'"),
+        ("validate m --out o", "Missing option '--cohort'"),
+        ("validate m --cohort c", "Missing option '--out'"),
+        ("validate m --cohort c --out o", "'m' is no bundle"),
+        ("validate m --cohort c --out o --share 1", "share"),
+        ("cross-validate c.yaml --cohort c --folds 1", "--folds"),
+        ("cross-validate c.yaml --cohort c --folds 51", "less than or equal to 50"),
+        ("cross-validate c.yaml --cohort c --leave-out patients", "'sources', 'sites', 'both'"),
+        ("cross-validate c --cohort c --folds 5 --leave-out sites", "exclude each other"),
+        ("train c.yaml --cohort c --folds 5", "No such option: --folds"),
     ],
 )
 def test_wrong_words_are_one_line(
-    words: list[str],
+    words: str,
     message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.run(["evaluate", *words]) == 2
+    assert cli.run(words.split()) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
     assert not list(tmp_path.iterdir())
@@ -289,7 +294,7 @@ def test_another_prevalence_changes_the_report_alone(
     tiny_run: Path, hospital: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root, cohort = hospital
-    words = ["evaluate", "--model", tiny_run / "bundle", "--cohort", cohort, "--data", root]
+    words = ["validate", tiny_run / "bundle", "--cohort", cohort, "--data", root]
     words += ["-s", *FEW_DRAWS, "--out"]
     assert cli.run([*map(str, [*words, tmp_path / "bad", "--prevalence", "1.5"])]) == 2
     err = capsys.readouterr().err

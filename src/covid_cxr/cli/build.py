@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from covid_cxr.cli import audit, output
 from covid_cxr.cli.options import (
     AsJson,
+    CohortFile,
     Config,
     Data,
     RunFolderPath,
@@ -25,17 +27,7 @@ from covid_cxr.cli.options import (
 if TYPE_CHECKING:
     from covid_cxr.pipeline import RunFolder
 
-Protocol = Literal["leave-out"]
 Out = Annotated[Path | None, typer.Option(help="Run folder; default runs/ and the config's name.")]
-Folds = Annotated[
-    int | None,
-    typer.Option(min=2, help="Instead of one model: cross-validate the recipe in N folds."),
-]
-HoldOut = Annotated[
-    Protocol | None,
-    typer.Option(help="Instead of one model: hold out each source and site in turn."),
-]
-Seeds = Annotated[int, typer.Option(min=1, help="With --protocol: seeds of each.")]
 
 
 def demo(
@@ -104,48 +96,52 @@ def _finish(folder: RunFolder, json: bool) -> None:
 def train(
     context: typer.Context,
     config: Config,
-    cohort: Annotated[Path, typer.Option(help="cohort.csv made by `cohort build`.")],
+    cohort: CohortFile,
     data: Data = None,
     out: Out = None,
     settings: Settings = None,
     runs: Runs = None,
-    folds: Folds = None,
-    protocol: HoldOut = None,
-    seeds: Seeds = 3,
-    json: AsJson = False,
 ) -> None:
-    """Train on a cohort; the test split is not read.
+    """Train a model on a cohort and calibrate it; the test split is not read.
 
-    Examples:
+    The run folder then holds the bundle, which `covid-cxr evaluate` scores on the test split.
 
-    `covid-cxr train configs/default.yaml --cohort cohort.csv --data DATA --runs 3`
+    Example: `covid-cxr train configs/default.yaml --cohort cohort/cohort.csv --data DATA --runs 3`
+    """
+    from covid_cxr import pipeline
 
-    `covid-cxr train configs/default.yaml --cohort cohort.csv --data DATA --folds 5 --out runs/oof`
+    folder = begin_run(context, config, cohort, data, out, with_runs(settings, runs))
+    with output.progress(context):
+        made = pipeline.train(folder)
+    output.out.print(f"Bundle {made.id}: {made.folder}", soft_wrap=True)
+    output.out.print(f"Next: covid-cxr evaluate {folder.path}", soft_wrap=True)
 
-    `covid-cxr train configs/default.yaml --cohort cohort.csv --data DATA --protocol leave-out`
+
+def begin_run(
+    context: typer.Context,
+    config: Path,
+    cohort: Path,
+    data: Path | None,
+    out: Path | None,
+    settings: Sequence[str] | None,
+) -> RunFolder:
+    """Start the run folder of a recipe on a cohort, or continue it.
+
+    Raises:
+        InputError: the configuration, the cohort or the data root cannot be used.
+        LeakError: a patient of the cohort is in two splits.
     """
     from covid_cxr import config as configuration
     from covid_cxr import pipeline
     from covid_cxr.cohort import schema
 
-    settings = with_runs(settings, runs)
-    chosen = configuration.load(config, settings)
-    out = out or Path("runs") / chosen.name
+    chosen = configuration.load(config, settings or ())
     root = data_root(data, chosen.data_root)
     table = schema.load(cohort)
-    folder = pipeline.RunFolder.create(out, chosen, root, repeat_command(context))
+    path = out or Path("runs") / chosen.name
+    folder = pipeline.RunFolder.create(path, chosen, root, repeat_command(context))
     folder.put_cohort(table)
-    with output.progress(context):
-        if protocol:
-            output.hold_out_scores(pipeline.hold_out_validation(folder, seeds), json)
-            return
-        if folds:
-            pipeline.cross_validate(folder, folds)
-            output.summarise(folder.metrics(), out, json)
-            return
-        made = pipeline.train(folder)
-    output.out.print(f"Bundle {made.id}: {made.folder}", soft_wrap=True)
-    output.out.print(f"Next: covid-cxr evaluate {out}", soft_wrap=True)
+    return folder
 
 
 def export(

@@ -13,7 +13,7 @@ from covid_cxr.config.audit import Budget
 from covid_cxr.results import Estimate, ExplanationBenchmark
 from covid_cxr.types import DISCLAIMER
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of train --folds, demo or run.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of cross-validate, demo or run.")]
 Images = Annotated[int | None, typer.Option(min=1, help="Maximum number of images, sampled.")]
 Effort = Annotated[Budget, typer.Option(help="quick: for a first look; full: for publication.")]
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from covid_cxr.cli import audit, build, cohort, compare, evaluate, explain_eval, predict
+from covid_cxr.cli import audit, build, cohort, compare, evaluate, explain_eval, predict, validate
 from covid_cxr.errors import CovidCxrError
 from covid_cxr.types import DISCLAIMER
 
@@ -32,7 +32,8 @@ cohort.add_to(app)
 for _command in (
     *(build.demo, build.run, build.train, build.export, build.models),
     *(predict.predict, predict.explain, explain_eval.explain_eval),
-    *(evaluate.evaluate, compare.compare, audit.audit),
+    *(evaluate.evaluate, validate.cross_validate, validate.validate),
+    *(compare.compare, audit.audit),
 ):
     app.command()(_command)
 

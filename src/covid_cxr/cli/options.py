@@ -15,6 +15,9 @@ Config = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="YAML file, such as configs/default.yaml.")
 ]
 RunFolderPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
+CohortFile = Annotated[
+    Path, typer.Option("--cohort", help="cohort.csv, as `covid-cxr cohort build` writes it.")
+]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder that holds the data sets.")]
 Settings = Annotated[
     list[str] | None,

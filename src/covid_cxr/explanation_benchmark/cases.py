@@ -84,7 +84,7 @@ class Case:
 def held_out_parts(folder: RunFolder) -> tuple[str, list[HeldOutPart]]:
     """Return how the images were held out, in words, and the parts of the run.
 
-    Folds where the run has them (`train --folds`), else the test split of its one bundle.
+    Folds where the run has them (`cross-validate`), else the test split of its one bundle.
 
     Raises:
         InputError: the run holds neither, or its folds are not finished.
@@ -101,7 +101,7 @@ def held_out_parts(folder: RunFolder) -> tuple[str, list[HeldOutPart]]:
     if not predictions.exists():
         raise InputError(
             f"'{folder.path}' holds neither folds nor test predictions: explanations are measured "
-            "on images that the model has not seen; covid-cxr train --folds 5 makes such a run"
+            "on images that the model has not seen; covid-cxr cross-validate makes such a run"
         )
     predicted = _predicted(predictions)
     rows = cohort[cohort["path"].isin(predicted)]

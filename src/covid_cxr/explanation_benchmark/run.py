@@ -57,7 +57,7 @@ def explain_eval(
     the same settings, it measures only what is missing.
 
     Args:
-        folder: a run made by `train --folds`, or a finished run, whose test images are taken.
+        folder: a run of `cross-validate`, or a finished run, whose test images are taken.
         data_root: folder of the data sets, with the masks.
         out: made where missing.
         settings: methods, samples and numbers of images.

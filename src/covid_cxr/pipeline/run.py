@@ -9,6 +9,7 @@ from pathlib import Path
 from covid_cxr import explain, registry
 from covid_cxr.audit.run import run_audit, select_checks
 from covid_cxr.cohort import build, inventory
+from covid_cxr.cohort.splits.hold_out import HoldOutUnits
 from covid_cxr.config import RunConfig
 from covid_cxr.config.audit import Budget
 from covid_cxr.models import zoo
@@ -84,12 +85,14 @@ def train(folder: RunFolder) -> Bundle:
     return train_bundle(folder.config, folder.cohort(), root, folder.path, command=command)
 
 
-def hold_out_validation(folder: RunFolder, seeds: int) -> HoldOutValidation:
+def hold_out_validation(
+    folder: RunFolder, seeds: int, units: HoldOutUnits = "both"
+) -> HoldOutValidation:
     """Score the recipe on sources and sites left out; see `training.hold_out_validation`."""
     from covid_cxr.training.hold_out_validation import hold_out_validation as protocol
 
     cohort, root = folder.cohort(), folder.data_root
-    return protocol(folder.config, cohort, root, folder.path, seeds=seeds)
+    return protocol(folder.config, cohort, root, folder.path, seeds=seeds, units=units)
 
 
 def audit(

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from covid_cxr.cohort.splits.grouped import grouped_folds
-from covid_cxr.cohort.splits.hold_out import HoldOut, hold_outs
+from covid_cxr.cohort.splits.hold_out import HoldOut, HoldOutUnits, hold_outs
 from covid_cxr.config import RunConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
@@ -38,7 +38,13 @@ _STOPPING = 10  # a tenth of the patients is set aside for early stopping
 
 
 def hold_out_validation(
-    config: RunConfig, cohort: pd.DataFrame, data_root: Path, out: Path, *, seeds: int
+    config: RunConfig,
+    cohort: pd.DataFrame,
+    data_root: Path,
+    out: Path,
+    *,
+    seeds: int,
+    units: HoldOutUnits = "both",
 ) -> HoldOutValidation:
     """Train the recipe once for every hold-out and seed, and score it on what was left out.
 
@@ -50,11 +56,12 @@ def hold_out_validation(
         CohortError: no source or site can be left out.
     """
     rows = development_rows(cohort)
+    chosen = hold_outs(rows, units)
     data = load_training_data(config, rows, data_root, out)
     parts = []
     for run in range(1 if config.training.method == "linear-probe" else seeds):
         seeded = config.model_copy(update={"seed": config.seed + run})
-        parts += [_score(seeded, rows, data, own, out / FOLDER) for own in hold_outs(rows)]
+        parts += [_score(seeded, rows, data, own, out / FOLDER) for own in chosen]
     scores = pd.concat(parts, ignore_index=True)
     atomic_write(out / SCORES, scores.to_csv(index=False, lineterminator="\n"))
     result = summarise(scores, rows)

@@ -23,13 +23,12 @@ def context_of(words: str) -> typer.Context:
         ),
         ("train c.yaml --cohort c.csv", "train c.yaml --cohort c.csv --data DATA"),
         (
-            "train c.yaml --cohort c.csv --protocol leave-out --seeds 2",
-            "train c.yaml --cohort c.csv --data DATA --protocol leave-out --seeds 2",
+            "cross-validate c.yaml --cohort c.csv --leave-out both --seeds 2",
+            "cross-validate c.yaml --cohort c.csv --data DATA --leave-out both --seeds 2",
         ),
         (
-            "evaluate --model m --cohort c.csv --recalibrate --share 0.25 --prevalence 0.05",
-            "evaluate --model m --cohort c.csv --data DATA --recalibrate --share 0.25 "
-            "--prevalence 0.05",
+            "validate m --cohort c.csv --out o --recalibrate --share 0.25 --prevalence 0.05",
+            "validate m --cohort c.csv --data DATA --recalibrate --share 0.25 --prevalence 0.05",
         ),
     ],
 )

@@ -26,6 +26,7 @@ LEAST = 15
 _LARGE = 5
 
 Mask = NDArray[np.bool_]
+HoldOutUnits = Literal["sources", "sites", "both"]
 
 
 class HoldOut(NamedTuple):
@@ -45,16 +46,19 @@ class HoldOut(NamedTuple):
     scored: Mask
 
 
-def hold_outs(rows: pd.DataFrame) -> list[HoldOut]:
+def hold_outs(rows: pd.DataFrame, units: HoldOutUnits = "both") -> list[HoldOut]:
     """Return the hold-outs that a cohort's train and val rows allow.
 
     Args:
         rows: of the cohort, those that may be seen.
+        units: what is left out: sites of a source in turn, two whole sources at a time, or both.
 
     Raises:
         CohortError: none; no source holds enough of both kinds, and no two can be compared.
     """
-    every = [*_within(rows), *_across(rows)]
+    within = [] if units == "sources" else _within(rows)
+    across = [] if units == "sites" else _across(rows)
+    every = [*within, *across]
     if not every:
         raise CohortError(
             f"no source or site can be held out: expected a source with at least {LEAST} patients "

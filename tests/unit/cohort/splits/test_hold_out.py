@@ -50,6 +50,11 @@ def test_across_leaves_both_sources_out_wholly() -> None:
     assert across[0].scored.tolist() == (COHORT["source"] != "mixed").tolist()
 
 
+def test_sites_or_sources_alone_can_be_left_out() -> None:
+    assert [each.part for each in hold_outs(COHORT, "sites")] == ["a", "b", "other sites"]
+    assert [each.kind for each in hold_outs(COHORT, "sources")] == ["across"]
+
+
 def test_copies_of_scored_images_are_not_trained_on() -> None:
     copied = COHORT.copy()
     twins = [0, copied.index[copied["source"] == "ill"][0]]
