@@ -8,6 +8,8 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from support.tiff_files import tiff_of
+
 
 def png(samples: np.ndarray, orientation: int = 1) -> bytes:
     """A 16-bit PNG of samples (H, W, 1 to 4), each row with its own filter (PNG 9.2)."""
@@ -44,27 +46,7 @@ def tiff(samples: np.ndarray, order: str = "<", *, packed: bool = False, planes:
         size = len(body) // channels
         strips = [body[at : at + size] for at in range(0, len(body), size)]
     strips = [zlib.compress(strip) for strip in strips] if packed else strips
-    data, offsets = b"", []
-    for strip in strips:
-        offsets.append(8 + len(data))
-        data += strip
-    data += b"\0" * (len(data) % 2)
-    entries: list[tuple[int, int, list[int]]] = [
-        *((256, 4, [width]), (257, 4, [height]), (258, 3, [16] * channels)),
-        *((259, 3, [8 if packed else 1]), (262, 3, [2]), (273, 4, offsets)),
-        *((277, 3, [channels]), (278, 4, [height])),
-        *((279, 4, [len(strip) for strip in strips]), (284, 3, [planes])),
-        *([(338, 3, [2])] if channels == 4 else []),
-    ]
-    directory, extra = struct.pack(f"{order}H", len(entries)), b""
-    after = 8 + len(data) + 2 + 12 * len(entries) + 4
-    for tag, kind, values in entries:
-        packed_values = struct.pack(f"{order}{len(values)}{'HI'[kind == 4]}", *values)
-        if len(packed_values) > 4:
-            pointer = struct.pack(f"{order}I", after + len(extra))
-            extra += packed_values
-            packed_values = pointer
-        directory += struct.pack(f"{order}HHI", tag, kind, len(values))
-        directory += packed_values.ljust(4, b"\0")
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + len(data))
-    return head + data + directory + bytes(4) + extra
+    tags = {258: [16] * channels, 262: [2], 277: [channels], 284: [planes]}
+    tags |= {259: [8]} if packed else {}
+    tags |= {338: [2]} if channels == 4 else {}
+    return tiff_of(strips, (height, width), tags, order)

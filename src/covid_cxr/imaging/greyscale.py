@@ -1,8 +1,9 @@
-"""Pillow images of any mode -> grey levels in [0, 1]."""
+"""Pillow images of any mode, and arrays of samples -> grey levels in [0, 1]."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +13,22 @@ from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging import sixteen_bit
 from covid_cxr.types import FloatArray
 
+# Yields rows and their samples (H, W) or (H, W, channels), from the top each time it is called.
+Bands = Callable[[], Iterator[tuple[slice, NDArray[Any]]]]
+Converted = tuple[FloatArray, int, tuple[str, ...]]
+
 _BAND = 1 << 20  # pixels converted to float at a time
 # ITU-R BT.601.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 # Alpha below this, of 255, leaves the brightest pixel nearly black.
 _LEAST_ALPHA = 16
+# An image of 16 bits with so many pixels below 12 bits shows nothing but a few bright ones.
+_DARK, _MAJORITY = 1 << 12, 0.99
 _INVISIBLE = "transparent all over: the transparency is ignored"
 
 
-def convert(
-    image: Image.Image, depth: int, low: Image.Image | None = None
-) -> tuple[FloatArray, tuple[str, ...]]:
-    """Return pixels (H, W) in [0, 1] and flags.
+def convert(image: Image.Image, depth: int, low: Image.Image | None = None) -> Converted:
+    """Return pixels (H, W) in [0, 1], the bits that a sample uses, and flags.
 
     Colour becomes luma, transparency is composited on black unless nothing would be left.
 
@@ -36,9 +41,9 @@ def convert(
         UnreadableImage: samples that are not finite.
     """
     if image.mode.startswith(("I", "F")):
-        return _from_wide(image, depth)
+        return scale(lambda: _arrays(image), image.size[::-1], depth)
     if low is not None:
-        return _from_sixteen_bit_colour(image, low)
+        return from_channels(lambda: _joined(image, low), image.size[::-1], depth)
     flags: tuple[str, ...] = ()
     if depth == 16 and image.mode not in ("1", "L"):
         flags = ("16-bit colour reduced to 8 bits",)
@@ -53,7 +58,7 @@ def convert(
             pixels[rows], more = _grey(band, opaque=opaque)
             coloured += more
     flags += (_INVISIBLE,) if opaque else ()
-    return pixels, flags + _colour_flags(coloured, pixels.size)
+    return pixels, depth, flags + _colour_flags(coloured, pixels.size)
 
 
 def to_grey(rgb: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:
@@ -100,24 +105,41 @@ def _grey(band: Image.Image, *, opaque: bool) -> tuple[FloatArray, int]:
     return _luma(rgba[..., :3] if opaque else rgba[..., :3] * rgba[..., 3:])
 
 
-def _from_sixteen_bit_colour(
-    image: Image.Image, low: Image.Image
-) -> tuple[FloatArray, tuple[str, ...]]:
-    """Convert 16-bit colour, or grey with alpha, from its high and its low bytes."""
-    most, visible = 0, image.mode == "RGB"
-    for _, samples in _joined(image, low):
+def _arrays(image: Image.Image) -> Iterator[tuple[slice, NDArray[Any]]]:
+    return ((rows, np.asarray(band)) for rows, band in _bands(image))
+
+
+def from_channels(bands: Bands, shape: tuple[int, int], depth: int) -> Converted:
+    """Convert RGB or RGBA of 8 to 16 bits, or grey thrice with alpha; as `convert` does.
+
+    Args:
+        bands: of unsigned samples (H, W, 3 or 4).
+        shape: height and width.
+        depth: bits of a sample in the file.
+    """
+    full, most, opacity, channels = 2**depth - 1, 0, 0, 3
+    for _, samples in bands():
+        channels = samples.shape[-1]
         most = max(most, int(samples[..., :3].max()))
-        visible = visible or int(samples[..., 3].max()) >= _LEAST_ALPHA << 8
-    top, flags = sixteen_bit.used_range(most)
-    pixels, coloured = np.empty((image.height, image.width), np.float32), 0
-    for rows, samples in _joined(image, low):
+        opacity = max(opacity, int(samples[..., -1].max()))
+    top, flags = sixteen_bit.used_range(most) if depth == 16 else (full, ())
+    invisible = channels == 4 and opacity < _LEAST_ALPHA << (depth - 8)
+    pixels, coloured = np.empty(shape, np.float32), 0
+    for rows, samples in bands():
         band = samples[..., :3].astype(np.float32) / np.float32(top)
-        if image.mode == "RGBA" and visible:
-            band *= samples[..., 3:].astype(np.float32) / np.float32(2**16 - 1)
+        if channels == 4 and not invisible:
+            band *= samples[..., 3:].astype(np.float32) / np.float32(full)
         pixels[rows], more = _luma(band)
         coloured += more
-    flags += () if visible else (_INVISIBLE,)
-    return pixels, flags + _colour_flags(coloured, pixels.size)
+    flags += (_INVISIBLE,) if invisible else ()
+    return pixels, top.bit_length(), flags + _colour_flags(coloured, pixels.size)
+
+
+def bands_of(samples: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Yield a megapixel at a time of samples (H, W) or (H, W, channels)."""
+    step = max(1, _BAND // samples.shape[1])
+    for top in range(0, len(samples), step):
+        yield slice(top, top + step), samples[top : top + step]
 
 
 def _joined(image: Image.Image, low: Image.Image) -> Iterator[tuple[slice, NDArray[np.uint16]]]:
@@ -126,26 +148,47 @@ def _joined(image: Image.Image, low: Image.Image) -> Iterator[tuple[slice, NDArr
         yield rows, sixteen_bit.join(high, least)
 
 
-def _from_wide(image: Image.Image, depth: int) -> tuple[FloatArray, tuple[str, ...]]:
-    """Scale samples of more than 8 bits by their depth where it is known, else by their range."""
-    ends = np.array([_ends(band) for _, band in _bands(image)])
+def scale(bands: Bands, shape: tuple[int, int], depth: int) -> Converted:
+    """Scale samples by their depth where it is known, else by their range; as `convert` does.
+
+    Args:
+        bands: of samples (H, W), of any type of number.
+        shape: height and width.
+        depth: bits of a sample in the file.
+
+    Raises:
+        UnreadableImage: samples that are not finite.
+    """
+    ends = np.array([_ends(band) for _, band in bands()])
     low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
     flags: tuple[str, ...] = ()
     if depth > 16 or low < 0 or high > 2.0**depth - 1:
         flags = ("no defined range: scaled by the values found",)
     elif depth == 16:
-        (high, flags), low = sixteen_bit.used_range(int(high)), 0.0
+        top, flags = sixteen_bit.used_range(*_dark_majority(bands, int(high)))
+        low, high, depth = 0.0, float(top), top.bit_length()
     else:
         low, high = 0.0, 2.0**depth - 1
-    pixels = np.zeros((image.height, image.width), np.float32)
-    for rows, band in _bands(image) if high > low else ():
-        pixels[rows] = (np.asarray(band).astype(np.float64) - low) / (high - low)
-    return pixels, flags
+    pixels = np.zeros(shape, np.float32)
+    for rows, band in bands() if high > low else ():
+        pixels[rows] = np.minimum((band.astype(np.float64) - low) / (high - low), 1)
+    return pixels, depth, flags
 
 
-def _ends(band: Image.Image) -> tuple[float, float]:
+def _dark_majority(bands: Bands, highest: int) -> tuple[int, bool]:
+    """Return the highest sample; of those in the darkest sixteenth if 99 % are, and whether so."""
+    if highest < _DARK:
+        return highest, False
+    total = dark = most = 0
+    for _, band in bands():
+        low = band[band < _DARK]
+        total, dark = total + band.size, dark + low.size
+        most = max(most, int(low.max(initial=0)))
+    return (most, True) if dark >= _MAJORITY * total else (highest, False)
+
+
+def _ends(samples: NDArray[Any]) -> tuple[float, float]:
     """Return the least and greatest sample; all must be finite."""
-    samples = np.asarray(band)
     if not np.isfinite(samples).all():
         raise UnreadableImage("holds values that are not finite numbers")
     return float(samples.min()), float(samples.max())

@@ -7,16 +7,17 @@ import zlib
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageChops, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageFile, ImagePalette, UnidentifiedImageError
 
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging import containers, greyscale, sixteen_bit
-from covid_cxr.types import Radiograph
+from covid_cxr.types import FloatArray, Radiograph
 
 MIN_EDGE = 32
 # The most that a DICOM or JPEG header can state; other decoders allocate whole rows.
 MAX_EDGE = 65_535
 MAX_PIXELS = 100_000_000
+SEVERAL = "several frames: the first is used"
 
 # Supported containers; others that Pillow knows stay disabled (EPS would run Ghostscript).
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "JPEG2000", "PPM")
@@ -38,7 +39,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_TIFF_BITS, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_PALETTE, _WHITE_IS_ZERO = 258, 262, 320, 0
 # libjpeg fills missing coefficients with 128, in blocks of 8 x 8.
 _MID_GREY, _BLOCK = 128, 8
 
@@ -78,14 +79,16 @@ def decode(image: ImageFile.ImageFile, data: bytes, origin: str) -> Radiograph:
             several = bool(getattr(image, "is_animated", False))
             depth, negative = _bit_depth(image, data), _is_negative(image)
             low = sixteen_bit.open_low_bytes(image, data) if depth == 16 else None
+            flags = _widen_palette(image)
             image.load()
-            flags = _check_end(image, data)
+            flags += _check_end(image, data)
             turn = _orientation(image)
             low = None if low is None else _turned(low, turn)
-            pixels, more = greyscale.convert(_turned(_inks(image), turn), depth, low)
+            turned = _turned(_inks(image), turn)
+            pixels, depth, more = greyscale.convert(turned, depth, low)
     except DECODER_ERRORS as error:
         raise UnreadableImage(f"cannot be decoded: {_reason(error)}") from error
-    flags = ("several frames: the first is used", *flags) if several else flags
+    flags = (SEVERAL, *flags) if several else flags
     if negative:
         np.subtract(1, pixels, out=pixels)
     return Radiograph(pixels, origin, image.format or "", depth, flags=flags + more)
@@ -122,6 +125,15 @@ def _bit_depth(image: ImageFile.ImageFile, data: bytes) -> int:
     return {"1": 1, "I": 16, "I;16": 16, "I;16B": 16, "F": 32}.get(image.mode, 8)
 
 
+def _widen_palette(image: ImageFile.ImageFile) -> tuple[str, ...]:
+    """Use a TIFF palette by the low 8 of its 16 bits where a writer fills no others."""
+    colours = image.tag_v2.get(_TIFF_PALETTE) if image.format == "TIFF" else None  # type: ignore[attr-defined]
+    if not colours or image.mode != "P" or max(colours) > 255:
+        return ()
+    image.palette = ImagePalette.raw("RGB;L", bytes(colours))
+    return ("8 of 16 bits of the palette used: scaled to them",)
+
+
 def _is_negative(image: ImageFile.ImageFile) -> bool:
     """TIFF may store white as 0; Pillow inverts 8-bit images but not deeper ones."""
     if image.format != "TIFF" or not image.mode.startswith(("I", "F")):
@@ -144,6 +156,12 @@ def _orientation(image: Image.Image) -> Image.Transpose | None:
     except DECODER_ERRORS:
         return None
     return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+
+
+def upright(pixels: FloatArray, orientation: object) -> FloatArray:
+    """Return pixels (H, W) turned as the EXIF or TIFF orientation asks for."""
+    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return pixels if turn is None else np.asarray(Image.fromarray(pixels).transpose(turn))
 
 
 def _turned(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:

@@ -16,7 +16,7 @@ from typing import Any
 from PIL import _imaging
 
 from covid_cxr.errors import UnreadableImage
-from covid_cxr.imaging import raster
+from covid_cxr.imaging import raster, tiff
 from covid_cxr.imaging.dicom import file, reading
 from covid_cxr.types import Radiograph
 
@@ -87,6 +87,9 @@ def _decode(data: bytes, origin: str, max_pixels: int) -> Radiograph:
     with _SILENCE:
         if file.is_dicom(data):
             return reading.decode(data, origin, max_pixels)
+        strips = tiff.parse(data)
+        if strips is not None:
+            return tiff.decode(strips, data, origin, max_pixels)
         return raster.decode(raster.open_image(data, max_pixels), data, origin)
 
 

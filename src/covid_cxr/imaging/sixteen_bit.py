@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from covid_cxr.errors import UnreadableImage
-
 _TOP = 2**16 - 1
 # Detectors have 8 to 14 bits; an image that uses 15 of 16 may well be a dark one of 16.
 _LEAST_BITS, _MOST_BITS = 8, 14
@@ -27,8 +25,12 @@ _PLANES, _SEPARATE = 284, 2  # TIFF PlanarConfiguration
 _IHDR = struct.Struct(">4s2I5B")
 
 
-def used_range(most: int) -> tuple[int, tuple[str, ...]]:
+def used_range(most: int, by_majority: bool = False) -> tuple[int, tuple[str, ...]]:
     """Return the end of the range that samples of 16 bits up to `most` use, and a flag.
+
+    Args:
+        most: the highest sample.
+        by_majority: 1 % of the samples may be higher.
 
     >>> used_range(4000)
     (4095, ('12 of 16 bits used: scaled to them',))
@@ -38,7 +40,8 @@ def used_range(most: int) -> tuple[int, tuple[str, ...]]:
     bits = max(_LEAST_BITS, most.bit_length())
     if most == 0 or bits > _MOST_BITS:
         return _TOP, ()
-    return 2**bits - 1, (f"{bits} of 16 bits used: scaled to them",)
+    pixels = " by 99 % of the pixels" if by_majority else ""
+    return 2**bits - 1, (f"{bits} of 16 bits used{pixels}: scaled to them",)
 
 
 def open_low_bytes(image: ImageFile.ImageFile, data: bytes) -> Image.Image | None:
@@ -47,14 +50,9 @@ def open_low_bytes(image: ImageFile.ImageFile, data: bytes) -> Image.Image | Non
     Returns:
         An image in the mode of `image`; None where the layout has no 16-bit colour that Pillow can
         decode so.
-
-    Raises:
-        UnreadableImage: uncompressed TIFF by planes, of which Pillow takes each byte for a sample.
     """
     layouts = {_layout(tile.args) for tile in image.tile}
     if image.format == "TIFF" and image.tag_v2.get(_PLANES) == _SEPARATE:  # type: ignore[attr-defined]
-        if layouts & {"R", "G", "B"}:
-            raise UnreadableImage("is TIFF with 16-bit colour by planes, expected by pixels")
         return None
     if layouts == {"LA;16B"} and image.format == "PNG":
         return _low_bytes_of_grey(data)

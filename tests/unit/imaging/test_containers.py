@@ -111,8 +111,9 @@ def test_jpeg_2000_without_all_of_its_tiles_is_rejected(boxes: bool) -> None:
     np.testing.assert_allclose(read(data).pixels, sample_image() / 255, atol=1e-6)
     dropped = data[: starts[2]] + data[starts[3] :]
     assert "holds 5 of its 6 tiles" in why(dropped)
-    assert "cut short" in why(data[: starts[3]])
-    assert "holds 3 of its 6 tiles" in why(data[: starts[3]] + b"\xff\xd9")
+    assert "cut short" in why(data[: starts[3] - 1])
+    for end in (b"", b"\xff\xd9"):
+        assert "holds 3 of its 6 tiles" in why(data[: starts[3]] + end)
 
 
 def test_jpeg_2000_whose_last_part_says_no_length_is_read() -> None:
