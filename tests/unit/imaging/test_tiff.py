@@ -22,11 +22,9 @@ FORMAT, WHITE_IS_ZERO = 339, {262: [0]}
 ORDERS = pytest.mark.parametrize("order", ["<", ">"])
 
 
-def grey(
-    samples: np.ndarray, dtype: str, order: str = "<", **options: dict[int, list[int]]
-) -> Radiograph:
-    tags = {258: [8 * np.dtype(dtype).itemsize], **options.get("tags", {})}
-    return read(tiff_of([samples.astype(order + dtype).tobytes()], SHAPE, tags, order))
+def grey(samples: np.ndarray, dtype: str, order: str, tags: dict[int, list[int]]) -> Radiograph:
+    strip = samples.astype(order + dtype).tobytes()
+    return read(tiff_of([strip], SHAPE, {258: [8 * np.dtype(dtype).itemsize], **tags}, order))
 
 
 def assert_reads(radiograph: Radiograph, expected: np.ndarray, bits: int, *flags: str) -> None:
