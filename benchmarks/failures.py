@@ -3,9 +3,9 @@
     python benchmarks/failures.py --out docs/images
 
 Writes `failures-1.png`, a montage of radiographs with their class maps, and prints the table that
-docs/failures.md holds. The radiographs are phantoms, simpler than those of any patient. They show
+docs/results/failures.md holds. The radiographs are phantoms, simpler than those of any patient. They show
 in what direction a prediction errs, not how often; numbers on real radiographs stand in
-docs/numbers.md.
+research/numbers.md.
 """
 
 from __future__ import annotations

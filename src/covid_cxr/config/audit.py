@@ -1,7 +1,7 @@
 """Settings of the shortcut audit: how much it does, and the bounds that a run is checked against.
 
 Every bound says why it is what it is. They were fixed on phantoms of seeds from 1000 on, before the
-seeds that `docs/audit.md` reports were used.
+seeds that `docs/concepts/audit.md` reports were used.
 """
 
 from __future__ import annotations

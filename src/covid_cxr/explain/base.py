@@ -104,7 +104,7 @@ class Options:
 
 
 # The default: on radiographs with opacities drawn by radiologists the most faithful to the model,
-# and the most repeatable over seeds (docs/explaining.md).
+# and the most repeatable over seeds (docs/concepts/explanations.md).
 RECOMMENDED = Options(
     superpixels="lungs", regions=32, fill="mean", sampling="balanced", stopping_reliability=0.9
 )

@@ -18,7 +18,7 @@ from covid_cxr.cohort.dedup.fingerprint import Fingerprint
 
 Batch = NDArray[np.float32]  # (n, edge, edge), or (n, 4): scale x, shift x, scale y, shift y
 
-COPY = 0.95  # from this similarity on, two images are called copies; see docs/cohort.md
+COPY = 0.95  # from this similarity on, two images are called copies; see docs/concepts/cohort.md
 
 _PYRAMID = ((2, 0.0, 3.0, 8), (1, 0.5, 5.0, 4), (0, 0.7, 4.0, 5))  # halvings, band (pixels), steps
 _LIMITS = (0.85, 0.88)  # correlation that a pair must reach to go on to the next level

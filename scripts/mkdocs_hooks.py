@@ -1,0 +1,106 @@
+"""Pages of the site that are made when it is built, so that nothing is written twice.
+
+The command line's reference comes from its help texts, the list of the Python API from `__all__`,
+tutorials from notebooks (executed ones if the variable TUTORIALS names their folder), and some
+pages from files that lie elsewhere in the repository.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import typer.cli
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from nbconvert import MarkdownExporter
+from typer.testing import CliRunner
+
+import covid_cxr
+
+ROOT = Path(__file__).resolve().parents[1]
+CARDS = "src/covid_cxr/bundles"
+# file of the repository -> page of the site
+ELSEWHERE = {
+    "CHANGELOG.md": "changes.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "research/lab_book.md": "results/lab-book.md",
+    "research/numbers.md": "results/numbers.md",
+    f"{CARDS}/default/MODEL_CARD.md": "results/model-card.md",
+    f"{CARDS}/lungs/LUNGS_CARD.md": "results/lung-network-card.md",
+    f"{CARDS}/lungs/INPUT_CHECK_CARD.md": "results/input-check-card.md",
+}
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)]*)?\)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Replace patterns in the navigation by the pages that match."""
+    config.nav = _expanded(config.nav)
+    return config
+
+
+def _expanded(entry: Any) -> Any:
+    if isinstance(entry, list):
+        return [_expanded(item) for item in entry]
+    if isinstance(entry, dict):
+        return {title: _expanded(item) for title, item in entry.items()}
+    if "*" not in entry:
+        return entry
+    docs = ROOT / "docs"
+    return sorted(path.relative_to(docs).as_posix() for path in docs.glob(entry))
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages."""
+    pages = {page: (ROOT / path).read_text("utf-8") for path, page in ELSEWHERE.items()}
+    pages["reference/cli.md"] = command_line()
+    pages["reference/api.md"] = (ROOT / "docs/reference/api.md").read_text("utf-8") + api()
+    for page, text in {**pages, **tutorials()}.items():
+        if old := files.get_file_from_path(page):
+            files.remove(old)
+        files.append(File.generated(config, page, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Point links that leave docs/ to where their target is on the site."""
+    uri = page.file.src_uri
+    origin = next((path for path, to in ELSEWHERE.items() if to == uri), f"docs/{uri}")
+
+    def moved(match: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(origin), match[1]))
+        to = ELSEWHERE.get(target, target.removeprefix("docs/"))
+        return f"]({posixpath.relpath(to, posixpath.dirname(uri) or '.')}{match[2] or ''})"
+
+    return LINK.sub(moved, markdown)
+
+
+def command_line() -> str:
+    """Return the reference of all commands, made of their help texts."""
+    words = ["covid_cxr.cli.main", "utils", "docs", "--name", "covid-cxr"]
+    result = CliRunner().invoke(typer.cli.app, words, catch_exceptions=False)
+    return result.stdout.replace("# `covid-cxr`", "# Command line", 1)
+
+
+def api() -> str:
+    """Return a heading for every public name."""
+    names = [name for name in covid_cxr.__all__ if not name.startswith("__")]
+    return "".join(f"\n::: covid_cxr.{name}\n" for name in names)
+
+
+def tutorials() -> dict[str, str]:
+    """Return the notebooks as pages, with the outputs they hold."""
+    folder = Path(os.environ.get("TUTORIALS", ROOT / "docs" / "tutorials"))
+    return {f"tutorials/{path.stem}.md": _page(path) for path in sorted(folder.glob("*.ipynb"))}
+
+
+def _page(path: Path) -> str:
+    notebook = nbformat.read(path, as_version=4)
+    exporter = MarkdownExporter(embed_images=True)
+    text, _ = exporter.from_notebook_node(notebook)
+    return str(text)
