@@ -28,14 +28,16 @@ CARDS = "src/covid_cxr/bundles"
 # file of the repository -> page of the site
 ELSEWHERE = {
     "CHANGELOG.md": "changes.md",
+    "CODE_OF_CONDUCT.md": "conduct.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "research/lab_book.md": "results/lab-book.md",
     "research/numbers.md": "results/numbers.md",
     f"{CARDS}/default/MODEL_CARD.md": "results/model-card.md",
     f"{CARDS}/lungs/LUNGS_CARD.md": "results/lung-network-card.md",
     f"{CARDS}/lungs/INPUT_CHECK_CARD.md": "results/input-check-card.md",
 }
-LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)]*)?\)")
+LINK = re.compile(r"\[([^\[\]]*)\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)]*)?\)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -68,14 +70,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Point links that leave docs/ to where their target is on the site."""
+    """Point links to where their target is on the site; sources of the code are no page of it."""
     uri = page.file.src_uri
     origin = next((path for path, to in ELSEWHERE.items() if to == uri), f"docs/{uri}")
 
     def moved(match: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(origin), match[1]))
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(origin), match[2]))
         to = ELSEWHERE.get(target, target.removeprefix("docs/"))
-        return f"]({posixpath.relpath(to, posixpath.dirname(uri) or '.')}{match[2] or ''})"
+        if to == target and (ROOT / target).is_file():
+            return match[1]
+        to = re.sub(r"\.ipynb$", ".md", to)
+        return f"[{match[1]}]({posixpath.relpath(to, posixpath.dirname(uri) or '.')}{match[3] or ''})"
 
     return LINK.sub(moved, markdown)
 
