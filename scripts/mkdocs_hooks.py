@@ -80,7 +80,9 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         if to == target and (ROOT / target).is_file():
             return match[1]
         to = re.sub(r"\.ipynb$", ".md", to)
-        return f"[{match[1]}]({posixpath.relpath(to, posixpath.dirname(uri) or '.')}{match[3] or ''})"
+        return (
+            f"[{match[1]}]({posixpath.relpath(to, posixpath.dirname(uri) or '.')}{match[3] or ''})"
+        )
 
     return LINK.sub(moved, markdown)
 
