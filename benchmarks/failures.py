@@ -3,8 +3,8 @@
     python benchmarks/failures.py --out docs/images
 
 Writes `failures-1.png`, a montage of radiographs with their class maps, and prints the table that
-docs/results/failures.md holds. The radiographs are phantoms, simpler than those of any patient. They
-show in what direction a prediction errs, not how often; numbers on real radiographs stand in
+docs/results/failures.md holds. The radiographs are phantoms, simpler than those of any patient.
+They show in what direction a prediction errs, not how often; numbers on real radiographs stand in
 research/numbers.md.
 """
 
