@@ -2,12 +2,12 @@
 
     python benchmarks/fuzz_read.py --mutants 20000 --seed 0
 
-Each mutant is a valid file of some container (`tests/support/mutants.py`) with its bytes damaged.
-It must give an image or raise `UnreadableImage`. They are read in a process of their own: where a
-decoder ends it, or hangs, the mutant is counted as a crash, and a new process continues with the
-next. Every escaped exception and crash is printed as a line of JSON, the totals last; exit 1 if
-there was one, or if memory grew by more than a gigabyte. Of DICOM mutants the header is also read
-as a cohort does.
+Each mutant is a valid file of some container (`tests/support/valid_files.py`) with its bytes
+damaged. It must give an image or raise `UnreadableImage`. They are read in a process of their own:
+where a decoder ends it, or hangs, the mutant is counted as a crash, and a new process continues
+with the next. Every escaped exception and crash is printed as a line of JSON, the totals last; exit
+1 if there was one, or if memory grew by more than a gigabyte. Of DICOM mutants the header is also
+read as a cohort does.
 
 To repeat one: `python benchmarks/fuzz_read.py --seed 0 --only 1234`.
 """
@@ -28,7 +28,8 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from support.mutants import IMAGE, REJECTED, header_outcome, mutant, outcome, seeds
+from support.mutants import IMAGE, REJECTED, header_outcome, mutant, outcome
+from support.valid_files import seeds
 
 ESCAPE, CRASH = "escape", "crash"
 HANG_SECONDS = 60.0

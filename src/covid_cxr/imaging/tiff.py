@@ -67,8 +67,11 @@ def parse(data: bytes) -> Strips | None:
     stream = BytesIO(data)
     try:
         directory = ImageFileDirectory_v2(stream.read(8))
-        stream.seek(directory.next)
-        directory.load(stream)
+        start = directory.next
+        stream.seek(start)
+        directory.load(stream)  # which stops, with a warning, where the file is cut short
+        if directory.next == start:
+            return None
         strips = _strips(directory)
     except raster.DECODER_ERRORS:
         return None

@@ -7,7 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from support.mutants import IMAGE, seeds
+from support.mutants import IMAGE
+from support.valid_files import seeds
 
 SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "fuzz_read.py"
 

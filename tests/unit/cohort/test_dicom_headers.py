@@ -13,7 +13,8 @@ from covid_cxr.errors import CohortError, UnreadableImage
 from covid_cxr.imaging import read
 from covid_cxr.imaging.dicom import file
 from support.dicom_objects import dataset_of, encode
-from support.mutants import IMAGE, REJECTED, header_outcome, mutant, sample_image, seeds
+from support.mutants import IMAGE, REJECTED, header_outcome, mutant
+from support.valid_files import sample_image, seeds
 
 ITEM, END = b"\xfe\xff\x00\xe0\0\0\0\0", b"\xfe\xff\xdd\xe0\0\0\0\0"
 SEQUENCE = b"\x54\0\x20\x02SQ\0\0\xff\xff\xff\xff"  # view codes, of undefined length

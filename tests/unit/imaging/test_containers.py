@@ -12,7 +12,7 @@ from PIL import Image
 
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging import containers, read
-from support.mutants import sample_image, seeds
+from support.valid_files import sample_image, seeds
 
 CUTS = 60
 GREY = "ends in plain mid-grey, as damaged JPEG does"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.mutants import IMAGE, REJECTED, mutant, outcome, resealed, seeds
+from support.mutants import IMAGE, REJECTED, mutant, outcome, resealed
+from support.valid_files import seeds
 
 SHARDS, MUTANTS = 8, 2000
 MAGIC = (

@@ -19,7 +19,8 @@ from PIL import Image
 
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging import read
-from support.mutants import resealed, sample_image, seeds, tiled_tiff
+from support.mutants import resealed
+from support.valid_files import sample_image, seeds, tiled_tiff
 
 EDGE = 30_000
 
