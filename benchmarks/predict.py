@@ -30,7 +30,8 @@ from PIL import Image
 import covid_cxr
 from covid_cxr import imaging
 from covid_cxr.config import PreprocessSpec
-from covid_cxr.inference.batch import BATCH, predict_to
+from covid_cxr.inference.answers import BATCH
+from covid_cxr.inference.batch import predict_to
 from covid_cxr.inference.lungs import LungSegmenter
 from covid_cxr.inference.predictor import Predictor
 from covid_cxr.phantoms import HOSPITALS, draw
@@ -128,7 +129,9 @@ def stages(model: Path | None, paths: Sequence[Path]) -> dict[str, float]:
     unequal = spec.model_copy(update={"equalise": False})
     plain = unequal.model_copy(update={"remove_markers": False})
     all_of_it, without_contrast, without_markers = map(prepare, (spec, unequal, plain))
-    checked = processor_time(lambda: predictor.preparer.check(radiographs))
+    checked = processor_time(
+        lambda: predictor.preparer.check([*map(predictor.preparer.reduce, radiographs)])
+    )
     lungs = processor_time(lambda: [*map(forward.segmenter.probabilities, forward.lung_inputs)])
     spent = {
         "reading": processor_time(lambda: [*map(predictor.read, paths)]),

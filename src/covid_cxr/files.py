@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,18 +19,25 @@ def atomic_write(path: Path | str, content: str | bytes) -> None:
     The parent folder is made where missing.
 
     Raises:
-        OSError: the folder cannot be written; the old file is untouched.
+        OSError: the folder cannot be written, or the disk is full; it names `path`, and the old
+            file is untouched.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode("utf-8") if isinstance(content, str) else content
     # The temporary file lies in the same folder because a rename is atomic on one file system.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        temporary.write_bytes(data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())  # else a power cut could leave the new name without content
         temporary.replace(path)
+    except OSError as error:  # of a write to a full disk it names no file, else the temporary one
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def sha256_of(path: Path | str) -> str:

@@ -14,7 +14,6 @@ import covid_cxr
 from covid_cxr.cohort import build, schema
 from covid_cxr.config import RunConfig
 from covid_cxr.inference import Predictor
-from covid_cxr.inference.batch import predict_to
 from covid_cxr.inference.explaining import ExplainSettings
 from covid_cxr.inference.input_check import (
     INVERTED,
@@ -28,6 +27,7 @@ from covid_cxr.models.bundle import SHIPPED_LUNGS
 from covid_cxr.phantoms import draw
 from covid_cxr.types import FloatArray
 from research.input_check.__main__ import main
+from support.predictions import predicted
 
 pytestmark = pytest.mark.slow
 
@@ -112,7 +112,7 @@ def test_a_chest_is_answered_and_a_wrong_one_rejected_with_the_reason(
     write(radiograph, tmp_path / "a.png")
     for name, (change, _) in WRONG.items():
         write(change(radiograph), tmp_path / f"{name}.png")
-    found = predict_to(tmp_path / "out", model, [tmp_path], settings=ExplainSettings("cam"))
+    found = predicted(tmp_path / "out", model, [tmp_path], settings=ExplainSettings("cam"))
     said = {Path(each.file).stem: each for each in found}
     assert said["a"].status == "ok"
     assert said["a"].explanation
@@ -133,7 +133,7 @@ def test_one_by_one_rejects_as_a_batch_does_and_explains_nothing(
 ) -> None:
     noise = np.random.default_rng(0).random((200, 200), dtype=np.float32)
     path = write(noise, tmp_path / "noise.png")
-    (row,) = predict_to(tmp_path / "out", model, [path])
+    (row,) = predicted(tmp_path / "out", model, [path])
     reading = model.predict(path, "cam")
     assert reading.prediction.status == row.status == "abstained"
     assert reading.prediction.flags == row.flags

@@ -18,11 +18,11 @@ from covid_cxr.config import PreprocessSpec, RunConfig, TrainingConfig
 from covid_cxr.errors import BundleError
 from covid_cxr.imaging.crop import crop, lung_box
 from covid_cxr.inference import Predictor
-from covid_cxr.inference.batch import predict_to
 from covid_cxr.inference.explaining import ExplainSettings
 from covid_cxr.models import bundle
 from covid_cxr.training import hold_out_validation
 from covid_cxr.training.inputs import preprocess_cohort
+from support.predictions import predicted
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("graph_templates")]
 
@@ -94,7 +94,7 @@ def test_a_batch_is_explained_with_its_counterfactual_regions(
 ) -> None:
     predictor = Predictor(bundle.load(run / "bundle"))
     paths = pipeline.RunFolder.open(run).cohort()["path"].head(2)
-    found = predict_to(
+    found = predicted(
         tmp_path,
         predictor,
         [phantoms / path for path in paths],

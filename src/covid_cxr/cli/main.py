@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 import sys
 import traceback
 from typing import Annotated, Any
@@ -12,6 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from covid_cxr.cli import audit, build, cohort, compare, evaluate, explain_eval, predict, validate
+from covid_cxr.cli.options import Command
 from covid_cxr.errors import CovidCxrError
 from covid_cxr.types import DISCLAIMER
 
@@ -25,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _LONGEST = 300
+_EMPTY_VALUE = re.compile(r"--[a-z-]+=")
 _GLOBALS = {"-v", "-vv", "--verbose", "-q", "--quiet", "--debug"}
 # typer raises these from click or from its own copy of it, depending on its version
 _UsageError: Any = typer.BadParameter.__base__
@@ -35,7 +39,7 @@ for _command in (
     *(evaluate.evaluate, validate.cross_validate, validate.validate),
     *(compare.compare, audit.audit),
 ):
-    app.command()(_command)
+    app.command(cls=Command)(_command)
 
 
 @app.callback(invoke_without_command=True)
@@ -68,13 +72,22 @@ def main() -> None:
     """Run the command line and leave with its exit status.
 
     0 done, 1 an internal error, 2 bad input or usage, 3 an audit failed or a leak was found,
-    4 every file was answered but some with an error, 130 interrupted.
+    4 every file was answered but some with an error, 130 interrupted. Letters that the output's
+    encoding lacks are escaped: they must not end the work that is done.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status; errors are one line on stderr."""
+    for word in arguments:
+        if not word or _EMPTY_VALUE.fullmatch(word):
+            # A path would be taken for the working folder.
+            said = f"'{word}' among the arguments is empty, expected a value; is a variable unset?"
+            return _fail(said, 2)
     try:
         status = app(_globals_first(arguments), prog_name="covid-cxr", standalone_mode=False)
         return int(status or 0)
@@ -83,7 +96,7 @@ def run(arguments: list[str]) -> int:
         command = context.command_path if context else "covid-cxr"
         return _fail(f"{error.format_message()} See {command} --help", 2)
     except (typer.Abort, KeyboardInterrupt):
-        return _fail("interrupted; the same command continues where it can", 130)
+        return _fail("interrupted", 130)
     except Exception as error:  # noqa: BLE001 - the last resort: say it in one line
         return _fail(*_explained(error))
 

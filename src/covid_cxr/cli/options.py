@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from covid_cxr.errors import ConfigError, InputError
+from covid_cxr.errors import ConfigError, CovidCxrError, InputError
 
 Config = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="YAML file, such as configs/default.yaml.")
@@ -26,9 +28,38 @@ Settings = Annotated[
 Runs = Annotated[
     int | None, typer.Option(min=1, help="Train with this many seeds; keep the best on validation.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")]
+Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads, all by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Interrupted(CovidCxrError):
+    """The user pressed Ctrl-C; says what is kept."""
+
+    exit_status = 130
+
+
+class Command(TyperCommand):
+    """A command with finite numbers, which bounds do not make sure of, that says what is kept."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Raises:
+            BadParameter: an option is nan or infinite.
+            Interrupted: in place of a KeyboardInterrupt, which typer would make an exit without
+                a word.
+        """
+        for parameter in self.params:
+            value = ctx.params.get(parameter.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                message = f"Invalid value for {parameter.opts[0]}: {value} is no finite number."
+                raise typer.BadParameter(message, ctx=ctx)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            kept = str(error) or "the same command continues where it can"
+            raise Interrupted(f"interrupted; {kept}") from error
 
 
 def with_runs(settings: Sequence[str] | None, runs: int | None) -> list[str]:

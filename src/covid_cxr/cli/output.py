@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from covid_cxr.progress import reporting
 from covid_cxr.results import RunMetrics
@@ -26,6 +35,16 @@ out = Console()
 _SPLITS = {"test": "test split", "val": "validation split", "external": "external images"}
 
 
+class _Rate(ProgressColumn):
+    """Steps a second, or a minute where they take longer."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{60 * speed:.1f}/min")
+
+
 @contextmanager
 def progress(context: typer.Context) -> Iterator[None]:
     """Draw progress bars with the time left while the block runs, on a terminal only."""
@@ -33,7 +52,7 @@ def progress(context: typer.Context) -> Iterator[None]:
         yield
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+    with Bars(*columns, _Rate(), TimeRemainingColumn(), console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
 
         def update(what: str, done: int, total: int) -> None:
@@ -57,7 +76,21 @@ def table(title: str, columns: Sequence[str] = ()) -> Table:
 
 def as_json(value: Any) -> None:
     """Print JSON."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(_json(value) + "\n")
+
+
+def as_json_list(values: Iterable[Any]) -> None:
+    """Print a JSON list, one of its values in memory at a time."""
+    sys.stdout.write("[")
+    for number, value in enumerate(values):
+        sys.stdout.write((",\n" if number else "\n") + indent(_json(value), "  "))
+    sys.stdout.write("\n]\n")
+
+
+def _json(value: Any) -> str:
+    """Return JSON, with letters escaped that the output's encoding may lack."""
+    is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    return json.dumps(value, indent=2, ensure_ascii=not is_unicode)
 
 
 def summarise(metrics: RunMetrics, run: Path, machine: bool) -> None:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson, Data, Threads, data_root
+from covid_cxr.errors import InputError
 from covid_cxr.explain import EXPLAINERS
 from covid_cxr.explain.base import RECOMMENDED, Options
 from covid_cxr.explain.rendering.zones import FAIR
-from covid_cxr.types import DISCLAIMER, Prediction
+from covid_cxr.types import DISCLAIMER
 
 if TYPE_CHECKING:
-    from covid_cxr.inference.explaining import ExplainSettings
+    from covid_cxr.inference.predictions_csv import Start
     from covid_cxr.inference.similar_cases import ImageLoader
+    from covid_cxr.models.bundle import Bundle
 
 Paths = Annotated[
-    list[Path], typer.Argument(metavar="PATH...", help="Image and DICOM files, folders.")
+    list[str], typer.Argument(metavar="PATH...", help="Image and DICOM files, folders of them.")
 ]
 Out = Annotated[Path, typer.Option(help="Folder for predictions.csv and explanations/.")]
 Model = Annotated[
@@ -36,10 +38,23 @@ Fidelity = Annotated[
 Montage = Annotated[
     bool, typer.Option("--montage", help="Also draw montages, 24 radiographs a page.")
 ]
-AlsoExplain = Annotated[
-    str | None, typer.Option(metavar="METHOD", help=f"Also explain: {', '.join(EXPLAINERS)}.")
+Method = Annotated[
+    str | None,
+    typer.Option(
+        *("--method", "--explain"),
+        help=f"Explain with this method, one of: {', '.join(EXPLAINERS)}.",
+    ),
 ]
-Method = Annotated[str, typer.Option(help=f"One of: {', '.join(EXPLAINERS)}.")]
+ForProcessing = Annotated[
+    Literal["assess", "abstain"],
+    typer.Option(help="DICOM images that say they are for processing, not for presentation."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Only continue an interrupted prediction in --out.")
+]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Begin anew, dropping an interrupted prediction in --out.")
+]
 Palette = Annotated[str, typer.Option(help="green-red, or blue-orange for colour-blind readers.")]
 Opacity = Annotated[float, typer.Option(min=0.05, max=1, help="Opacity of the strongest colour.")]
 Counterfactual = Annotated[
@@ -51,7 +66,8 @@ TrainingCohort = Annotated[
 
 SOME_WITH_ERRORS = 4
 NO_PICTURE = "no explanation"
-METHOD = "lime"
+METHOD = "lime"  # of `explain`
+_MESSAGES = 5  # of files with errors that are printed
 
 
 # Options of a command that are fields of `Options`, and with them type and default.
@@ -66,6 +82,23 @@ _EXPLAIN_OPTIONS = {
     ),
     "seed": typer.Option(min=0, help="Random seed."),
 }
+
+
+def same_options_as(
+    command: Callable[..., None], **defaults: object
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of another one, some with defaults of its own."""
+
+    def decorate(other: Callable[..., None]) -> Callable[..., None]:
+        options = [
+            option.replace(default=defaults.get(option.name, option.default))
+            for option in signature(command).parameters.values()
+        ]
+        other.__dict__["__signature__"] = Signature(options)
+        other.__annotations__ = {option.name: option.annotation for option in options}
+        return other
+
+    return decorate
 
 
 def with_explain_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -99,38 +132,7 @@ def predict(
     paths: Paths,
     out: Out,
     options: Options,
-    model: Model = None,
-    explain: AlsoExplain = None,
-    min_fidelity: Fidelity = FAIR,
-    montage: Montage = False,
-    threads: Threads = None,
-    json: AsJson = False,
-) -> None:
-    """Predict radiographs and folders of them; every file gets one row, readable or not.
-
-    The exit status is 4 if a file could not be read.
-
-    Examples:
-
-    `covid-cxr predict radiograph.png --out out`
-
-    `covid-cxr predict radiographs/ --explain lime --montage --out out`
-    """
-    from covid_cxr.inference.explaining import ExplainSettings
-
-    settings = None
-    if explain:
-        settings = ExplainSettings(explain, options, least_fidelity=min_fidelity, montage=montage)
-    _predict(context, paths, out, settings, model=model, threads=threads, json=json)
-
-
-@with_explain_options
-def explain(
-    context: typer.Context,
-    paths: Paths,
-    out: Out,
-    options: Options,
-    method: Method = METHOD,
+    method: Method = None,
     model: Model = None,
     min_fidelity: Fidelity = FAIR,
     palette: Palette = "green-red",
@@ -139,13 +141,52 @@ def explain(
     counterfactual: Counterfactual = False,
     cohort: TrainingCohort = None,
     data: Data = None,
+    for_processing: ForProcessing = "assess",
+    resume: Resume = False,
+    restart: Restart = False,
     threads: Threads = None,
     json: AsJson = False,
 ) -> None:
+    """Predict radiographs and folders of them; every file gets one row, readable or not.
+
+    Rows are kept whatever ends the program: the same command continues. `explain` is the same with
+    pictures by default. The exit status is 4 if a file could not be read or a picture not written.
+
+    Examples:
+
+    `covid-cxr predict radiograph.png --out out`
+
+    `covid-cxr predict radiographs/ --method lime --montage --out out`
+    """
+    from covid_cxr.explain.rendering.overlay import OverlayStyle
+    from covid_cxr.inference import Predictor
+    from covid_cxr.inference.batch import predict_to
+    from covid_cxr.inference.explaining import ExplainSettings
+
+    settings = None
+    if method:
+        settings = ExplainSettings(
+            method,
+            options,
+            OverlayStyle(palette=palette, opacity=opacity),
+            least_fidelity=min_fidelity,
+            montage=montage,
+            counterfactual=counterfactual,
+            load_image=_image_loader(cohort, data),
+        )
+    predictor = Predictor(_bundle(model), threads, for_processing)
+    with output.progress(context):
+        path = predict_to(out, predictor, paths, settings=settings, start=_start(resume, restart))
+    _report(path, json)
+
+
+@same_options_as(predict, method=METHOD)
+def explain(**given: Any) -> None:
     """Predict and explain: green regions support the shown class, red regions speak against it.
 
     Beside the radiograph stands where the support lies, in numbers and a sentence; the JSON has
-    the weight of every region and the training cases most similar to the radiograph.
+    the weight of every region and the training cases most similar to the radiograph. `predict` is
+    the same without pictures by default; the same command continues an interrupted one.
 
     Examples:
 
@@ -153,44 +194,25 @@ def explain(
 
     `covid-cxr explain radiographs/ --superpixels lungs --fill blur --out out`
     """
-    from covid_cxr.explain.rendering.overlay import OverlayStyle
-    from covid_cxr.inference.explaining import ExplainSettings
-
-    settings = ExplainSettings(
-        method,
-        options,
-        OverlayStyle(palette=palette, opacity=opacity),
-        least_fidelity=min_fidelity,
-        montage=montage,
-        counterfactual=counterfactual,
-        load_image=_image_loader(cohort, data),
-    )
-    _predict(context, paths, out, settings, model=model, threads=threads, json=json)
+    predict(**given)
 
 
-def _predict(
-    context: typer.Context,
-    paths: Sequence[Path],
-    out: Path,
-    settings: ExplainSettings | None,
-    *,
-    model: Path | None,
-    threads: int | None,
-    json: bool,
-) -> None:
-    """Predict every path and print a summary."""
+def _bundle(path: Path | None) -> Bundle:
     import covid_cxr
-    from covid_cxr.inference.batch import predict_to
+    from covid_cxr.models import bundle
 
-    predictor = covid_cxr.load(model, threads)
-    with output.progress(context):
-        predictions = predict_to(out, predictor, paths, settings=settings)
-    if json:
-        output.as_json([asdict(prediction) for prediction in predictions])
-    else:
-        _print(predictions, out)
-    if any(prediction.status == "error" for prediction in predictions):
-        raise typer.Exit(SOME_WITH_ERRORS)
+    return bundle.load(path) if path else covid_cxr.default_bundle()
+
+
+def _start(resume: bool, restart: bool) -> Start:
+    """Return what to do with an interrupted prediction.
+
+    Raises:
+        InputError: both were asked for.
+    """
+    if resume and restart:
+        raise InputError("--resume and --restart exclude each other; give one, or neither")
+    return "resume" if resume else "restart" if restart else "continue"
 
 
 def _image_loader(cohort: Path | None, data: Path | None) -> ImageLoader | None:
@@ -206,19 +228,41 @@ def _image_loader(cohort: Path | None, data: Path | None) -> ImageLoader | None:
     return lambda image_id: imaging.read(root / paths[image_id]) if image_id in paths else None
 
 
-def _print(predictions: Sequence[Prediction], out: Path) -> None:
-    counts = Counter(prediction.predicted_class or prediction.status for prediction in predictions)
+def _report(path: Path, json: bool) -> None:
+    """Print a summary of a table of predictions, or its rows, one at a time.
+
+    Raises:
+        Exit: a row says that something failed.
+    """
+    from covid_cxr.inference.predictions_csv import read_table
+
+    if json:
+        output.as_json_list(asdict(row) for row in read_table(path))
+    else:
+        _print(path)
+    if any(row.message for row in read_table(path)):
+        raise typer.Exit(SOME_WITH_ERRORS)
+
+
+def _print(path: Path) -> None:
+    from covid_cxr.inference.predictions_csv import read_table
+
+    counts: Counter[str] = Counter()
+    messages, missing, pictures = 0, Counter[str](), 0
+    for row in read_table(path):
+        counts[row.predicted_class or row.status] += 1
+        pictures += bool(row.explanation)
+        missing.update(flag for flag in row.flags if flag.startswith(NO_PICTURE))
+        messages += bool(row.message)
+        if row.message and messages <= _MESSAGES:
+            output.out.print(row.message, soft_wrap=True, markup=False)
     summary = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-    output.out.print(f"{len(predictions)} files: {summary or 'none'}", soft_wrap=True)
-    messages = [prediction.message for prediction in predictions if prediction.status == "error"]
-    for message in messages[:5]:
-        output.out.print(message, soft_wrap=True, markup=False)
-    output.out.print(f"Predictions: {out / 'predictions.csv'}", soft_wrap=True)
-    flags = [flag for prediction in predictions for flag in prediction.flags]
-    missing = [flag for flag in flags if flag.startswith(NO_PICTURE)]
+    output.out.print(f"{counts.total()} files: {summary}", soft_wrap=True)
+    output.out.print(f"Predictions: {path}", soft_wrap=True, markup=False)
     if missing:
-        output.out.print(f"{len(missing)} without a picture: {missing[0]}", soft_wrap=True)
-    pictures = sum(bool(prediction.explanation) for prediction in predictions)
+        (reason, _), total = missing.most_common(1)[0], missing.total()
+        output.out.print(f"{total} without a picture: {reason}", soft_wrap=True, markup=False)
     if pictures:
-        output.out.print(f"Explanations: {pictures} in {out / 'explanations'}", soft_wrap=True)
+        where = path.parent / "explanations"
+        output.out.print(f"Explanations: {pictures} in {where}", soft_wrap=True, markup=False)
     output.out.print(DISCLAIMER, style="dim")

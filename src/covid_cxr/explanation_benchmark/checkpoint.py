@@ -14,7 +14,7 @@ from covid_cxr.explanation_benchmark.cases import Case
 from covid_cxr.explanation_benchmark.measure import MethodValues
 from covid_cxr.explanation_benchmark.settings import Settings
 from covid_cxr.files import atomic_write
-from covid_cxr.inference.batch import picture_stem
+from covid_cxr.inference.explaining import picture_stem
 
 FOLDER = "images"
 _FORMAT = 2

@@ -33,8 +33,8 @@ def preprocess(pixels: FloatArray, spec: PreprocessSpec, lungs: Lungs | None = N
         lungs: the lung masks, for a spec that crops to them; None where none were segmented.
     """
     box = lung_box(spec, lungs)
+    pixels = reduce(pixels, spec)
     if spec.remove_markers:
-        pixels = _shrink(pixels, max(_MARKER_EDGE, spec.size))
         pixels = remove_markers(pixels, spans(box, pixels.shape))
     grid = _resize(crop(pixels, box), spec.size, spec.size)
     if spec.equalise and float(np.ptp(grid)) >= _CONSTANT:
@@ -42,6 +42,19 @@ def preprocess(pixels: FloatArray, spec: PreprocessSpec, lungs: Lungs | None = N
     if spec.standardise:
         grid = _standardise(grid)
     return np.clip(grid, 0, 1)[np.newaxis]
+
+
+def reduce(pixels: FloatArray, spec: PreprocessSpec) -> FloatArray:
+    """Return the least of a radiograph (H, W) that `preprocess` needs, wherever its lungs are.
+
+    `preprocess` makes the same input of it, to the last bit. The pixels themselves are returned
+    where nothing can be left out before the lungs are known.
+    """
+    if spec.remove_markers:
+        return _shrink(pixels, max(_MARKER_EDGE, spec.size))
+    if spec.lung_margin is None:
+        return _resize(pixels, spec.size, spec.size)
+    return pixels
 
 
 def _shrink(pixels: FloatArray, longest: int) -> FloatArray:

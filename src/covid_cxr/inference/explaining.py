@@ -5,6 +5,9 @@ Every explanation of a prediction comes from `explain_inference`, whoever asks f
 
 from __future__ import annotations
 
+import hashlib
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,7 +28,7 @@ from covid_cxr.imaging.page import png
 from covid_cxr.inference.inputs import ModelInput
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.inference.similar_cases import ImageLoader, SimilarCase, draw_similar_cases
-from covid_cxr.types import Explanation, FloatArray, Lungs, Prediction, Radiograph
+from covid_cxr.types import Explanation, FloatArray, Lungs, Prediction
 
 NO_LUNGS = "lungs not found"
 NO_EXPLANATION = "no explanation"  # begins the flag that says why there is none
@@ -55,20 +58,25 @@ class ExplainSettings:
     montage: bool = False
     load_image: ImageLoader | None = None
 
+    def __post_init__(self) -> None:
+        """Reject a fidelity that no map could be compared with."""
+        if math.isnan(self.least_fidelity):
+            raise InputError("least fidelity is nan, expected a number such as 0.5")
+
 
 @dataclass(frozen=True)
 class Inference:
-    """A radiograph with its prediction, and what is needed to explain it.
+    """A prediction, and what is needed to explain it.
+
+    The radiograph itself is not kept: a million pixels take four megabytes.
 
     Attributes:
         prediction: answered or abstained from.
-        radiograph: as read.
         input: what the model was shown.
         embedding: float32 (E,).
     """
 
     prediction: Prediction
-    radiograph: Radiograph
     input: ModelInput
     embedding: FloatArray
 
@@ -151,7 +159,7 @@ def explain_inference(model: Runtime, inference: Inference, settings: ExplainSet
 
 def write_explanation(
     stem: Path,
-    inference: Inference,
+    pixels: FloatArray,
     explained: Explained,
     settings: ExplainSettings,
     similar_cases: Sequence[SimilarCase],
@@ -160,7 +168,7 @@ def write_explanation(
 
     Args:
         stem: path without suffix.
-        inference: what was explained.
+        pixels: the radiograph as read, (H, W) in [0, 1].
         explained: with an explanation.
         settings: palette and image loader.
         similar_cases: of the training, nearest first.
@@ -173,12 +181,25 @@ def write_explanation(
     more: dict[str, Any] = {"similar_cases": [case._asdict() for case in similar_cases]}
     if counterfactual:
         more["counterfactual"] = asdict(counterfactual)
-    caption, pixels = caption_of(prediction, more), inference.radiograph.pixels
+    caption = caption_of(prediction, more)
     picture = save(stem, pixels, explanation, caption, settings.style)
     if settings.load_image:
         cases = draw_similar_cases(pixels, prediction.file, similar_cases, settings.load_image)
         atomic_write(stem.with_name(f"{stem.name}-similar-cases.png"), png(cases))
     return replace(prediction, explanation=f"{stem.parent.name}/{picture.name}")
+
+
+def picture_stem(file: str) -> str:
+    """Return a file name for the picture of `file`: readable, safe, and its own.
+
+    Two files of one name in different folders get different pictures, and a second run over the
+    same files replaces its own.
+
+    >>> picture_stem("ward 3/chest.png")
+    'chest-b07651d0'
+    """
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(file).stem).strip("._-")[:60]
+    return f"{readable or 'image'}-{hashlib.sha256(file.encode()).hexdigest()[:8]}"
 
 
 def caption_of(prediction: Prediction, more: Mapping[str, Any] | None = None) -> Caption:

@@ -93,8 +93,7 @@ class InputCheck(Strict):
 
 def warnings_of(pixels: FloatArray, lungs: Lungs | None) -> tuple[str, ...]:
     """Return the warnings for a radiograph (H, W) that is answered all the same."""
-    step = max(1, max(pixels.shape) // _SAMPLED)
-    sample = pixels[::step, ::step]
+    sample = sample_of(pixels)
     extreme = np.count_nonzero(sample <= 0.01) + np.count_nonzero(sample >= 0.99)
     applies = {
         LOW_CONTRAST: _is_flat(sample),
@@ -102,6 +101,12 @@ def warnings_of(pixels: FloatArray, lungs: Lungs | None) -> tuple[str, ...]:
         CUT_OFF: lungs is not None and _share_at_edge(lungs) > _AT_EDGE,
     }
     return tuple(name for name, does_apply in applies.items() if does_apply)
+
+
+def sample_of(pixels: FloatArray) -> FloatArray:
+    """Return the greys of a radiograph (H, W) that `warnings_of` looks at; of a sample, all."""
+    step = max(1, max(pixels.shape) // _SAMPLED)
+    return pixels[::step, ::step]
 
 
 def _is_flat(sample: FloatArray) -> bool:

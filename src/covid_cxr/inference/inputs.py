@@ -7,9 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from covid_cxr import imaging
 from covid_cxr.config import PreprocessSpec
 from covid_cxr.imaging.crop import lung_box
+from covid_cxr.inference.input_check import sample_of
 from covid_cxr.inference.lungs import Analysis, LungSegmenter
 from covid_cxr.types import Box, FloatArray, Lungs
 
@@ -27,6 +30,22 @@ class ModelInput(NamedTuple):
     image: FloatArray
     box: Box
     lungs: Lungs | None
+
+
+class ReducedPixels(NamedTuple):
+    """What prediction needs of a radiograph, about as large for any size of the radiograph.
+
+    Attributes:
+        pixels: (h, w) in [0, 1], as `imaging.reduce` leaves them.
+        lung_input: of the lung network, (1, S, S).
+        sample: the greys that warnings are given for.
+        spread: between its brightest and its darkest pixel.
+    """
+
+    pixels: FloatArray
+    lung_input: FloatArray
+    sample: FloatArray
+    spread: float
 
 
 class Preparer:
@@ -58,14 +77,24 @@ class Preparer:
             lungs = [None] * len(radiographs)
         return [self._one(pixels, both) for pixels, both in zip(radiographs, lungs, strict=True)]
 
-    def check(self, radiographs: Sequence[FloatArray]) -> list[tuple[ModelInput, Analysis]]:
-        """Return model input of radiographs (H, W), each with what the input check says of it.
+    def reduce(self, pixels: FloatArray) -> ReducedPixels:
+        """Return what `check` needs of a radiograph (H, W) in [0, 1]."""
+        return ReducedPixels(
+            imaging.reduce(pixels, self.spec),
+            self.segmenter.prepare(pixels),
+            sample_of(pixels).copy(),  # a view would keep all pixels in memory
+            float(np.ptp(pixels)),
+        )
+
+    def check(self, radiographs: Sequence[ReducedPixels]) -> list[tuple[ModelInput, Analysis]]:
+        """Return model input of radiographs, each with what the input check says of it.
 
         Raises:
             BundleError: the lung network has no input check.
         """
-        analyses = zip(radiographs, self.segmenter.analyse(radiographs), strict=True)
-        return [(self._one(pixels, analysis.lungs), analysis) for pixels, analysis in analyses]
+        inputs = ((one.lung_input, one.sample) for one in radiographs)
+        analyses = zip(radiographs, self.segmenter.analyse_inputs(inputs), strict=True)
+        return [(self._one(one.pixels, analysis.lungs), analysis) for one, analysis in analyses]
 
     @cached_property
     def segmenter(self) -> LungSegmenter:

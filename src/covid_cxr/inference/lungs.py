@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,22 +98,40 @@ class LungSegmenter:
         Raises:
             BundleError: the network has no input check.
         """
+        inputs = (self.prepare(pixels) for pixels in radiographs)
+        return self.analyse_inputs(zip(inputs, radiographs, strict=True))
+
+    def prepare(self, pixels: FloatArray) -> FloatArray:
+        """Return the network's input (1, S, S) of a radiograph (H, W) in [0, 1]."""
+        return imaging.preprocess(pixels, self.manifest.preprocess)
+
+    def analyse_inputs(self, inputs: Iterable[tuple[FloatArray, FloatArray]]) -> list[Analysis]:
+        """Analyse radiographs of which only this is left.
+
+        Args:
+            inputs: of each radiograph what `prepare` returns, and itself or its `sample_of`.
+
+        Raises:
+            BundleError: the network has no input check.
+        """
         check = self.manifest.input_check
         if check is None:
             raise BundleError(
                 f"the lung network in '{self._folder}' has no input check; "
                 "fit one with python -m research.input_check"
             )
+        pairs = list(inputs)
         lungs: list[Lungs | None] = []
         rejections: list[str | None] = []
-        for batch in self._batches(radiographs):
+        for start in range(0, len(pairs), _BATCH):
+            batch = np.stack([prepared for prepared, _ in pairs[start : start + _BATCH]])
             masks, logits, distances = self.outputs(batch, MASKS, REASON_LOGITS, DISTANCE)
             lungs += [lungs_of(both) for both in masks]
             lungs_found = [both is not None for both in lungs[-len(batch) :]]
             rejections += check.rejections(logits, distances, lungs_found)
         return [
-            Analysis(both, rejection, warnings_of(pixels, both))
-            for pixels, both, rejection in zip(radiographs, lungs, rejections, strict=True)
+            Analysis(both, rejection, warnings_of(sample, both))
+            for (_, sample), both, rejection in zip(pairs, lungs, rejections, strict=True)
         ]
 
     def probabilities(self, batch: FloatArray) -> FloatArray:
@@ -136,10 +154,9 @@ class LungSegmenter:
         return arrays
 
     def _batches(self, radiographs: Sequence[FloatArray]) -> Iterator[FloatArray]:
-        spec = self.manifest.preprocess
         for start in range(0, len(radiographs), _BATCH):
             chunk = radiographs[start : start + _BATCH]
-            yield np.stack([imaging.preprocess(pixels, spec) for pixels in chunk])
+            yield np.stack([self.prepare(pixels) for pixels in chunk])
 
 
 def lungs_of(probabilities: FloatArray) -> Lungs | None:

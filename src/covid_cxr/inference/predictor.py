@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -18,6 +19,7 @@ from PIL import Image
 from covid_cxr import imaging
 from covid_cxr.explain.base import RECOMMENDED, Options
 from covid_cxr.explain.rendering.page import draw_page
+from covid_cxr.imaging.dicom.reading import FOR_PROCESSING
 from covid_cxr.imaging.page import png
 from covid_cxr.inference.explaining import (
     Explained,
@@ -28,13 +30,14 @@ from covid_cxr.inference.explaining import (
     explain_input,
     on_radiograph,
 )
-from covid_cxr.inference.inputs import ModelInput, Preparer
+from covid_cxr.inference.inputs import ModelInput, Preparer, ReducedPixels
 from covid_cxr.inference.lungs import Analysis
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.inference.similar_cases import Reference, SimilarCase, load
 from covid_cxr.models.bundle import REFERENCE, Bundle
 from covid_cxr.types import COVID, Explanation, FloatArray, Prediction, Radiograph
 
+ForProcessing = Literal["assess", "abstain"]
 Source = str | os.PathLike[str] | bytes | Radiograph
 
 _BLANK = 0.01  # least spread of grey levels (out of 1) of an image that shows anything
@@ -65,16 +68,33 @@ class Reading:
         return None if self.picture is None else png(self.picture)
 
 
+class ReducedRadiograph(NamedTuple):
+    """What a prediction needs of a radiograph.
+
+    Attributes:
+        origin, flags: as of the radiograph.
+        pixels: of fixed size, about a megapixel, wherever the bundle's preprocessing allows.
+    """
+
+    origin: str
+    flags: tuple[str, ...]
+    pixels: ReducedPixels
+
+
 class Predictor:
     """A bundle, ready to predict.
 
     Args:
         bundle: an opened, verified bundle.
         threads: CPU threads; None for all cores.
+        for_processing: "assess" DICOM images that hold detector values before any processing for
+            display (PS3.3 C.8.11.1.1.1), with a flag, or "abstain" from them.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        self.bundle, self.threads = bundle, threads
+    def __init__(
+        self, bundle: Bundle, threads: int | None = None, for_processing: ForProcessing = "assess"
+    ) -> None:
+        self.bundle, self.threads, self.for_processing = bundle, threads, for_processing
         self.runtime = Runtime(bundle, threads)
         self.preparer = Preparer(bundle.manifest.preprocess, threads, bundle.lungs)
 
@@ -127,13 +147,22 @@ class Predictor:
 
         An answer is the same to the last bit whatever else is answered with it.
         """
+        return self.infer_reduced([self.reduce(radiograph) for radiograph in radiographs])
+
+    def reduce(self, radiograph: Radiograph) -> ReducedRadiograph:
+        """Return what `infer_reduced` needs of a radiograph, so that its pixels can be let go."""
+        reduced = self.preparer.reduce(radiograph.pixels)
+        return ReducedRadiograph(radiograph.origin, radiograph.flags, reduced)
+
+    def infer_reduced(self, radiographs: Sequence[ReducedRadiograph]) -> list[Inference]:
+        """Do as `infer` does, for radiographs of which only this is left."""
+        if not radiographs:
+            return []
         checked = self.preparer.check([radiograph.pixels for radiograph in radiographs])
         outputs = self.runtime.run(np.stack([model_input.image for model_input, _ in checked]))
         answers = zip(radiographs, checked, outputs.probabilities, outputs.embedding, strict=True)
         return [
-            Inference(
-                self._postprocess(radiograph, analysis, scores), radiograph, model_input, embedding
-            )
+            Inference(self._postprocess(radiograph, analysis, scores), model_input, embedding)
             for radiograph, (model_input, analysis), scores, embedding in answers
         ]
 
@@ -173,11 +202,14 @@ class Predictor:
         return load(self.bundle.folder / REFERENCE) if self.bundle.has_reference else None
 
     def _postprocess(
-        self, radiograph: Radiograph, analysis: Analysis, probabilities: FloatArray
+        self, radiograph: ReducedRadiograph, analysis: Analysis, probabilities: FloatArray
     ) -> Prediction:
         manifest = self.bundle.manifest
-        is_blank = float(np.ptp(radiograph.pixels)) < _BLANK
-        rejection = "blank image" if is_blank else analysis.rejection
+        rejection = analysis.rejection
+        if self.for_processing == "abstain" and FOR_PROCESSING in radiograph.flags:
+            rejection = "not assessed"
+        elif radiograph.pixels.spread < _BLANK:
+            rejection = "blank image"
         if rejection:
             flags = (*radiograph.flags, rejection)
             return Prediction(radiograph.origin, "abstained", flags=flags, model=manifest.id)

@@ -12,7 +12,8 @@ from covid_cxr import evaluation
 from covid_cxr.errors import LeakError
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
-from covid_cxr.inference.batch import predict_cohort, table
+from covid_cxr.inference.batch import predict_cohort
+from covid_cxr.inference.predictions_csv import table
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.models.bundle import CARD, Bundle, write_manifest
 from covid_cxr.models.manifest import training_sources

@@ -18,8 +18,7 @@ from covid_cxr.explain import Options
 from covid_cxr.explain.rendering.overlay import OverlayStyle
 from covid_cxr.explain.rendering.writing import save
 from covid_cxr.inference import Predictor
-from covid_cxr.inference.batch import picture_stem
-from covid_cxr.inference.explaining import ExplainSettings, caption_of
+from covid_cxr.inference.explaining import ExplainSettings, caption_of, picture_stem
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.progress import track
 from covid_cxr.report.html import MONTAGES

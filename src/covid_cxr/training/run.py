@@ -16,7 +16,8 @@ from covid_cxr.cohort.splits.grouped import grouped_folds
 from covid_cxr.config import RunConfig
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor, similar_cases
-from covid_cxr.inference.batch import predict_cohort, table
+from covid_cxr.inference.batch import predict_cohort
+from covid_cxr.inference.predictions_csv import table
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.models import bundle
 from covid_cxr.models.bundle import Bundle

@@ -42,7 +42,8 @@ def test_a_terminal_sees_what_is_done_and_what_is_left(monkeypatch: pytest.Monke
     synthetic = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())  # without colours
     assert "reading radiographs" in synthetic and "30/40" in synthetic
     assert "comparing radiographs" in synthetic and "5/5" in synthetic
-    left = synthetic[synthetic.rindex("30/40") :].split()[1]
+    rate, left = synthetic[synthetic.rindex("30/40") :].split()[1:3]
+    assert rate == "1.0/s"
     assert re.fullmatch(r"0:00:\d\d", left)  # not "-:--:--", which says that nothing is known
 
 

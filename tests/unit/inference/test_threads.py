@@ -8,7 +8,8 @@ import pytest
 
 import covid_cxr
 from covid_cxr.inference import runtime
-from covid_cxr.inference.batch import BATCH, predict_to
+from covid_cxr.inference.answers import BATCH
+from covid_cxr.inference.batch import predict_to
 from covid_cxr.inference.predictor import Predictor
 from covid_cxr.inference.runtime import Outputs
 from covid_cxr.types import Radiograph

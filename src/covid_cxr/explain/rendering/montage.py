@@ -24,6 +24,7 @@ from covid_cxr.types import DISCLAIMER, Explanation, FloatArray
 
 GRID = Grid(edge=256, across=6, lines=5)
 ROWS = 4
+ON_A_PAGE = GRID.across * ROWS
 PRIVATE = "Holds the images themselves: keep it as private as they are."
 
 
@@ -58,6 +59,7 @@ class MontageWriter:
         style: palette, opacity and lines.
         stem: of the file names.
         note: at the head of every page; that it is private, unless the images are synthetic.
+        number: of the next page.
         written: the pages so far.
     """
 
@@ -65,6 +67,7 @@ class MontageWriter:
     style: OverlayStyle = DEFAULT_STYLE
     stem: str = "montage"
     note: str = PRIVATE
+    number: int = 1
     written: list[Path] = field(default_factory=list, init=False)
     _cells: list[Cell] = field(default_factory=list, init=False)
 
@@ -75,19 +78,32 @@ class MontageWriter:
             InputError: its pixels are not (H, W).
             OSError: a full page cannot be written.
         """
-        self._cells.append(_cell(tile, self.style))
-        if len(self._cells) == GRID.across * ROWS:
+        self.add_cell(cell_of(tile, self.style))
+
+    def add_cell(self, cell: Cell) -> None:
+        """Add a radiograph that `cell_of` has reduced to its thumbnail.
+
+        Raises:
+            OSError: a full page cannot be written; its images are dropped.
+        """
+        self._cells.append(cell)
+        if len(self._cells) == ON_A_PAGE:
             self.close()
 
     def close(self) -> list[Path]:
-        """Write what is left; return all pages' paths."""
-        if self._cells:
-            number = len(self.written) + 1
-            title = f"Explained radiographs · montage {number}"
+        """Write what is left; return all pages' paths.
+
+        Raises:
+            OSError: the page cannot be written; its images are dropped.
+        """
+        cells, self._cells = self._cells, []
+        if cells:
+            path = self.folder / f"{self.stem}-{self.number}.png"
+            title = f"Explained radiographs · montage {self.number}"
+            self.number += 1
             head = title, _legend(self.style), f"{DISCLAIMER} {self.note}"
-            self.written.append(self.folder / f"{self.stem}-{number}.png")
-            atomic_write(self.written[-1], png(GRID.draw(head, self._cells)))
-            self._cells.clear()
+            atomic_write(path, png(GRID.draw(head, cells)))
+            self.written.append(path)
         return self.written
 
     def __enter__(self) -> MontageWriter:
@@ -98,7 +114,7 @@ class MontageWriter:
             self.close()
 
 
-def _cell(tile: Tile, style: OverlayStyle) -> Cell:
+def cell_of(tile: Tile, style: OverlayStyle) -> Cell:
     """Return a thumbnail with its explanation, and its caption."""
     if tile.pixels is None:
         return Cell("no image", [*_lines(tile)])

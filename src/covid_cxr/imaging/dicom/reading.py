@@ -22,6 +22,8 @@ from covid_cxr.imaging.dicom import file, pixels, transforms
 from covid_cxr.imaging.dicom.numbers import code, numbers
 from covid_cxr.types import FloatArray, Radiograph
 
+FOR_PROCESSING = "for processing: detector values, not the picture that is read"  # flag
+
 _METADATA = {
     "modality": "Modality",
     "photometric_interpretation": "PhotometricInterpretation",
@@ -161,7 +163,7 @@ def _flags(dataset: Any) -> tuple[str, ...]:
         flags = ("burned-in annotation stated",)
     processing = getattr(_value(dataset, "SOPClassUID"), "name", "").endswith("For Processing")
     if processing or _code(dataset, "PresentationIntentType") == "FOR PROCESSING":
-        flags = (*flags, "for processing: detector values, not the picture that is read")
+        flags = (*flags, FOR_PROCESSING)
     if any(_are_unequal(numbers(dataset, keyword)) for keyword in _SPACINGS):
         flags = (*flags, "pixels are not square: left as they are")
     return flags
