@@ -34,7 +34,7 @@ def atomic_write(path: Path | str, content: str | bytes) -> None:
             os.fsync(stream.fileno())  # else a power cut could leave the new name without content
         temporary.replace(path)
     except OSError as error:  # of a write to a full disk it names no file, else the temporary one
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         with suppress(OSError):
             temporary.unlink()

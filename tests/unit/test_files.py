@@ -1,3 +1,4 @@
+import errno
 import hashlib
 from pathlib import Path
 
@@ -18,11 +19,12 @@ def test_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypatc
     atomic_write(tmp_path / "a.txt", "old")
 
     def full(self: Path, target: Path) -> Path:
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write does, without a name
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OSError, match="No space left on device") as error:
         atomic_write(tmp_path / "a.txt", "new")
+    assert error.value.filename == str(tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
 
