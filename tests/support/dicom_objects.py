@@ -86,10 +86,7 @@ _ONLY_END = bytes([1] + [0] * 15) + b"\0"
 
 
 def lossless_jpeg(pixels: np.ndarray, bits: int, predictor: int = 1) -> bytes:
-    """Write a lossless JPEG (T.81 annex H, process 14) of one sample a pixel.
-
-    The differences from the prediction must stay below 2**15.
-    """
+    """Write a lossless JPEG (T.81 annex H, process 14) of one sample a pixel."""
     x = pixels.astype(int)
     prediction = np.zeros_like(x)
     left, above, corner = x[1:, :-1], x[:-1, 1:], x[:-1, :-1]
@@ -103,7 +100,8 @@ def lossless_jpeg(pixels: np.ndarray, bits: int, predictor: int = 1) -> bytes:
         7: (left + above) >> 1,
     }[predictor]
     prediction[0, 1:], prediction[1:, 0], prediction[0, 0] = x[0, :-1], x[:-1, 0], 1 << (bits - 1)
-    scan = "".join(_difference(value) for value in (x - prediction).ravel().tolist())
+    differences = (x - prediction + 2**15 - 1) % 2**16 - 2**15 + 1  # modulo 2**16 (H.1.2.1)
+    scan = "".join(_difference(value) for value in differences.ravel().tolist())
     table = _segment(0xC4, b"\x00" + _LOSSLESS_TABLE)
     return _jpeg(0xC3, pixels.shape, bits, table, bytes([predictor, 0, 0]) + _bytes(scan))
 
@@ -125,7 +123,9 @@ def twelve_bit_jpeg(blocks: np.ndarray) -> bytes:
 
 
 def _difference(value: int) -> str:
-    """Category, then the value in as many bits, negative ones less one (T.81 F.1.2.1.1)."""
+    """Category, then the value in as many bits, negative ones less one (T.81 F.1.2.1.1, H.1.2)."""
+    if value == 2**15:
+        return f"{16:05b}"
     size = abs(value).bit_length()
     low = value if value >= 0 else value - 1 + (1 << size)
     return f"{size:05b}" + (f"{low:0{size}b}" if size else "")

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 _TOP = 2**16 - 1
-# Detectors have 8 to 14 bits; an image that uses 15 of 16 may well be a dark one of 16.
-_LEAST_BITS, _MOST_BITS = 8, 14
+_LEAST_BITS, _ALL_BITS = 8, 16
 # Pillow's name of a sample layout -> of the layout whose high bytes are this one's low bytes.
 # Compressed TIFF ("N") comes in the machine's order, which is little-endian on all supported ones.
 _SWAPPED = {
@@ -38,7 +37,7 @@ def used_range(most: int, by_majority: bool = False) -> tuple[int, tuple[str, ..
     (65535, ())
     """
     bits = max(_LEAST_BITS, most.bit_length())
-    if most == 0 or bits > _MOST_BITS:
+    if most == 0 or bits == _ALL_BITS:
         return _TOP, ()
     pixels = " by 99 % of the pixels" if by_majority else ""
     return 2**bits - 1, (f"{bits} of 16 bits used{pixels}: scaled to them",)
