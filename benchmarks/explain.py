@@ -20,7 +20,6 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,8 @@ from lime import lime_image
 from scipy.stats import spearmanr
 
 from covid_cxr import default_bundle, imaging
-from covid_cxr.explain import RECOMMENDED, Options
 from covid_cxr.explain.methods import lime as ours
+from covid_cxr.explain.methods.lime import ORIGINAL, LimeSettings
 from covid_cxr.explain.sampling import sample_masks
 from covid_cxr.explain.superpixels import answers as answers_of
 from covid_cxr.explain.superpixels import superpixels
@@ -42,7 +41,6 @@ from covid_cxr.models import bundle, zoo
 from covid_cxr.phantoms import draw
 from covid_cxr.types import FloatArray
 
-ORIGINAL = Options()
 REFERENCE, REPEATABLE = 20_000, 0.95
 STEPS = (50, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12_000, 16_000)
 
@@ -113,7 +111,11 @@ def package_masks(regions: int, samples: int) -> np.ndarray:
 
 
 def answers(
-    pixels: FloatArray, segments: np.ndarray, masks: np.ndarray, model: Runtime, options: Options
+    pixels: FloatArray,
+    segments: np.ndarray,
+    masks: np.ndarray,
+    model: Runtime,
+    options: LimeSettings,
 ) -> np.ndarray:
     images = ours.perturbed(pixels, segments, masks, options)
     return np.concatenate([*answers_of(model.probabilities, images, options.batch_size)])
@@ -128,7 +130,7 @@ def seconds(work: Callable[[], Any]) -> float:
 def speed(pixels: FloatArray, opened: bundle.Bundle, samples: int, pairs: int) -> dict[str, Any]:
     """Time the package and ours in turn; compare their answers."""
     model, package = Runtime(opened), Package(opened)
-    options = replace(ORIGINAL, samples=samples)
+    options = ORIGINAL.model_copy(update={"samples": samples})
     segments = superpixels(pixels, options)
     forward = [0.0]
 
@@ -188,7 +190,7 @@ def stability(
         pixels, lungs = model_input.image[0], preparer.segmenter.segment([radiograph])[0]
         lungs = crop_lungs(lungs, model_input.box) if lungs else None
         row: dict[str, float] = {}
-        for name, options in (("package", ORIGINAL), ("ours", replace(RECOMMENDED, lungs=lungs))):
+        for name, options in (("package", ORIGINAL), ("ours", LimeSettings(lungs=lungs))):
             segments = superpixels(pixels, options)
             regions = int(segments.max()) + 1
             masks = sample_masks(regions, REFERENCE, 1, options.sampling)
@@ -196,7 +198,7 @@ def stability(
             row[f"{name}_regions"], row[name] = regions, samples_needed(masks, probabilities)
             if name == "ours":
                 _, (_, early) = ours.lime(
-                    pixels[None], model.probabilities, replace(options, samples=4000)
+                    pixels[None], model.probabilities, options.model_copy(update={"samples": 4000})
                 )
                 _, whole = ours.fit(masks, probabilities)
                 row["stopped"] = early.samples
@@ -223,9 +225,11 @@ def growth(radiograph: FloatArray, folder: Path) -> dict[str, Any]:
         opened = bundle.load(untrained(folder / f"{size}", size))
         model = Runtime(opened)
         pixels = imaging.preprocess(radiograph, opened.manifest.preprocess)[0]
-        options = Options(samples=samples, superpixels="grid", regions=regions)
+        options = ORIGINAL.model_copy(
+            update={"samples": samples, "superpixels": "grid", "regions": regions}
+        )
         superpixels(pixels, options)
-        ours.lime(pixels[None], model.probabilities, replace(options, samples=64))
+        ours.lime(pixels[None], model.probabilities, options.model_copy(update={"samples": 64}))
         return seconds(lambda: ours.lime(pixels[None], model.probabilities, options))
 
     by_samples = [lime(count, 64) for count in (250, 500, 1000)]

@@ -164,7 +164,7 @@ def test_explain_with_all_its_options(
     assert sum(name.endswith("-similar-cases.png") for name in pictures) == 1
     (name,) = (tmp_path / "explanations").glob("*.json")
     details = json.loads(name.read_text("utf-8"))
-    assert details["parameters"]["segmentation"]["method"] == "lungs"
+    assert details["parameters"]["superpixels"] == "lungs"
     assert (details["parameters"]["sampling"], details["parameters"]["fill"]) == (
         "balanced",
         "blur",

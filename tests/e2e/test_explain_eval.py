@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 from covid_cxr import cli, explain, pipeline
 from covid_cxr.cohort import schema
 from covid_cxr.errors import CohortError, InputError, LeakError, UnknownName
-from covid_cxr.explain import Options
+from covid_cxr.explain import Explainer
 from covid_cxr.explain.base import Model
 from covid_cxr.explanation_benchmark import (
     Settings,
@@ -26,7 +28,7 @@ from covid_cxr.explanation_benchmark.summary import summarise
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.progress import reporting
 from covid_cxr.results import Estimate
-from covid_cxr.types import Explanation, FloatArray
+from covid_cxr.types import FloatArray
 
 pytestmark = pytest.mark.usefixtures("graph_templates")
 
@@ -173,13 +175,16 @@ class _Counting:
         self.asked: list[str] = []
         self._get = explain.get
 
-    def __call__(self, name: str) -> object:
-        def explained(image: FloatArray, model: Model, label: str, options: Options) -> Explanation:
-            assert label == "covid-19"
-            self.asked.append(name)
-            return self._get(name)(image, model, label, options)
+    def __call__(self, name: str) -> Explainer:
+        explainer = self._get(name)
 
-        return explained
+        @wraps(explainer.method)
+        def counted(image: FloatArray, model: Model, index: int, *settings: object) -> object:
+            assert model.classes[index] == "covid-19"
+            self.asked.append(name)
+            return explainer.method(image, model, index, *settings)
+
+        return replace(explainer, method=counted)
 
 
 @pytest.fixture
@@ -257,11 +262,10 @@ def test_a_perfect_explainer_beats_every_baseline(
         assert case.opacities is not None
         truth[image.tobytes()] = mask_on_grid(case.opacities, image.shape[1:])
 
-    def perfect(image: FloatArray, model: Model, label: str, options: Options) -> Explanation:
-        synthetic = truth[np.ascontiguousarray(image).tobytes()]
-        return Explanation("cam", label, synthetic.astype(np.float32))
+    def perfect(image: FloatArray, model: Model, index: int) -> FloatArray:
+        return truth[np.ascontiguousarray(image).tobytes()].astype(np.float32)
 
-    monkeypatch.setattr(explain, "get", lambda name: perfect)
+    monkeypatch.setattr(explain, "get", lambda name: Explainer.of("cam", perfect))
     none = few("[cam]", faithfulness=0, robustness=0, repeatability=0, sanity=0)
     result = explain_eval(folder, phantoms, tmp_path, none, command="x")
     subset = result.subsets["all"]
@@ -411,11 +415,11 @@ def test_methods_are_a_yaml_list_of_names_and_options(tmp_path: Path) -> None:
         "lime",
         "lime (regions=9, stopping_reliability=0.9)",
     ]
-    options = methods[1].options(samples=1000, seed=3)
+    options = methods[1].settings(samples=1000, seed=3)
     assert (options.superpixels, options.fill, options.samples) == ("lungs", "blur", 300)
     assert options.seed == 3
-    assert methods[3].options(samples=1000, seed=0).samples == 1000
-    assert methods[4].options(samples=1000, seed=0).stopping_reliability == 0.9
+    assert methods[3].settings(samples=1000, seed=0).samples == 1000
+    assert methods[4].settings(samples=1000, seed=0).stopping_reliability == 0.9
     (tmp_path / "methods.yaml").write_text(text)
     assert read_methods(str(tmp_path / "methods.yaml")) == methods
 
@@ -435,12 +439,20 @@ def test_the_default_compares_every_explainer() -> None:
         (
             "[{method: lime, sampels: 30}]",
             UnknownName,
-            "unknown option 'sampels': did you mean 'samples'",
+            "unknown setting of lime 'sampels': did you mean 'samples'",
         ),
-        ("[{method: lime, superpixels: lung}]", InputError, "superpixels of .* 'lungs'"),
-        ("[{method: lime, seed: 3}]", UnknownName, "unknown option 'seed'"),
-        ("[{method: lime, samples: many}]", InputError, "samples of .* valid integer"),
-        ("[{method: lime, samples: 3}]", InputError, "samples is 3, expected at least 10"),
+        (
+            "[{method: lime, superpixels: lung}]",
+            InputError,
+            "superpixels of lime is 'lung', expected .*'lungs'",
+        ),
+        ("[{method: lime, seed: 3}]", InputError, "'seed' of .* is the same for all methods"),
+        (
+            "[{method: lime, samples: many}]",
+            InputError,
+            "samples of lime is 'many', expected a valid integer",
+        ),
+        ("[{method: lime, samples: 3}]", InputError, "samples of lime is 3, expected greater than"),
         ("[{samples: 30}]", InputError, "method of .* Field required"),
         ("[3]", InputError, "expected a YAML list"),
         ("[cam, cam]", InputError, "'cam' is named twice"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from covid_cxr import explain as explainers
 from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson, Data, Threads, data_root
 from covid_cxr.errors import InputError
 from covid_cxr.explain import EXPLAINERS
-from covid_cxr.explain.base import RECOMMENDED, Options
 from covid_cxr.explain.rendering.zones import FAIR
+from covid_cxr.explain.settings import Fill, Sampling, Superpixels
 from covid_cxr.types import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -70,17 +71,27 @@ METHOD = "lime"  # of `explain`
 _MESSAGES = 5  # of files with errors that are printed
 
 
-# Options of a command that are fields of `Options`, and with them type and default.
-_EXPLAIN_OPTIONS = {
-    "samples": typer.Option(min=10, help="LIME: maximum number of perturbed samples."),
-    "superpixels": typer.Option(help="How regions are cut; COVID-CXR (2020) used quickshift."),
-    "regions": typer.Option(min=2, help="Number of regions; quickshift chooses its own."),
-    "fill": typer.Option(help="What replaces a hidden region; COVID-CXR (2020): mean."),
-    "sampling": typer.Option(help="How LIME draws samples; COVID-CXR (2020): bernoulli."),
-    "stopping_reliability": typer.Option(
-        min=0.01, max=0.99, help="Stop LIME once its ranking is this reliable."
+# Options of a command that are settings of LIME; a method takes those that it has.
+_EXPLAIN_OPTIONS: dict[str, tuple[Any, Any, Any]] = {
+    "samples": (int, 1000, typer.Option(min=10, help="LIME: maximum number of perturbed samples.")),
+    "superpixels": (
+        *(Superpixels, "lungs"),
+        typer.Option(help="How regions are cut; COVID-CXR (2020) used quickshift."),
     ),
-    "seed": typer.Option(min=0, help="Random seed."),
+    "regions": (int, 32, typer.Option(min=2, help="Number of regions; quickshift has its own.")),
+    "fill": (
+        *(Fill, "mean"),
+        typer.Option(help="What replaces a hidden region; COVID-CXR (2020): mean."),
+    ),
+    "sampling": (
+        *(Sampling, "balanced"),
+        typer.Option(help="How LIME draws samples; COVID-CXR (2020): bernoulli."),
+    ),
+    "stopping_reliability": (
+        *(float | None, 0.9),
+        typer.Option(min=0.01, max=0.99, help="Stop LIME once its ranking is this reliable."),
+    ),
+    "seed": (int, 0, typer.Option(min=0, help="Random seed.")),
 }
 
 
@@ -103,13 +114,13 @@ def same_options_as(
 
 def with_explain_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of an explainer in place of its parameter `options`."""
-    fields = signature(Options, eval_str=True).parameters
     shared = [
-        fields[name].replace(
-            default=getattr(RECOMMENDED, name),
-            annotation=Annotated[fields[name].annotation, option],
+        Parameter(
+            *(name, Parameter.KEYWORD_ONLY),
+            default=default,
+            annotation=Annotated[kind, option],
         )
-        for name, option in _EXPLAIN_OPTIONS.items()
+        for name, (kind, default, option) in _EXPLAIN_OPTIONS.items()
     ]
     merged: list[Parameter] = []
     for name, parameter in signature(command, eval_str=True).parameters.items():
@@ -117,7 +128,7 @@ def with_explain_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**given: Any) -> None:
-        options = Options(**{name: given.pop(name) for name in _EXPLAIN_OPTIONS})
+        options = {name: given.pop(name) for name in _EXPLAIN_OPTIONS}
         command(options=options, **given)
 
     keywords = [option.replace(kind=Parameter.KEYWORD_ONLY) for option in merged]
@@ -131,7 +142,7 @@ def predict(
     context: typer.Context,
     paths: Paths,
     out: Out,
-    options: Options,
+    options: dict[str, Any],
     method: Method = None,
     model: Model = None,
     min_fidelity: Fidelity = FAIR,
@@ -167,7 +178,7 @@ def predict(
     if method:
         settings = ExplainSettings(
             method,
-            options,
+            _settings(method, options),
             OverlayStyle(palette=palette, opacity=opacity),
             least_fidelity=min_fidelity,
             montage=montage,
@@ -195,6 +206,13 @@ def explain(**given: Any) -> None:
     `covid-cxr explain radiographs/ --superpixels lungs --fill blur --out out`
     """
     predict(**given)
+
+
+def _settings(method: str, options: Mapping[str, object]) -> explainers.Settings:
+    """Return a method's settings: those of the options that it has."""
+    explainer = explainers.get(method)
+    own = {name: options[name] for name in explainer.settings.names() if name in options}
+    return explainer.configure(own)
 
 
 def _bundle(path: Path | None) -> Bundle:

@@ -7,12 +7,27 @@ and proves itself with `covid_cxr.testing.explainers.ExplainerContract`.
 
 from __future__ import annotations
 
-from typing import cast
-
 from covid_cxr import registry
-from covid_cxr.explain.base import RECOMMENDED, Explainer, Model, Options
+from covid_cxr.explain.base import Attribution, Explainer, Model, by_region
+from covid_cxr.explain.settings import FillSettings, RegionSettings, Settings, parse
+from covid_cxr.types import Explanation, FloatArray, Lungs
 
-__all__ = ["EXPLAINERS", "GROUP", "RECOMMENDED", "Explainer", "Model", "Options", "get"]
+__all__ = [
+    "EXPLAINERS",
+    "GROUP",
+    "Attribution",
+    "Explainer",
+    "FillSettings",
+    "Model",
+    "RegionSettings",
+    "Settings",
+    "by_region",
+    "explain_image",
+    "get",
+    "names",
+    "parse",
+    "settings_of",
+]
 
 EXPLAINERS: dict[str, str] = {
     "lime": "covid_cxr.explain.methods.lime:explain",
@@ -27,6 +42,11 @@ EXPLAINERS: dict[str, str] = {
 GROUP = "covid_cxr.explainers"
 
 
+def names() -> list[str]:
+    """Return the names of all explainers: ours in their order, then those of plugins."""
+    return [*EXPLAINERS, *sorted(registry.names(EXPLAINERS, GROUP).keys() - EXPLAINERS.keys())]
+
+
 def get(name: str) -> Explainer:
     """Import and return the explainer called `name`, ours or an installed plugin's.
 
@@ -34,5 +54,42 @@ def get(name: str) -> Explainer:
         UnknownName: no explainer has that name.
         MissingDependency: it needs a package that is not installed (torch, for the
             three that take gradients).
+        InputError: it is a plugin whose function has not the signature of a method.
     """
-    return cast(Explainer, registry.resolve("explainer", name, EXPLAINERS, GROUP))
+    return Explainer.of(name, registry.resolve("explainer", name, EXPLAINERS, GROUP))
+
+
+def settings_of(name: str) -> type[Settings]:
+    """Return the class of an explainer's settings; its `model_fields` have bounds and defaults.
+
+    Raises:
+        UnknownName, MissingDependency, InputError: as `get` does.
+    """
+    return get(name).settings
+
+
+def explain_image(
+    method: str,
+    model: Model,
+    image: FloatArray,
+    label: str,
+    *,
+    lungs: Lungs | None = None,
+    **settings: object,
+) -> Explanation:
+    """Explain the probability that a model gave to class `label` of an image.
+
+    Args:
+        method: name of an explainer.
+        model: the model.
+        image: preprocessed, float32 (1, S, S) in [0, 1].
+        label: one of `model.classes`.
+        lungs: of this image, for methods that follow them.
+        settings: the method's own, as numbers or text.
+
+    Raises:
+        UnknownName: no such explainer, class or setting.
+        InputError: a setting is out of bounds, or the method cannot explain this model.
+    """
+    explainer = get(method)
+    return explainer(image, model, label, explainer.configure(settings), lungs=lungs)

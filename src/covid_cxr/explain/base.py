@@ -1,20 +1,28 @@
-"""What every explainer is given, and the checks and the record that all share.
+"""What an explainer is, and the checks and the record that all of them share.
 
-A method is one function from an image and a model to an `Attribution`; `explainer` checks what it
-is given and makes an `Explanation` of what it returns.
+An explainer is one function of an image and a model:
+
+    def my_method(image, model, index, settings: MySettings) -> FloatArray: ...
+
+`Explainer` wraps it: it checks the image, the class and the settings before, and the map after, and
+makes an `Explanation` of it. The function needs no decorator and registers nowhere but in
+`EXPLAINERS` or as an entry point.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 from covid_cxr.errors import InputError, UnknownName
+from covid_cxr.explain.settings import Settings, configure
 from covid_cxr.types import Explanation, FloatArray, IntArray, Lungs
 
 Real = TypeVar("Real", bound=np.floating)
@@ -49,128 +57,148 @@ class Model(Protocol):
         """
 
 
-Fill = Literal["mean", "dark", "blur", "dataset"]
-Superpixels = Literal["quickshift", "slic", "lungs", "grid"]
-Sampling = Literal["bernoulli", "antithetic", "balanced"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How an explanation is made.
+class Attribution(NamedTuple):
+    """What a method finds, where it is more than a map.
 
     Attributes:
-        samples: most perturbed images that a sampling method shows to the model, at least 10.
-        seed: random seed.
-        batch_size: images per forward pass.
-        superpixels: the regions that are hidden: "quickshift" (the original), "slic", "lungs" (SLIC
-            that never crosses the border of a lung; plain SLIC where none were found) or a square
-            "grid".
-        regions: number of superpixels to aim at; quickshift chooses its own.
-        fill: what replaces a hidden region: its "mean" grey (the original), "dark" (the grey of
-            clear lung), the image under a strong "blur", or the mean of the "dataset" (0.5, which
-            every standardised image has). The mean of a hazy region is as hazy as the region, so
-            that only the other three ask what the model would say without the haze.
-        kernel_width: of LIME's weights, on cosine distance.
-        sampling: how LIME chooses the hidden regions: each with probability 1/2 ("bernoulli", the
-            original), "antithetic" or "balanced" (see `covid_cxr.explain.sampling`).
-        stopping_reliability: LIME stops sampling once the weights fitted to the two halves of the
-            samples have at least this Spearman correlation, stepped up to the whole
-            (Spearman-Brown); None uses all samples.
-        lungs: of this image, for superpixels that follow them; None if not known.
+        attribution: float32 (S, S), signed: positive supports the class.
+        parameters: what the method was run with beside its settings, JSON-ready.
+        segments: int32 (S, S), region numbers 0..n-1, where the method works on regions.
+        weights: one a region.
+        fidelity: at most 1; None where undefined.
     """
-
-    samples: int = 1000
-    seed: int = 0
-    batch_size: int = 64
-    superpixels: Superpixels = "quickshift"
-    regions: int = 64
-    fill: Fill = "mean"
-    kernel_width: float = 1.75
-    sampling: Sampling = "bernoulli"
-    stopping_reliability: float | None = None
-    lungs: Lungs | None = None
-
-    def __post_init__(self) -> None:
-        """Reject values that no method can work with."""
-        smallest = {"samples": 10, "batch_size": 1, "regions": 2}
-        for name, least in smallest.items():
-            if (value := getattr(self, name)) < least:
-                raise InputError(f"{name.replace('_', ' ')} is {value}, expected at least {least}")
-        if not self.kernel_width > 0:
-            raise InputError(f"kernel width is {self.kernel_width}, expected more than 0")
-        target = self.stopping_reliability
-        if target is not None and not 0 < target < 1:
-            raise InputError(f"stopping reliability is {target}, expected between 0 and 1")
-
-
-# The default: on radiographs with opacities drawn by radiologists the most faithful to the model,
-# and the most repeatable over seeds (docs/concepts/explanations.md).
-RECOMMENDED = Options(
-    superpixels="lungs", regions=32, fill="mean", sampling="balanced", stopping_reliability=0.9
-)
-
-
-class Explainer(Protocol):
-    """A function that explains the probability that `model` gave to class `label` of `image`.
-
-    Args:
-        image: preprocessed, float32 (1, S, S) in [0, 1]; not written to.
-        model: the model.
-        label: one of `model.classes`.
-        options: samples, seed and batch size; the same seed gives the same answer.
-
-    Raises:
-        UnknownName: the model has no class `label`.
-        InputError: the image is not a finite float32 (1, S, S), or the method cannot explain this
-            model.
-    """
-
-    def __call__(
-        self, image: FloatArray, model: Model, label: str, options: Options, /
-    ) -> Explanation: ...
-
-
-class Attribution(NamedTuple):
-    """What a method finds, before it is recorded; see `Explanation` for the fields."""
 
     attribution: FloatArray
-    parameters: Mapping[str, object]
+    parameters: Mapping[str, object] = MappingProxyType({})
     segments: IntArray | None = None
     weights: tuple[float, ...] = ()
     fidelity: float | None = None
 
 
-# From an image (1, S, S), a model, the output column of the explained class, and options.
-Method = Callable[[FloatArray, Model, int, Options], Attribution]
+# (image, model, index) or (image, model, index, settings): an image float32 (1, S, S) in [0, 1],
+# which is not written to, a model, the output column of the explained class, and the method's own
+# settings; returns the map (S, S) alone or an `Attribution`.
+Method = Callable[..., Attribution | FloatArray]
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """A method by its name, with the checks before and after it.
+
+    Attributes:
+        name: written into every explanation.
+        method: the function.
+        settings: class of its settings.
+    """
+
+    name: str
+    method: Method = field(repr=False)
+    settings: type[Settings]
+
+    @classmethod
+    def of(cls, name: str, method: Method) -> Self:
+        """Return the explainer that a function is; its settings are those of its signature.
+
+        Raises:
+            InputError: the function has not the signature of a method.
+        """
+        return cls(name, method, _settings_class(name, method))
+
+    def configure(self, values: Mapping[str, object]) -> Settings:
+        """Return the method's settings with `values` in place of defaults.
+
+        Raises:
+            UnknownName: the method has no such setting.
+            InputError: a value is of the wrong type or out of bounds.
+        """
+        return configure(self.settings, values, self.name)
+
+    def __call__(
+        self,
+        image: FloatArray,
+        model: Model,
+        label: str,
+        settings: Settings | None = None,
+        *,
+        lungs: Lungs | None = None,
+    ) -> Explanation:
+        """Explain the probability that `model` gave to class `label` of `image`.
+
+        Args:
+            image: preprocessed, float32 (1, S, S) in [0, 1]; not written to.
+            model: the model.
+            label: one of `model.classes`.
+            settings: of the class `self.settings`; None takes the defaults.
+            lungs: of this image, for methods that follow them; None leaves those of `settings`.
+
+        Raises:
+            UnknownName: the model has no class `label`.
+            InputError: the image is not a finite float32 (1, S, S), the settings are another
+                method's, or the method cannot explain this model.
+        """
+        check_image(image)
+        index = class_index(model, label)
+        settings = self._own(settings)
+        if lungs is not None:
+            settings = settings.model_copy(update={"lungs": lungs})
+        has_settings = len(signature(self.method).parameters) > 3
+        answer = self.method(image, model, index, *([settings] if has_settings else []))
+        found = self._checked(answer, image.shape[1:])._asdict()
+        found["parameters"] = settings.record() | dict(found["parameters"])
+        return Explanation(self.name, label, seed=settings.seed, bundle=model.bundle_id, **found)
+
+    def _own(self, settings: Settings | None) -> Settings:
+        if settings is None:
+            return self.settings()
+        if not isinstance(settings, self.settings):
+            raise InputError(
+                f"explainer '{self.name}' was given {type(settings).__name__}, "
+                f"expected {self.settings.__name__}"
+            )
+        return settings
+
+    def _checked(self, answer: Attribution | FloatArray, shape: tuple[int, ...]) -> Attribution:
+        found = answer if isinstance(answer, Attribution) else Attribution(answer)
+        attribution = np.asarray(found.attribution, dtype=np.float32)
+        if attribution.shape != shape or not np.isfinite(attribution).all():
+            raise InputError(
+                f"explainer '{self.name}' returned a map of shape {attribution.shape} with "
+                f"{int((~np.isfinite(attribution)).sum())} values that are not finite, expected "
+                f"finite {shape}; report it to its author"
+            )
+        return found._replace(attribution=attribution)
+
+
+def _settings_class(name: str, method: Method) -> type[Settings]:
+    """Return the class that a method's fourth parameter is annotated with."""
+    where = f"{getattr(method, '__module__', '?')}:{getattr(method, '__qualname__', method)}"
+    try:
+        parameters, hints = list(signature(method).parameters), get_type_hints(method)
+    except (TypeError, ValueError, NameError) as error:
+        raise InputError(
+            f"explainer '{name}' ({where}) has no readable signature: {error}"
+        ) from error
+    if len(parameters) == 3:
+        return Settings
+    settings: Any = hints.get(parameters[3]) if len(parameters) == 4 else None
+    if not (isinstance(settings, type) and issubclass(settings, Settings)):
+        raise InputError(
+            f"explainer '{name}' ({where}) takes ({', '.join(parameters)}), expected (image, "
+            "model, index) or (image, model, index, settings), settings annotated with a subclass "
+            "of covid_cxr.explain.Settings"
+        )
+    return settings
 
 
 def by_region(
     segments: IntArray,
     weights: NDArray[np.float64],
-    parameters: Mapping[str, object],
+    parameters: Mapping[str, object] = MappingProxyType({}),
     fidelity: float | None = None,
 ) -> Attribution:
     """Return the attribution of a method that gives each region (n,) a weight."""
     attribution = weights.astype(np.float32)[segments]
     return Attribution(attribution, parameters, segments, tuple(weights.tolist()), fidelity)
-
-
-def explainer(name: str) -> Callable[[Method], Explainer]:
-    """Make an `Explainer` called `name` of a method: check its input, record its output."""
-
-    def decorate(method: Method) -> Explainer:
-        def explain(
-            image: FloatArray, model: Model, label: str, options: Options, /
-        ) -> Explanation:
-            check_image(image)
-            result = method(image, model, class_index(model, label), options)._asdict()
-            return Explanation(name, label, seed=options.seed, bundle=model.bundle_id, **result)
-
-        explain.__module__, explain.__doc__ = method.__module__, method.__doc__
-        explain.__name__ = explain.__qualname__ = method.__name__
-        return explain
-
-    return decorate
 
 
 def class_index(model: Model, label: str) -> int:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import hadamard
 
-from covid_cxr.explain.base import Sampling
+from covid_cxr.explain.settings import Sampling
 from covid_cxr.types import BoolArray
 
 

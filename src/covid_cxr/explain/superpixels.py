@@ -13,8 +13,8 @@ from scipy import ndimage
 from skimage.segmentation import quickshift, slic
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.base import Options
 from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.explain.settings import Fill, RegionSettings
 from covid_cxr.types import BoolArray, FloatArray, IntArray
 
 # As the original system set them; the defaults of the `lime` package differ.
@@ -26,19 +26,19 @@ _COMPACT = 0.1  # SLIC: shapes halfway between squares and the image's own edges
 _KEPT = 64  # segmentations in the cache: several methods explain the same image
 
 
-def superpixels(pixels: FloatArray, options: Options) -> IntArray:
+def superpixels(pixels: FloatArray, settings: RegionSettings) -> IntArray:
     """Return regions of a grey image (S, S), numbered 0..n-1, as int32 (S, S).
 
     The last 64 answers are cached, so that several methods and seeds share one segmentation.
     """
     masks: tuple[bytes, ...] = ()
-    if options.superpixels == "lungs" and (lungs := options.lungs):
+    if settings.superpixels == "lungs" and (lungs := settings.lungs):
         both = (mask_on_grid(lung, pixels.shape) for lung in (lungs.right, lungs.left))
         masks = tuple(lung.tobytes() for lung in both)
-    is_random = options.superpixels == "quickshift"
-    regions, seed = (0, options.seed) if is_random else (options.regions, 0)
+    is_random = settings.superpixels == "quickshift"
+    regions, seed = (0, settings.seed) if is_random else (settings.regions, 0)
     content = pixels.astype(np.float32).tobytes()
-    return _segmented(content, options.superpixels, regions, seed, masks)
+    return _segmented(content, settings.superpixels, regions, seed, masks)
 
 
 def forget() -> None:
@@ -46,13 +46,13 @@ def forget() -> None:
     _segmented.cache_clear()
 
 
-def filled(pixels: FloatArray, segments: IntArray, options: Options) -> FloatArray:
-    """Return the pixels (S, S) with every region replaced, as `options.fill` says."""
-    if options.fill == "mean":
+def filled(pixels: FloatArray, segments: IntArray, fill: Fill) -> FloatArray:
+    """Return the pixels (S, S) with every region replaced, as `fill` says."""
+    if fill == "mean":
         return region_means(pixels, segments).astype(np.float32)[segments]
-    if options.fill == "blur":
+    if fill == "blur":
         return np.asarray(ndimage.gaussian_filter(pixels, _BLUR * len(pixels)), np.float32)
-    return np.full_like(pixels, _LUNG if options.fill == "dark" else _MEAN)
+    return np.full_like(pixels, _LUNG if fill == "dark" else _MEAN)
 
 
 def region_means(values: FloatArray, segments: IntArray) -> NDArray[np.float64]:
@@ -86,11 +86,9 @@ def answers(
         yield answer
 
 
-def description(options: Options) -> dict[str, object]:
-    """Return what the regions were made with, JSON-ready."""
-    if options.superpixels == "quickshift":
-        return {"method": "quickshift", **QUICKSHIFT}
-    return {"method": options.superpixels, "regions": options.regions}
+def constants(settings: RegionSettings) -> dict[str, object]:
+    """Return what the regions were made with beside the settings, JSON-ready."""
+    return {"quickshift": QUICKSHIFT} if settings.superpixels == "quickshift" else {}
 
 
 def square_grid(edge: int, side: int) -> IntArray:

@@ -165,10 +165,10 @@ def _learn(
 def _measure(
     networks: _Networks, chosen: Sequence[int], method: MethodSpec, settings: Settings
 ) -> Measures:
-    options = method.options(samples=settings.samples, seed=settings.seed)
+    own = method.settings(samples=settings.samples, seed=settings.seed)
 
     def explained(index: int, model: Runtime) -> Explanation:
-        return explain.get(method.method)(networks.inputs[index], model, COVID, options)
+        return explain.get(method.method)(networks.inputs[index], model, COVID, own)
 
     similarities = pd.DataFrame(
         similarity(

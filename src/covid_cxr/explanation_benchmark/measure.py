@@ -79,8 +79,11 @@ class PreparedCase:
 
     def explain(self, method: MethodSpec, samples: int, seed: int) -> Explanation:
         """Return the explanation of COVID-19 by a method."""
-        options = method.options(samples=samples, seed=seed, lungs=self.lungs)
-        return explain.get(method.method)(self.image, self.model, COVID, options)
+        explainer, settings = (
+            explain.get(method.method),
+            method.settings(samples=samples, seed=seed),
+        )
+        return explainer(self.image, self.model, COVID, settings, lungs=self.lungs)
 
     def moved(self, image: FloatArray, move: stability.Move) -> PreparedCase:
         """Return the case with another image, its lungs moved along."""
@@ -190,8 +193,8 @@ class CaseMeasurement:
         counts, start = self.settings.repeat_samples, self.settings.seed
 
         def repeat(samples: int, seed: int) -> Explanation:
-            fixed = method.model_copy(update={"samples": samples})
-            return self.case.explain(fixed, samples, start + seed)
+            own = {name: value for name, value in method if name != "samples"}
+            return self.case.explain(MethodSpec(**own), samples, start + seed)
 
         fewest = stability.repeatability(repeat, counts[:1])
         if all(value == 1 for value in fewest.values()):  # not random: more samples change nothing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -12,57 +12,61 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from covid_cxr import explain, registry
-from covid_cxr.errors import InputError, UnknownName
-from covid_cxr.explain.base import Fill, Options, Sampling, Superpixels
+from covid_cxr.errors import InputError, MissingDependency
 from covid_cxr.explain.measures.baselines import BASELINES
 from covid_cxr.explain.measures.faithfulness import STEPS
 from covid_cxr.explain.measures.sanity import STAGES
 from covid_cxr.files import packaged
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.results.explanation_benchmark import BenchmarkSettings
-from covid_cxr.types import Lungs
 
 Budget = Literal["quick", "full"]
 
+# As COVID-CXR (2020) ran LIME; what a method has not among its settings is left out.
+_COMMON = {
+    "superpixels": "quickshift",
+    "regions": 64,
+    "sampling": "bernoulli",
+    "stopping_reliability": None,
+}
 _EXPECTED = "expected a YAML list such as [{method: cam}, {method: lime, regions: 32}]"
 
 
 class MethodSpec(BaseModel):
-    """An explanation method, and those of its options that differ from the evaluation's.
+    """An explanation method, and those of its settings that differ from the evaluation's.
 
-    In YAML `{method: lime, superpixels: lungs, regions: 32}`; see `explain.Options`.
+    In YAML `{method: lime, superpixels: lungs, regions: 32}`; `explain.settings_of("lime")` has the
+    names and bounds. Where it is not told otherwise, a method that hides superpixels is compared as
+    COVID-CXR (2020) ran LIME.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     method: str
-    samples: int | None = None
-    superpixels: Superpixels | None = None
-    regions: int | None = None
-    fill: Fill | None = None
-    kernel_width: float | None = None
-    sampling: Sampling | None = None
-    stopping_reliability: float | None = None
 
     @property
     def name(self) -> str:
         """The method and its options as result tables show them: "lime (lungs, regions=32)"."""
         options = [
-            value if isinstance(value, str) else f"{key}={value:g}"
+            value if isinstance(value, str) else f"{key}={value}"
             for key, value in self._changes().items()
         ]
         return f"{self.method} ({', '.join(options)})" if options else self.method
 
-    def options(self, *, samples: int, seed: int, lungs: Lungs | None = None) -> Options:
-        """Return the options that the method is run with; its own replace the common ones.
+    def settings(self, *, samples: int, seed: int) -> explain.Settings:
+        """Return the settings that the method is run with; its own replace the common ones.
 
         Raises:
-            InputError: a value that no method can work with.
+            UnknownName: the method has no such setting.
+            InputError: a value is of the wrong type or out of bounds.
         """
-        return replace(Options(samples=samples, seed=seed, lungs=lungs), **self._changes())
+        explainer = explain.get(self.method)
+        common = {**_COMMON, "samples": samples, "seed": seed}
+        own = {name: common[name] for name in common if name in explainer.settings.names()}
+        return explainer.configure(own | self._changes())
 
     def _changes(self) -> dict[str, Any]:
-        return self.model_dump(exclude={"method"}, exclude_none=True)
+        return self.model_extra or {}
 
 
 class Settings(BenchmarkSettings):
@@ -106,7 +110,7 @@ def read_methods(text: str) -> tuple[MethodSpec, ...]:
     """Return the methods that a YAML list names, given as a file's path or as YAML.
 
     Raises:
-        UnknownName: no such method, or no such option.
+        UnknownName: no such method, or no such setting.
         InputError: no such list, a value that no method can work with, or a method named twice.
     """
     methods = tuple(_validate(entry) for entry in _parse(text))
@@ -132,9 +136,6 @@ def _parse(text: str) -> list[object]:
 
 def _validate(entry: object) -> MethodSpec:
     content = {"method": entry} if isinstance(entry, str) else entry
-    if isinstance(content, dict):
-        for option in set(content) - set(MethodSpec.model_fields):
-            raise UnknownName("option", str(option), sorted(MethodSpec.model_fields))
     try:
         spec = MethodSpec.model_validate(content)
     except ValidationError as error:
@@ -144,5 +145,8 @@ def _validate(entry: object) -> MethodSpec:
     registry.check("explainer", spec.method, explain.EXPLAINERS, explain.GROUP)
     if spec.method in BASELINES:
         raise InputError(f"explainer '{spec.method}' has the name of a baseline; rename the plugin")
-    spec.options(samples=1000, seed=0)
+    if own := {"seed", "batch_size"} & set(spec.model_extra or {}):
+        raise InputError(f"'{min(own)}' of {entry} is the same for all methods; leave it out")
+    with suppress(MissingDependency):  # then the evaluation says that the method cannot be run
+        spec.settings(samples=1000, seed=0)
     return spec

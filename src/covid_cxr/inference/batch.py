@@ -135,7 +135,10 @@ def _record(
         "method": settings.method if settings else None,
     }
     if settings:
-        record |= dict(_flat(asdict(replace(settings, load_image=None))))
+        options = settings.options or explain.settings_of(settings.method)()
+        record |= dict(_flat(options.model_dump(mode="json")))
+        record |= dict(_flat(asdict(replace(settings, options=None, load_image=None))))
+        del record["options"]
         record["similar cases"] = settings.load_image is not None
     return record
 

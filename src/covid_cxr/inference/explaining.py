@@ -15,8 +15,11 @@ from typing import Any, NamedTuple
 
 from covid_cxr import explain
 from covid_cxr.errors import InputError
-from covid_cxr.explain import RECOMMENDED, Options
-from covid_cxr.explain.methods.counterfactual import Counterfactual, counterfactual_regions
+from covid_cxr.explain.methods.counterfactual import (
+    Counterfactual,
+    CounterfactualSettings,
+    counterfactual_regions,
+)
 from covid_cxr.explain.rendering import grid
 from covid_cxr.explain.rendering.overlay import DEFAULT_STYLE, OverlayStyle
 from covid_cxr.explain.rendering.page import Caption
@@ -40,7 +43,7 @@ class ExplainSettings:
 
     Attributes:
         method: a name in `covid_cxr.explain.EXPLAINERS`.
-        options: samples, seed and regions.
+        options: the method's own settings; None takes its defaults.
         style: palette, opacity and lines.
         least_fidelity: a map of less is not given; a flag says so, and the class activation map
             is given instead where the model has an exact one.
@@ -51,7 +54,7 @@ class ExplainSettings:
     """
 
     method: str
-    options: Options = RECOMMENDED
+    options: explain.Settings | None = None
     style: OverlayStyle = DEFAULT_STYLE
     least_fidelity: float = FAIR
     counterfactual: bool = False
@@ -100,7 +103,7 @@ def explain_input(
     model_input: ModelInput,
     label: str,
     method: str,
-    options: Options = RECOMMENDED,
+    options: explain.Settings | None = None,
     *,
     lungs: Lungs | None = None,
 ) -> Explanation:
@@ -111,7 +114,7 @@ def explain_input(
         model_input: what it was shown.
         label: the class.
         method: a name in `covid_cxr.explain.EXPLAINERS`.
-        options: samples, seed and regions.
+        options: the method's own settings; None takes its defaults.
         lungs: on the whole radiograph, for superpixels that follow them; None where not known.
 
     Raises:
@@ -119,7 +122,7 @@ def explain_input(
         UnknownName: no such explainer.
     """
     within = crop_lungs(lungs, model_input.box) if lungs else None
-    return explain.get(method)(model_input.image, model, label, replace(options, lungs=within))
+    return explain.get(method)(model_input.image, model, label, options, lungs=within)
 
 
 def on_radiograph(
@@ -149,7 +152,7 @@ def explain_inference(model: Runtime, inference: Inference, settings: ExplainSet
             return Explained(flagged(prediction, f"{NO_EXPLANATION}: {low}"))
         # Exact and free, so that nobody is left without a picture of why.
         prediction = flagged(prediction, f"{low}: class activation map drawn instead")
-        on_input = explain_input(model, model_input, label, "cam", options, lungs=lungs)
+        on_input = explain_input(model, model_input, label, "cam", lungs=lungs)
     prediction = replace(prediction, explanation_fidelity=on_input.fidelity)
     counterfactual = None
     if settings.counterfactual:
@@ -216,14 +219,17 @@ def flagged(prediction: Prediction, flag: str) -> Prediction:
 
 
 def _counterfactual(
-    model: Runtime, model_input: ModelInput, on_input: Explanation, options: Options
+    model: Runtime, model_input: ModelInput, on_input: Explanation, options: explain.Settings | None
 ) -> Counterfactual:
     within = crop_lungs(model_input.lungs, model_input.box) if model_input.lungs else None
+    kinds = (explain.RegionSettings, explain.FillSettings, explain.Settings)
+    shared = next((kind.names() for kind in kinds if isinstance(options, kind)), ())
+    settings = CounterfactualSettings(**{name: getattr(options, name) for name in shared})
     return counterfactual_regions(
         model_input.image,
         model,
         on_input,
         on_input.label,
         threshold=model.bundle.manifest.threshold,
-        options=replace(options, lungs=within),
+        settings=settings.model_copy(update={"lungs": within}),
     )

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from covid_cxr import imaging
-from covid_cxr.explain.base import RECOMMENDED, Options
+from covid_cxr.explain import Settings
 from covid_cxr.explain.rendering.page import draw_page
 from covid_cxr.imaging.dicom.reading import FOR_PROCESSING
 from covid_cxr.imaging.page import png
@@ -103,7 +103,7 @@ class Predictor:
         return self.bundle.manifest.classes
 
     def predict(
-        self, source: Source, explain: str | None = None, options: Options | None = None
+        self, source: Source, explain: str | None = None, options: Settings | None = None
     ) -> Reading:
         """Predict and explain one radiograph.
 
@@ -111,7 +111,7 @@ class Predictor:
             source: a path, a file's content, or a radiograph already read.
             explain: a name in `covid_cxr.explain.EXPLAINERS`; None takes the class activation
                 map, which costs nothing, where the model has one.
-            options: samples and seed of the explainer.
+            options: the explainer's settings; None takes its defaults.
 
         Raises:
             UnreadableImage: the source is no image that can be decoded.
@@ -124,7 +124,7 @@ class Predictor:
         is_answered = inference.prediction.status == "ok"
         explained = Explained(inference.prediction)
         if method and is_answered:
-            settings = ExplainSettings(method, options or RECOMMENDED)
+            settings = ExplainSettings(method, options)
             explained = self.explain(inference, settings)
         similar = self.similar_cases(inference.embedding) if is_answered else ()
         prediction = replace(explained.prediction, seconds=time.perf_counter() - started)
@@ -175,7 +175,7 @@ class Predictor:
         return explain_inference(self.runtime, inference, settings)
 
     def explain_class(
-        self, model_input: ModelInput, label: str, method: str, options: Options = RECOMMENDED
+        self, model_input: ModelInput, label: str, method: str, options: Settings | None = None
     ) -> Explanation:
         """Explain the score of any class, whatever was predicted and however low the fidelity.
 
@@ -183,7 +183,7 @@ class Predictor:
             model_input: as `prepare` returns it.
             label: the class.
             method: a name in `covid_cxr.explain.EXPLAINERS`.
-            options: samples and seed of the explainer.
+            options: the explainer's settings; None takes its defaults.
 
         Raises:
             InputError: the method cannot explain this model.

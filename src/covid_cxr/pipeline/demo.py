@@ -22,7 +22,7 @@ from covid_cxr.explain.measures.localisation import hits, inside_lungs
 from covid_cxr.inference import Predictor
 from covid_cxr.metrics import Bootstrap
 from covid_cxr.phantoms.shortcuts import Shortcut
-from covid_cxr.pipeline.examples import explain_options
+from covid_cxr.pipeline.examples import explain_settings
 from covid_cxr.pipeline.run import run
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.progress import track
@@ -96,13 +96,13 @@ def localise(
     """
     predictor = Predictor(folder.bundle())
     rows = _correct(folder)
-    options = explain_options(folder.config)
     pointing: dict[str, PointingMetrics] = {}
     for method in methods:
         hit, inside = [], []
+        settings = explain_settings(folder.config, method)
         for row in track(rows.itertuples(), f"checking where {method} points", len(rows)):
             prepared = predictor.prepare(predictor.read(folder.data_root / str(row.path)))
-            explanation = predictor.explain_class(prepared, COVID, method, options)
+            explanation = predictor.explain_class(prepared, COVID, method, settings)
             name = str(row.image_id).split(":", 1)[1] + ".png"
             hit.append(hits(explanation, _mask(masks / "opacities" / name)))
             inside.append(inside_lungs(explanation, _mask(masks / "lungs" / name)))

@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from covid_cxr import evaluation
+from covid_cxr import evaluation, explain
 from covid_cxr.cohort.summary.montage import montages
 from covid_cxr.config import RunConfig
 from covid_cxr.evaluation.confident_errors import most_confident
-from covid_cxr.explain import Options
 from covid_cxr.explain.rendering.overlay import OverlayStyle
 from covid_cxr.explain.rendering.writing import save
 from covid_cxr.inference import Predictor
@@ -69,9 +68,9 @@ def _explain(folder: RunFolder, predictor: Predictor, chosen: _Chosen, method: s
     (inference,) = predictor.infer([radiograph])
     if inference.prediction.status != "ok":
         return
-    options = explain_options(folder.config)
+    own = explain_settings(folder.config, method)
     # Every map is shown, marked as doubtful where its fidelity is low.
-    settings = ExplainSettings(method, options, _STYLE, least_fidelity=-math.inf)
+    settings = ExplainSettings(method, own, _STYLE, least_fidelity=-math.inf)
     prediction, explanation, _ = predictor.explain(inference, settings)
     if explanation is None:
         return
@@ -95,10 +94,12 @@ def _errors(folder: RunFolder, cohort: pd.DataFrame, threshold: float) -> list[_
     return []
 
 
-def explain_options(config: RunConfig) -> Options:
-    """Return the explainers' options that a run's configuration asks for."""
-    report = {"methods", "examples", "errors", "montages"}
-    return Options(seed=config.seed, **config.explain.model_dump(exclude=report))
+def explain_settings(config: RunConfig, method: str) -> explain.Settings:
+    """Return what a run's configuration asks of an explainer: those settings that it has."""
+    explainer = explain.get(method)
+    values = {"seed": config.seed, **config.explain.model_dump()}
+    names = explainer.settings.names()
+    return explainer.configure({name: values[name] for name in names if name in values})
 
 
 def choose(cohort: pd.DataFrame, count: int, seed: int) -> Iterator[pd.Series]:

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from covid_cxr.explain import Options
+from covid_cxr.explain import RegionSettings
+from covid_cxr.explain.methods.lime import ORIGINAL
 from covid_cxr.explain.sampling import sample_masks
-from covid_cxr.explain.superpixels import description, filled, region_means, superpixels
+from covid_cxr.explain.superpixels import QUICKSHIFT, constants, filled, region_means, superpixels
 from covid_cxr.types import Lungs
 
 METHODS = ("quickshift", "slic", "lungs", "grid")
@@ -30,8 +31,8 @@ def _lungs(size: int = 40) -> Lungs:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_regions_are_numbered_without_gaps(method: str) -> None:
-    options = Options(superpixels=method, regions=40, lungs=_lungs())
-    segments = superpixels(_image(), options)
+    settings = RegionSettings(superpixels=method, regions=40, lungs=_lungs())
+    segments = superpixels(_image(), settings)
     assert (segments.shape, segments.dtype) == ((96, 96), np.int32)
     assert np.unique(segments).tolist() == list(range(segments.max() + 1))
     if method != "quickshift":
@@ -39,7 +40,7 @@ def test_regions_are_numbered_without_gaps(method: str) -> None:
 
 
 def test_a_grid_by_hand() -> None:
-    segments = superpixels(_image(8), Options(superpixels="grid", regions=4))
+    segments = superpixels(_image(8), RegionSettings(superpixels="grid", regions=4))
     assert segments[:4, :4].max() == 0
     assert (segments[0, 7], segments[7, 0], segments[7, 7]) == (1, 2, 3)
 
@@ -47,7 +48,9 @@ def test_a_grid_by_hand() -> None:
 def test_no_region_crosses_the_border_of_a_lung() -> None:
     size = 96
     lungs = _lungs(size)
-    segments = superpixels(_image(size), Options(superpixels="lungs", regions=40, lungs=lungs))
+    segments = superpixels(
+        _image(size), RegionSettings(superpixels="lungs", regions=40, lungs=lungs)
+    )
     sides = lungs.right + 2 * lungs.left
     for region in range(segments.max() + 1):
         assert len(np.unique(sides[segments == region])) == 1
@@ -56,36 +59,38 @@ def test_no_region_crosses_the_border_of_a_lung() -> None:
 
 
 def test_without_lungs_they_are_plain_slic() -> None:
-    plain = superpixels(_image(), Options(superpixels="slic", regions=30))
-    assert np.array_equal(plain, superpixels(_image(), Options(superpixels="lungs", regions=30)))
+    plain = superpixels(_image(), RegionSettings(superpixels="slic", regions=30))
+    assert np.array_equal(
+        plain, superpixels(_image(), RegionSettings(superpixels="lungs", regions=30))
+    )
 
 
 def test_superpixels_follow_an_edge() -> None:
     radiograph = np.full((96, 96), 0.2, dtype=np.float32)
     radiograph[:, 48:] = 0.9
-    segments = superpixels(radiograph, Options())
+    segments = superpixels(radiograph, ORIGINAL)
     assert not set(segments[:, :46].ravel()) & set(segments[:, 50:].ravel())
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_blank_image_can_be_segmented(method: str) -> None:
     radiograph = np.zeros((32, 32), dtype=np.float32)
-    options = Options(superpixels=method, regions=9, lungs=_lungs())
-    assert superpixels(radiograph, options).shape == (32, 32)
+    settings = RegionSettings(superpixels=method, regions=9, lungs=_lungs())
+    assert superpixels(radiograph, settings).shape == (32, 32)
 
 
 def test_lungs_that_fill_the_radiograph_or_are_missing_do_no_harm() -> None:
     whole = np.ones((8, 8), bool)
     for lungs in (Lungs(whole, whole), Lungs(~whole, ~whole), Lungs(whole, ~whole)):
-        options = Options(superpixels="lungs", regions=9, lungs=lungs)
-        assert superpixels(_image(32), options).max() >= 1
+        settings = RegionSettings(superpixels="lungs", regions=9, lungs=lungs)
+        assert superpixels(_image(32), settings).max() >= 1
 
 
 def test_the_same_radiograph_is_segmented_once_and_cannot_be_written_to() -> None:
     radiograph = _image(48, seed=9)
-    first = superpixels(radiograph, Options())
-    assert superpixels(radiograph.copy(), Options(samples=77)) is first
-    assert superpixels(radiograph, Options(superpixels="slic")) is not first
+    first = superpixels(radiograph, ORIGINAL)
+    assert superpixels(radiograph.copy(), ORIGINAL.model_copy(update={"samples": 77})) is first
+    assert superpixels(radiograph, RegionSettings(superpixels="slic")) is not first
     with pytest.raises(ValueError, match="read-only"):
         first[0, 0] = 1
 
@@ -94,17 +99,17 @@ def test_what_hides_a_region_by_hand() -> None:
     radiograph = np.array([[0.0, 0.2], [0.5, 0.9]], dtype=np.float32)
     segments = np.array([[0, 0], [1, 1]], dtype=np.int32)
     assert region_means(radiograph, segments) == pytest.approx([0.1, 0.7])
-    covered = {each: filled(radiograph, segments, Options(fill=each)) for each in ("mean", "dark")}
+    covered = {each: filled(radiograph, segments, each) for each in ("mean", "dark")}
     np.testing.assert_allclose(covered["mean"], [[0.1, 0.1], [0.7, 0.7]], atol=1e-6)
     assert (covered["dark"] == np.float32(0.2)).all()
-    assert (filled(radiograph, segments, Options(fill="dataset")) == 0.5).all()
+    assert (filled(radiograph, segments, "dataset") == 0.5).all()
 
 
 def test_a_blur_keeps_light_and_dark_and_nothing_else() -> None:
     radiograph = np.full((64, 64), 0.2, np.float32)
     radiograph[:, 32:] = 0.8
     radiograph[::2] += 0.1
-    blurred = filled(radiograph, np.zeros((64, 64), np.int32), Options(fill="blur"))
+    blurred = filled(radiograph, np.zeros((64, 64), np.int32), "blur")
     assert blurred.dtype == np.float32
     assert blurred.mean() == pytest.approx(radiograph.mean(), abs=0.02)
     left, right = blurred[:, 5].mean(), blurred[:, -5].mean()
@@ -113,10 +118,9 @@ def test_a_blur_keeps_light_and_dark_and_nothing_else() -> None:
     assert np.abs(np.diff(blurred, axis=0)).max() < 0.01  # without the stripes
 
 
-def test_descriptions_can_be_told_apart() -> None:
-    counts = [description(Options(superpixels=method)) for method in METHODS]
-    assert [each["method"] for each in counts] == list(METHODS)
-    assert "regions" in counts[1]
+def test_only_quickshift_has_constants_beside_its_settings() -> None:
+    recorded = [constants(RegionSettings(superpixels=method)) for method in METHODS]
+    assert recorded == [{"quickshift": QUICKSHIFT}, {}, {}, {}]
 
 
 @pytest.mark.parametrize("sampling", ["antithetic", "balanced"])

@@ -14,7 +14,8 @@ from PIL import Image
 
 import covid_cxr
 from covid_cxr.errors import InputError, UnknownName
-from covid_cxr.explain import Options
+from covid_cxr.explain import RegionSettings
+from covid_cxr.explain.methods.lime import LimeSettings
 from covid_cxr.explain.rendering.zones import ZONES
 from covid_cxr.inference import predictor
 from covid_cxr.inference.answers import BATCH
@@ -104,7 +105,7 @@ def test_rows_keep_the_contract(model: Predictor, mess: Path, tmp_path: Path) ->
 
 def test_explanations_are_drawn_for_ok_rows(model: Predictor, mess: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    predict_to(out, model, [mess], settings=ExplainSettings("lime", Options(samples=20)))
+    predict_to(out, model, [mess], settings=ExplainSettings("lime", LimeSettings(samples=20)))
     for row in rows_of(out):
         if row["status"] == "ok":
             assert (out / row["explanation"]).read_bytes().startswith(b"\x89PNG")
@@ -118,7 +119,7 @@ def test_the_same_seed_gives_the_same_bytes(
 ) -> None:
     radiograph = sorted((phantoms / "images").iterdir())[0]
     for name in ("one", "two"):
-        options = Options(samples=30, seed=5)
+        options = LimeSettings(samples=30, seed=5)
         predict_to(tmp_path / name, model, [radiograph], settings=ExplainSettings("lime", options))
     stem = picture_stem(str(radiograph))
     for suffix in (".png", ".json"):
@@ -157,7 +158,7 @@ def test_a_batch_answers_as_one_by_one(model: Predictor, phantoms: Path, tmp_pat
 
 def test_out_inside_the_input_is_left_out(model: Predictor, mess: Path) -> None:
     for _ in range(2):
-        options = Options(samples=20)
+        options = LimeSettings(samples=20)
         predictions = predicted(
             mess / "out", model, [mess], settings=ExplainSettings("lime", options)
         )
@@ -206,7 +207,7 @@ def test_a_map_of_low_fidelity_is_not_drawn_and_the_row_says_so(
     model: Predictor, phantoms: Path, tmp_path: Path
 ) -> None:
     radiograph = sorted((phantoms / "images").iterdir())[0]
-    settings = ExplainSettings("lime", Options(samples=40), least_fidelity=1.01)
+    settings = ExplainSettings("lime", LimeSettings(samples=40), least_fidelity=1.01)
     (row,) = predicted(tmp_path, model, [radiograph], settings=settings)
     assert row.status == "ok"
     reason = "of lime is below 1.01: class activation map drawn instead"
@@ -231,10 +232,10 @@ def test_one_radiograph_falls_back_on_the_class_map_as_a_batch_does(
     model: Predictor, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = sorted((phantoms / "images").iterdir())[0]
-    settings = ExplainSettings("lime", Options(samples=40), least_fidelity=1.01)
+    settings = ExplainSettings("lime", LimeSettings(samples=40), least_fidelity=1.01)
     (row,) = predicted(tmp_path, model, [path], settings=settings)
     monkeypatch.setattr(predictor, "ExplainSettings", partial(ExplainSettings, least_fidelity=1.01))
-    reading = model.predict(path, "lime", Options(samples=40))
+    reading = model.predict(path, "lime", LimeSettings(samples=40))
     assert reading.explanation.method == "cam"
     assert reading.prediction.flags == row.flags
 
@@ -253,7 +254,7 @@ def test_the_json_holds_zones_similar_cases_and_counterfactual(
 ) -> None:
     radiograph = sorted((phantoms / "images").iterdir())[0]
     settings = ExplainSettings(
-        "occlusion-regions", Options(superpixels="grid", regions=9), counterfactual=True
+        "occlusion-regions", RegionSettings(superpixels="grid", regions=9), counterfactual=True
     )
     (row,) = predicted(tmp_path, model, [radiograph], settings=settings)
     details = json.loads((tmp_path / row.explanation).with_suffix(".json").read_text("utf-8"))
@@ -316,7 +317,7 @@ def test_similar_cases_are_drawn(model: Predictor, phantoms: Path, tmp_path: Pat
 
 def test_two_at_a_time_is_one_by_one(model: Predictor, phantoms: Path, tmp_path: Path) -> None:
     radiographs = sorted((phantoms / "images").iterdir())[:6]
-    settings = ExplainSettings("lime", Options(samples=30))
+    settings = ExplainSettings("lime", LimeSettings(samples=30))
     predict_to(tmp_path / "all", model, radiographs, settings=settings)
     for radiograph in radiographs:
         predict_to(tmp_path / radiograph.stem, model, [radiograph], settings=settings)

@@ -69,7 +69,7 @@ def _relative_support(attribution: FloatArray, lungs: BoolArray) -> float:
 
 
 def _map(image: FloatArray, model: Model, method: str) -> FloatArray:
-    return explain.get(method)(image, model, COVID, explain.RECOMMENDED).attribution
+    return explain.get(method)(image, model, COVID).attribution
 
 
 def _random_network(context: AuditContext, method: str) -> AuditFinding:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from covid_cxr.explain.base import Fill, Options
+from covid_cxr.explain.settings import Fill
 from covid_cxr.explain.superpixels import filled, region_means, square_grid
 from covid_cxr.types import FloatArray, IntArray
 
@@ -43,7 +43,7 @@ def areas(
     ranks, pixels = patch_ranks(attribution, seed), image[0]
     values = {}
     for fill in FILLS:
-        empty = filled(pixels, np.zeros(pixels.shape, np.int32), Options(fill=fill))
+        empty = filled(pixels, np.zeros(pixels.shape, np.int32), fill)
         values[f"deletion_{fill}"] = area(curve(pixels, empty, ranks, score, steps))
         values[f"insertion_{fill}"] = area(curve(empty, pixels, ranks, score, steps))
     return values

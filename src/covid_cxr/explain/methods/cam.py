@@ -6,14 +6,13 @@ Zhou et al., "Learning deep features for discriminative localization", CVPR 2016
 from __future__ import annotations
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.base import AGAINST, Attribution, Model, Options, explainer, margin
+from covid_cxr.explain.base import AGAINST, Attribution, Model, margin
 from covid_cxr.explain.rendering.grid import SMOOTHING, from_cells
 from covid_cxr.types import FloatArray
 
 
-@explainer("cam")
-def explain(image: FloatArray, model: Model, index: int, options: Options) -> Attribution:
-    """Explain a class by its class activation map; see `Explainer`.
+def explain(image: FloatArray, model: Model, index: int) -> Attribution:
+    """Explain a class by its class activation map.
 
     Where the head is linear over pooled features, a logit is its bias plus the mean of its class
     map over positions. The softmax depends on differences of logits alone, so the attribution is

@@ -13,15 +13,27 @@ from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.base import Model, Options, check_image, class_index
+from covid_cxr.explain.base import Model, check_image, class_index
 from covid_cxr.explain.methods.occlusion import region_weights
+from covid_cxr.explain.settings import RegionSettings
 from covid_cxr.explain.superpixels import answers, filled, superpixels
 from covid_cxr.metrics.threshold import decisions
 from covid_cxr.types import COVID, BoolArray, Explanation, FloatArray, IntArray
 
 Regions = tuple[int, ...]
+
+
+class CounterfactualSettings(RegionSettings):
+    """Settings of the search.
+
+    Attributes:
+        most_sets: sets of regions that may be tried.
+    """
+
+    most_sets: int = Field(1000, ge=1, le=100_000, description="sets that may be tried")
 
 
 @dataclass(frozen=True)
@@ -55,24 +67,24 @@ def counterfactual_regions(
     label: str,
     *,
     threshold: float,
-    options: Options,
+    settings: CounterfactualSettings,
 ) -> Counterfactual:
     """Find the fewest supporting regions that must be hidden for `label` to be no longer called.
 
     Greedy: the regions that support the class are hidden one after another, heaviest first, until
     the decision changes; then those that prove unneeded are shown again. The result is an upper
-    bound. Where the smaller sets number at most `options.samples`, all are tried, and the answer is
-    exact. Of several sets of the same size, the one that leaves the least probability is returned.
+    bound. Where the smaller sets number at most `settings.most_sets`, all are tried, and the answer
+    is exact. Of several sets of one size, the one that leaves the least probability is returned.
 
     Args:
         image: preprocessed, float32 (1, S, S).
         model: the model.
         ranking: an explanation of `label`, whose regions and weights are used (the map of one
-            without regions is summed over the superpixels of `options`); or regions alone, int32
+            without regions is summed over the superpixels of `settings`); or regions alone, int32
             (S, S) numbered 0..n-1, whose weights are then measured by occlusion.
         label: the class that was called.
         threshold: probability from which on COVID-19 is called; see `metrics.decisions`.
-        options: what replaces a region, images per batch, and how many sets may be tried.
+        settings: what replaces a region, images per batch, and how many sets may be tried.
 
     Raises:
         UnknownName: the model has no class `label`.
@@ -81,9 +93,9 @@ def counterfactual_regions(
     """
     check_image(image)
     index = class_index(model, label)
-    segments, weights = _ranked(image, model, ranking, label, options)
-    cover = filled(image[0], segments, options)
-    search = _Search(image[0], segments, cover, model, index, threshold, options)
+    segments, weights = _ranked(image, model, ranking, label, settings)
+    cover = filled(image[0], segments, settings.fill)
+    search = _Search(image[0], segments, cover, model, index, threshold, settings)
     before, is_called = search.answer(())
     if not is_called:
         return Counterfactual((), before, before, True, True, 0.0)
@@ -105,13 +117,13 @@ class _Search:
     model: Model
     index: int
     threshold: float
-    options: Options
+    settings: CounterfactualSettings
 
     def fewest(self, supporting: Sequence[int]) -> tuple[Regions | None, bool]:
         """Return the smallest set, None where no set changes the decision; and if it is exact."""
         bound = self._greedy(supporting)
         sizes = range(1, len(supporting) if bound is None else len(bound))
-        if sum(comb(len(supporting), size) for size in sizes) > self.options.samples:
+        if sum(comb(len(supporting), size) for size in sizes) > self.settings.most_sets:
             return bound, False
         for size in sizes:
             smaller = self._best(combinations(supporting, size))
@@ -159,7 +171,7 @@ class _Search:
             np.where(np.isin(self.segments, regions), self.cover, self.pixels) for regions in chosen
         )
         covid = self.model.classes.index(COVID)
-        for rows in answers(self.model.probabilities, images, self.options.batch_size):
+        for rows in answers(self.model.probabilities, images, self.settings.batch_size):
             is_called = decisions(rows, covid, self.threshold) == self.index
             yield list(islice(names, len(rows))), rows[:, self.index], is_called
 
@@ -169,12 +181,12 @@ def _ranked(
     model: Model,
     ranking: Explanation | IntArray,
     label: str,
-    options: Options,
+    settings: RegionSettings,
 ) -> tuple[IntArray, NDArray[np.float64]]:
     """Return regions (S, S) and how much each supports the class, float64 (n,)."""
     if isinstance(ranking, np.ndarray):
         index = model.classes.index(label)
-        return ranking, region_weights(image[0], ranking, model, index, options)
+        return ranking, region_weights(image[0], ranking, model, index, settings)
     if ranking.label != label or ranking.attribution.shape != image.shape[1:]:
         raise InputError(
             f"explanation of '{ranking.label}' on {ranking.attribution.shape}, "
@@ -182,6 +194,6 @@ def _ranked(
         )
     if ranking.segments is not None:
         return ranking.segments, np.asarray(ranking.weights, dtype=np.float64)
-    segments = superpixels(image[0], options)
+    segments = superpixels(image[0], settings)
     sums = np.bincount(segments.ravel(), weights=ranking.attribution.ravel())
     return segments, sums.astype(np.float64)

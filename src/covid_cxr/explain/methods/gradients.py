@@ -12,7 +12,6 @@ NeurIPS 2018.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -20,23 +19,23 @@ from typing import Literal
 import numpy as np
 import torch
 from captum.attr import IntegratedGradients
+from pydantic import Field
 from torch import Tensor, nn
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.base import AGAINST, Attribution, Model, Options, explainer
+from covid_cxr.explain.base import AGAINST, Attribution, Model
 from covid_cxr.explain.rendering.grid import from_cells
+from covid_cxr.explain.settings import Settings
 from covid_cxr.explain.superpixels import filled
 from covid_cxr.models import zoo
 from covid_cxr.types import FloatArray
 
-STEPS = 64  # of the path of integrated gradients, by Gauss-Legendre
 _BATCH = 16  # images per backward pass, which keeps the output of every layer
 _KEPT = 2  # networks kept in memory
 
 
-@explainer("gradcam")
-def gradcam(image: FloatArray, model: Model, index: int, options: Options) -> Attribution:
-    """Explain a class with Grad-CAM; see `Explainer`.
+def gradcam(image: FloatArray, model: Model, index: int) -> Attribution:
+    """Explain a class with Grad-CAM.
 
     Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
     localization", ICCV 2017. Two choices differ from the paper, so that the map means the same as
@@ -51,9 +50,8 @@ def gradcam(image: FloatArray, model: Model, index: int, options: Options) -> At
     return _weighted(features, gradient.mean(dim=(1, 2)), image)
 
 
-@explainer("gradcam++")
-def gradcam_plus_plus(image: FloatArray, model: Model, index: int, options: Options) -> Attribution:
-    """Explain a class with Grad-CAM++; see `Explainer`.
+def gradcam_plus_plus(image: FloatArray, model: Model, index: int) -> Attribution:
+    """Explain a class with Grad-CAM++.
 
     Chattopadhay et al., "Grad-CAM++: generalized gradient-based visual explanations for deep
     convolutional networks", WACV 2018. The paper keeps positive gradients and positive values only.
@@ -72,19 +70,27 @@ def gradcam_plus_plus(image: FloatArray, model: Model, index: int, options: Opti
     return _weighted(features, weights, image)
 
 
-@explainer("integrated-gradients")
+class IntegratedGradientsSettings(Settings):
+    """Settings of integrated gradients.
+
+    Attributes:
+        steps: of the path, by Gauss-Legendre.
+        baseline: where it starts: 0.5, the mean of every standardised image ("dataset"), the grey
+            of clear lung, 0.2 ("dark"), or the image under a strong "blur".
+    """
+
+    steps: int = Field(64, ge=10, le=1000, description="steps from the baseline to the image")
+    baseline: Literal["dataset", "dark", "blur"] = Field("dataset", description="start of the path")
+
+
 def integrated_gradients(
-    image: FloatArray, model: Model, index: int, options: Options
+    image: FloatArray, model: Model, index: int, settings: IntegratedGradientsSettings
 ) -> Attribution:
-    """Explain a class with integrated gradients; see `Explainer`.
+    """Explain a class with integrated gradients.
 
     Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", ICML 2017. The map is the
     margin's gradient along the straight path from a baseline to the image, times their difference:
-    a pixel's share, in nats, of the margin's difference between the two. Gradients are those of at
-    most 64 steps (fewer where `options.samples` is less).
-
-    The baseline follows `options.fill`: the image under a strong blur for "blur", the grey of clear
-    lung (0.2) for "dark", else 0.5, the mean of every standardised image. A pixel that equals the
+    a pixel's share, in nats, of the margin's difference between the two. A pixel that equals the
     baseline gets 0, whatever its effect on the model.
 
     `parameters` has both margins, and as `completeness_delta` what the sum of the map misses of
@@ -95,13 +101,12 @@ def integrated_gradients(
     """
     margin = _margin(_network(model), index)
     end = torch.from_numpy(image.copy())[None]
-    start = torch.from_numpy(baseline(image, options))[None]
-    steps = min(STEPS, options.samples)
+    start = torch.from_numpy(baseline(image, settings))[None]
     attribution, delta = IntegratedGradients(margin).attribute(
         end,
         start,
-        n_steps=steps,
-        internal_batch_size=min(_BATCH, options.batch_size),
+        n_steps=settings.steps,
+        internal_batch_size=min(_BATCH, settings.batch_size),
         return_convergence_delta=True,
     )
     with torch.no_grad():
@@ -109,8 +114,6 @@ def integrated_gradients(
     return Attribution(
         np.asarray(attribution.detach()[0, 0].numpy(), dtype=np.float32),
         {
-            "steps": steps,
-            "baseline": _fill(options),
             "margin": of_image,
             "margin_of_baseline": of_baseline,
             "completeness_delta": float(delta),
@@ -118,14 +121,10 @@ def integrated_gradients(
     )
 
 
-def baseline(image: FloatArray, options: Options) -> FloatArray:
+def baseline(image: FloatArray, settings: IntegratedGradientsSettings) -> FloatArray:
     """Return where integrated gradients start from, float32 (1, S, S): see there."""
     whole = np.zeros(image.shape[1:], dtype=np.int32)
-    return filled(image[0], whole, replace(options, fill=_fill(options)))[None]
-
-
-def _fill(options: Options) -> Literal["dark", "blur", "dataset"]:
-    return "dataset" if options.fill == "mean" else options.fill
+    return filled(image[0], whole, settings.baseline)[None]
 
 
 def _weighted(features: Tensor, weights: Tensor, image: FloatArray) -> Attribution:

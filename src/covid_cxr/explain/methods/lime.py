@@ -1,7 +1,7 @@
 """LIME for radiographs: hide superpixels at random, fit a weighted linear model to the answers.
 
 Ribeiro, Singh and Guestrin, "Why should I trust you?", KDD 2016. Needs nothing of the model but a
-function from images to probabilities. With the default `Options`, segmentation, fill, kernel and
+function from images to probabilities. With the settings `ORIGINAL`, segmentation, fill, kernel and
 ridge are those of the authors' `lime` package as the original system ran it: the same masks and
 answers give the same weights.
 """
@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 from scipy.linalg import cho_factor, cho_solve
 
-from covid_cxr.explain.base import Attribution, Model, Options, by_region, check_image, explainer
+from covid_cxr.explain.base import Attribution, Model, by_region, check_image
 from covid_cxr.explain.sampling import sample_masks
-from covid_cxr.explain.superpixels import answers, description, filled, superpixels
+from covid_cxr.explain.settings import FillSettings, RegionSettings, Sampling
+from covid_cxr.explain.superpixels import answers, constants, filled, superpixels
 from covid_cxr.metrics.association import spearman
 from covid_cxr.types import BoolArray, FloatArray, IntArray
 
@@ -29,6 +31,36 @@ _CONSTANT = 1e-6
 _LEAST = 128
 
 Predict = Callable[[FloatArray], FloatArray]
+
+
+class LimeSettings(RegionSettings):
+    """Settings of LIME.
+
+    The defaults are, on radiographs with opacities drawn by radiologists, the most faithful to the
+    model and the most repeatable over seeds (docs/concepts/explanations.md).
+
+    Attributes:
+        samples: most perturbed images that are shown to the model.
+        kernel_width: of the samples' weights, on cosine distance.
+        sampling: how the hidden regions are chosen: each with probability 1/2 ("bernoulli",
+            COVID-CXR, 2020), "antithetic" or "balanced" (see `covid_cxr.explain.sampling`).
+        stopping_reliability: sampling stops once the weights fitted to the two halves of the
+            samples have at least this Spearman correlation, stepped up to the whole
+            (Spearman-Brown); None uses all samples.
+    """
+
+    samples: int = Field(1000, ge=10, le=20_000, description="most perturbed images")
+    kernel_width: float = Field(KERNEL_WIDTH, gt=0, le=1000, description="width of the kernel")
+    sampling: Sampling = Field("balanced", description="how hidden regions are chosen")
+    stopping_reliability: float | None = Field(
+        0.9, gt=0, lt=1, description="stop once the ranking is this reliable; null: never"
+    )
+
+
+# As COVID-CXR (2020) ran it.
+ORIGINAL = LimeSettings(
+    superpixels="quickshift", regions=64, sampling="bernoulli", stopping_reliability=None
+)
 
 
 @dataclass(frozen=True)
@@ -49,34 +81,29 @@ class LocalModel:
     samples: int
 
 
-@explainer("lime")
-def explain(image: FloatArray, model: Model, index: int, options: Options) -> Attribution:
-    """Explain the probability of a class by LIME; see `Explainer`."""
-    segments, models = lime(image, model.probabilities, options)
+def explain(image: FloatArray, model: Model, index: int, settings: LimeSettings) -> Attribution:
+    """Explain the probability of a class by LIME."""
+    segments, models = lime(image, model.probabilities, settings)
     fitted = models[index]
     parameters = {
-        "samples": fitted.samples,
-        "sampling": options.sampling,
-        "segmentation": description(options),
-        "fill": options.fill,
+        **constants(settings),
+        "samples": fitted.samples,  # no more than the settings say
         "distance": "cosine",
-        "kernel_width": options.kernel_width,
         "ridge_alpha": RIDGE_ALPHA,
-        "stopping_reliability": options.stopping_reliability,
         "intercept": fitted.intercept,
     }
     return by_region(segments, fitted.weights, parameters, fitted.fidelity)
 
 
 def lime(
-    image: FloatArray, predict_proba: Predict, options: Options
+    image: FloatArray, predict_proba: Predict, settings: LimeSettings
 ) -> tuple[IntArray, list[LocalModel]]:
     """Explain every column of any `predict_proba`, for the price of one.
 
     Args:
         image: float32 (1, S, S) in [0, 1].
         predict_proba: (N, 1, S, S) -> (N, C); its argument is overwritten by the next batch.
-        options: regions, samples, seed and batch size.
+        settings: regions, samples, seed and batch size.
 
     Returns:
         Region numbers 0..n-1, int32 (S, S), and C local models with one weight a region.
@@ -85,22 +112,24 @@ def lime(
         InputError: `image` or the answer of `predict_proba` has the wrong shape.
     """
     check_image(image)
-    segments = superpixels(image[0], options)
-    masks = sample_masks(int(segments.max()) + 1, options.samples, options.seed, options.sampling)
-    images = perturbed(image[0], segments, masks, options)
+    segments = superpixels(image[0], settings)
+    masks = sample_masks(
+        int(segments.max()) + 1, settings.samples, settings.seed, settings.sampling
+    )
+    images = perturbed(image[0], segments, masks, settings)
     probabilities = np.empty((0, 0))
-    for answer in answers(predict_proba, images, options.batch_size):
+    for answer in answers(predict_proba, images, settings.batch_size):
         probabilities = np.concatenate([probabilities, answer]) if probabilities.size else answer
-        if _suffices(masks[: len(probabilities)], probabilities, options):
+        if _suffices(masks[: len(probabilities)], probabilities, settings):
             break
-    return segments, fit(masks[: len(probabilities)], probabilities, options.kernel_width)
+    return segments, fit(masks[: len(probabilities)], probabilities, settings.kernel_width)
 
 
 def perturbed(
-    pixels: FloatArray, segments: IntArray, masks: BoolArray, options: Options
+    pixels: FloatArray, segments: IntArray, masks: BoolArray, settings: FillSettings
 ) -> Iterator[FloatArray]:
     """Yield for each row of `masks` the pixels (S, S) with the regions filled that it hides."""
-    cover = filled(pixels, segments, options)
+    cover = filled(pixels, segments, settings.fill)
     return (np.where(mask[segments], pixels, cover) for mask in masks)
 
 
@@ -170,9 +199,9 @@ def reliability(
     return 2 * lowest / (1 + lowest) if lowest > 0 else lowest
 
 
-def _suffices(masks: BoolArray, probabilities: NDArray[np.float64], options: Options) -> bool:
+def _suffices(masks: BoolArray, probabilities: NDArray[np.float64], settings: LimeSettings) -> bool:
     """Tell whether the weights of the samples answered so far are reliable enough to stop."""
-    if options.stopping_reliability is None or len(masks) < max(_LEAST, 2 * masks.shape[1]):
+    if settings.stopping_reliability is None or len(masks) < max(_LEAST, 2 * masks.shape[1]):
         return False
-    reached = reliability(masks, probabilities, options.kernel_width)
-    return reached >= options.stopping_reliability
+    reached = reliability(masks, probabilities, settings.kernel_width)
+    return reached >= settings.stopping_reliability

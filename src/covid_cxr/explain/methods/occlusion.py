@@ -14,16 +14,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from covid_cxr.explain.base import (
-    AGAINST,
-    Attribution,
-    Model,
-    Options,
-    by_region,
-    explainer,
-    margin,
-)
-from covid_cxr.explain.superpixels import answers, description, filled, superpixels
+from covid_cxr.explain.base import AGAINST, Attribution, Model, by_region, margin
+from covid_cxr.explain.settings import FillSettings, RegionSettings
+from covid_cxr.explain.superpixels import answers, constants, filled, superpixels
 from covid_cxr.types import FloatArray, IntArray
 
 WINDOW = 1 / 8  # edge of the window, as a share of the image's: about a third of a lung's width
@@ -33,41 +26,39 @@ _LEAST = 1e-12
 Window = tuple[slice, slice]
 
 
-@explainer("occlusion")
-def explain(image: FloatArray, model: Model, index: int, options: Options) -> Attribution:
-    """Explain a class by a sliding window; see `Explainer`.
+def explain(image: FloatArray, model: Model, index: int, settings: FillSettings) -> Attribution:
+    """Explain a class by a sliding window.
 
     A pixel's attribution is the mean fall of the log-odds margin over the windows that cover it,
     in nats. The window is an eighth of the edge wide and moves by half its width; the last one of a
-    row ends with the image. It is filled as `options.fill` says, "mean" with its own mean.
+    row ends with the image. It is filled as `settings.fill` says, "mean" with its own mean.
     """
     regions, edge = windows(image.shape[1])
-    drops = falls(image[0], _hide_windows(image[0], regions, options), model, index, options)
+    drops = falls(image[0], _hide_windows(image[0], regions, settings), model, index, settings)
     total, times = np.zeros(image.shape[1:]), np.zeros(image.shape[1:])
     for region, drop in zip(regions, drops, strict=True):
         total[region] += drop
         times[region] += 1
-    parameters = {"window": edge, "windows": len(regions), "fill": options.fill, "against": AGAINST}
+    parameters = {"window": edge, "windows": len(regions), "against": AGAINST}
     return Attribution((total / times).astype(np.float32), parameters)
 
 
-@explainer("occlusion-regions")
-def explain_regions(image: FloatArray, model: Model, index: int, options: Options) -> Attribution:
-    """Explain a class by hiding each superpixel alone; see `Explainer`.
+def explain_regions(
+    image: FloatArray, model: Model, index: int, settings: RegionSettings
+) -> Attribution:
+    """Explain a class by hiding each superpixel alone.
 
     A region's weight is the fall of the log-odds margin, in nats. For a model that is linear in the
     log-odds that is its exact effect; where regions can replace one another (one of two opacities
     is enough), each alone counts for little.
     """
-    segments = superpixels(image[0], options)
-    weights = region_weights(image[0], segments, model, index, options)
-    segmentation = description(options)
-    parameters = {"segmentation": segmentation, "fill": options.fill, "against": AGAINST}
-    return by_region(segments, weights, parameters)
+    segments = superpixels(image[0], settings)
+    weights = region_weights(image[0], segments, model, index, settings)
+    return by_region(segments, weights, {**constants(settings), "against": AGAINST})
 
 
 def region_weights(
-    pixels: FloatArray, segments: IntArray, model: Model, index: int, options: Options
+    pixels: FloatArray, segments: IntArray, model: Model, index: int, settings: FillSettings
 ) -> NDArray[np.float64]:
     """Return how far hiding each region alone lowers class `index`'s margin, float64 (n,).
 
@@ -76,20 +67,24 @@ def region_weights(
         segments: int32 (S, S), regions 0..n-1.
         model: the model.
         index: the class's output column.
-        options: what replaces a region, and images per batch.
+        settings: what replaces a region, and images per batch.
     """
-    cover = filled(pixels, segments, options)
+    cover = filled(pixels, segments, settings.fill)
     regions = range(int(segments.max()) + 1)
     occluded = (np.where(segments == region, cover, pixels) for region in regions)
-    return falls(pixels, occluded, model, index, options)
+    return falls(pixels, occluded, model, index, settings)
 
 
 def falls(
-    pixels: FloatArray, occluded: Iterable[FloatArray], model: Model, index: int, options: Options
+    pixels: FloatArray,
+    occluded: Iterable[FloatArray],
+    model: Model,
+    index: int,
+    settings: FillSettings,
 ) -> NDArray[np.float64]:
     """Return how much lower class `index`'s margin is on each image (S, S) of `occluded`."""
     (whole,) = answers(model.probabilities, [pixels], 1)
-    others = np.concatenate([*answers(model.probabilities, occluded, options.batch_size)])
+    others = np.concatenate([*answers(model.probabilities, occluded, settings.batch_size)])
     return log_odds(whole, index) - log_odds(others, index)
 
 
@@ -116,12 +111,12 @@ def windows(size: int) -> tuple[list[Window], int]:
 
 
 def _hide_windows(
-    pixels: FloatArray, regions: Iterable[Window], options: Options
+    pixels: FloatArray, regions: Iterable[Window], settings: FillSettings
 ) -> Iterator[FloatArray]:
     """Yield the pixels with each window hidden; "mean" is the mean of the window itself."""
-    cover = filled(pixels, np.zeros(pixels.shape, np.int32), options)
+    cover = filled(pixels, np.zeros(pixels.shape, np.int32), settings.fill)
     for window in regions:
         image = pixels.copy()
-        is_mean = options.fill == "mean"
+        is_mean = settings.fill == "mean"
         image[window] = pixels[window].mean(dtype=np.float64) if is_mean else cover[window]
         yield image

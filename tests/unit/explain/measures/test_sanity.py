@@ -12,10 +12,8 @@ import torch
 from torch import nn
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain import Options
+from covid_cxr.explain import get
 from covid_cxr.explain.measures.sanity import STAGES, NetworkModel, cascade, randomise, similarity
-from covid_cxr.explain.methods import gradients
-from covid_cxr.explain.methods.cam import explain as cam
 from covid_cxr.models import zoo
 from covid_cxr.models.zoo.classifier import Classifier, Recipe
 
@@ -145,24 +143,23 @@ def test_a_network_answers_as_its_model_would(images: np.ndarray) -> None:
 def test_maps_fall_apart_with_the_network(folder: Path, images: np.ndarray) -> None:
     """For a method of the graph and one that reads the weights; the whole cascade, in order."""
     trained = NetworkModel(zoo.load_weights(folder), folder, ("non-covid-19", "covid-19"), "abc")
-    options = Options(samples=10)
     image = images[0]
     before = {
-        method: method(image, trained, "covid-19", options).attribution
-        for method in (cam, gradients.gradcam)
+        method: method(image, trained, "covid-19").attribution
+        for method in (get("cam"), get("gradcam"))
     }
     correlations = {}
     for stage, model in cascade(folder, images, seed=1):
         assert model.weights is not None
         assert (model.temperature, model.bundle_id) == (2.0, f"abc-{stage}")
         for method, grid in before.items():
-            after = method(image, model, "covid-19", options)
+            after = method(image, model, "covid-19")
             correlations[stage, method] = similarity(grid, after.attribution)["spearman"]
         folders = model.weights
         # both methods look at the same random network: behind a pooled head they are one map
         scores = similarity(
-            cam(image, model, "covid-19", options).attribution,
-            gradients.gradcam(image, model, "covid-19", options).attribution,
+            get("cam")(image, model, "covid-19").attribution,
+            get("gradcam")(image, model, "covid-19").attribution,
         )
         assert scores["spearman"] > 0.999
     assert list(dict.fromkeys(stage for stage, _ in correlations)) == list(STAGES)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain, combinations
 from pathlib import Path
 
@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from covid_cxr.errors import InputError, UnknownName
-from covid_cxr.explain import Options
-from covid_cxr.explain.methods.counterfactual import counterfactual_regions
+from covid_cxr.explain.methods.counterfactual import CounterfactualSettings, counterfactual_regions
 from covid_cxr.inference.predictor import predicted_class
 from covid_cxr.metrics import decisions
 from covid_cxr.types import CLASSES, Explanation
 
 # A white radiograph of 3 x 3 squares, numbered row by row; a hidden one is dark (0.2).
-OPTIONS = Options(superpixels="grid", regions=9, fill="dark", batch_size=4)
+SETTINGS = CounterfactualSettings(superpixels="grid", regions=9, fill="dark", batch_size=4)
 IMAGE = np.ones((1, 6, 6), dtype=np.float32)
 SQUARES = np.arange(9, dtype=np.int32).reshape(3, 3).repeat(2, axis=0).repeat(2, axis=1)
 
@@ -64,7 +63,7 @@ def test_heaviest_regions_until_the_decision_flips_by_hand() -> None:
         _ranking(0.1, 0.25, 0.2, 0.05),
         "covid-19",
         threshold=0.5,
-        options=OPTIONS,
+        settings=SETTINGS,
     )
     assert found.regions == (1, 2)
     assert (found.before, found.after) == (pytest.approx(0.9), pytest.approx(0.45))
@@ -76,7 +75,7 @@ def test_the_threshold_is_the_one_given() -> None:
     model, ranking = _additive(0.1, 0.25, 0.2), _ranking(0.1, 0.25, 0.2)
     for threshold, regions in ((0.7, (1,)), (0.5, (1, 2)), (0.4, (0, 1, 2))):
         found = counterfactual_regions(
-            IMAGE, model, ranking, "covid-19", threshold=threshold, options=OPTIONS
+            IMAGE, model, ranking, "covid-19", threshold=threshold, settings=SETTINGS
         )
         assert found.regions == regions
 
@@ -85,8 +84,8 @@ def test_what_is_not_needed_is_shown_again() -> None:
     # The weights mislead: only square 2, the third by weight, decides.
     model = _Model(lambda covered: 0.1 if 2 in covered else 0.9)
     ranking = _ranking(0.5, 0.4, 0.3, 0.2)
-    few = Options(superpixels="grid", fill="dark", samples=10)
-    found = counterfactual_regions(IMAGE, model, ranking, "covid-19", threshold=0.5, options=few)
+    few = CounterfactualSettings(superpixels="grid", fill="dark", most_sets=10)
+    found = counterfactual_regions(IMAGE, model, ranking, "covid-19", threshold=0.5, settings=few)
     assert (found.regions, found.exact) == ((2,), True)
 
 
@@ -100,10 +99,10 @@ def test_an_exact_search_beats_the_greedy_one_where_it_may_try_enough() -> None:
     ranking = _ranking(0.5, 0.4, 0.3, 0.2, 0.1)
     answers = []
     for samples in (14, 15):
-        options = Options(fill="dark", samples=samples)
+        settings = CounterfactualSettings(fill="dark", most_sets=samples)
         model = _Model(_one_of_two_ways)
         found = counterfactual_regions(
-            IMAGE, model, ranking, "covid-19", threshold=0.5, options=options
+            IMAGE, model, ranking, "covid-19", threshold=0.5, settings=settings
         )
         answers.append((found.regions, found.exact))
     assert answers == [((0, 1, 2), False), ((3, 4), True)]
@@ -114,20 +113,20 @@ def test_of_equal_sets_the_one_that_leaves_least(batch_size: int) -> None:
     # Greedy needs 0 and 1; of the single squares 2 and 3 both flip, 3 further.
     left = {frozenset({2}): 0.4, frozenset({3}): 0.3, frozenset({0, 1}): 0.2}
     model = _Model(lambda covered: left.get(covered, 0.9))
-    options = replace(OPTIONS, batch_size=batch_size)
+    settings = SETTINGS.model_copy(update={"batch_size": batch_size})
     ranking = _ranking(0.4, 0.3, 0.2, 0.1)
     found = counterfactual_regions(
-        IMAGE, model, ranking, "covid-19", threshold=0.5, options=options
+        IMAGE, model, ranking, "covid-19", threshold=0.5, settings=settings
     )
     assert (found.regions, found.after) == ((3,), pytest.approx(0.3))
 
 
 def test_hiding_more_may_turn_the_decision_back() -> None:
     model = _Model(lambda covered: 0.3 if covered == {0, 1} else 0.9)
-    options = replace(OPTIONS, samples=10)
+    settings = SETTINGS.model_copy(update={"most_sets": 10})
     ranking = _ranking(0.4, 0.3, 0.2, 0.1)
     found = counterfactual_regions(
-        IMAGE, model, ranking, "covid-19", threshold=0.5, options=options
+        IMAGE, model, ranking, "covid-19", threshold=0.5, settings=settings
     )
     assert (found.regions, found.after, found.decision_changes) == (
         (0, 1),
@@ -139,20 +138,20 @@ def test_hiding_more_may_turn_the_decision_back() -> None:
 def test_where_nothing_flips_it_says_so() -> None:
     ranking = _ranking(0.1, -0.2, 0.05)
     found = counterfactual_regions(
-        IMAGE, _additive(0.1, -0.2, 0.05), ranking, "covid-19", threshold=0.5, options=OPTIONS
+        IMAGE, _additive(0.1, -0.2, 0.05), ranking, "covid-19", threshold=0.5, settings=SETTINGS
     )
     assert (found.decision_changes, found.exact) == (False, True)
     assert found.regions == (0, 2)  # all that support
     assert found.after == pytest.approx(0.75)
     nothing = counterfactual_regions(
-        IMAGE, _additive(), _ranking(), "covid-19", threshold=0.5, options=OPTIONS
+        IMAGE, _additive(), _ranking(), "covid-19", threshold=0.5, settings=SETTINGS
     )
     assert (nothing.decision_changes, nothing.regions, nothing.area) == (False, (), 0)
 
 
 def test_what_was_not_called_needs_no_region() -> None:
     found = counterfactual_regions(
-        IMAGE, _additive(0.1), _ranking(0.1), "covid-19", threshold=0.95, options=OPTIONS
+        IMAGE, _additive(0.1), _ranking(0.1), "covid-19", threshold=0.95, settings=SETTINGS
     )
     assert (found.decision_changes, found.exact, found.regions) == (True, True, ())
     assert found.before == found.after == pytest.approx(0.9)
@@ -163,7 +162,7 @@ def test_the_other_class_flips_when_covid_reaches_its_threshold() -> None:
     model = _Model(lambda covered: 0.1 + 0.15 * len(covered & {0, 1}))
     ranking = _ranking(0.2, 0.1, label="non-covid-19")
     found = counterfactual_regions(
-        IMAGE, model, ranking, "non-covid-19", threshold=0.35, options=OPTIONS
+        IMAGE, model, ranking, "non-covid-19", threshold=0.35, settings=SETTINGS
     )
     assert (found.regions, found.after) == ((0, 1), pytest.approx(0.6))
 
@@ -177,7 +176,7 @@ def test_of_three_classes_another_may_take_over() -> None:
 
     model = _Three(lambda covered: 0, CLASSES["multiclass"])
     found = counterfactual_regions(
-        IMAGE, model, SQUARES, "pneumonia", threshold=0.3, options=OPTIONS
+        IMAGE, model, SQUARES, "pneumonia", threshold=0.3, settings=SETTINGS
     )
     assert (found.regions, found.after) == ((5,), pytest.approx(0.2))
 
@@ -185,7 +184,7 @@ def test_of_three_classes_another_may_take_over() -> None:
 def test_regions_alone_are_weighed_by_hiding_each() -> None:
     model = _additive(0.1, 0.25, 0.2, -0.1)
     found = counterfactual_regions(
-        IMAGE, model, SQUARES, "covid-19", threshold=0.5, options=OPTIONS
+        IMAGE, model, SQUARES, "covid-19", threshold=0.5, settings=SETTINGS
     )
     assert (found.regions, found.exact) == ((1, 2), True)
     assert {frozenset({region}) for region in range(9)} <= set(model.asked)
@@ -199,7 +198,7 @@ def test_a_map_without_regions_is_summed_over_superpixels() -> None:
     effects = {0: 0.3, 4: 0.2, 1: 0.25}
     model = _Model(lambda covered: 0.9 - sum(effects.get(square, 0) for square in covered))
     found = counterfactual_regions(
-        IMAGE, model, ranking, "covid-19", threshold=0.5, options=OPTIONS
+        IMAGE, model, ranking, "covid-19", threshold=0.5, settings=SETTINGS
     )
     assert found.regions == (0, 4)
 
@@ -207,8 +206,8 @@ def test_a_map_without_regions_is_summed_over_superpixels() -> None:
 def test_asks_no_further_than_the_flip() -> None:
     model = _additive(*[0.5] + [0.01] * 8)
     ranking = _ranking(*[0.5] + [0.01] * 8)
-    one = Options(fill="dark", batch_size=1)
-    counterfactual_regions(IMAGE, model, ranking, "covid-19", threshold=0.5, options=one)
+    one = CounterfactualSettings(fill="dark", batch_size=1)
+    counterfactual_regions(IMAGE, model, ranking, "covid-19", threshold=0.5, settings=one)
     assert model.asked == [frozenset(), frozenset({0}), frozenset({0})]
 
 
@@ -216,15 +215,15 @@ def test_an_explanation_of_something_else_is_rejected() -> None:
     model = _additive(0.5)
     with pytest.raises(InputError, match="explanation of 'covid-19'"):
         counterfactual_regions(
-            IMAGE, model, _ranking(0.5), "non-covid-19", threshold=0.5, options=OPTIONS
+            IMAGE, model, _ranking(0.5), "non-covid-19", threshold=0.5, settings=SETTINGS
         )
     larger = np.ones((1, 8, 8), dtype=np.float32)
     with pytest.raises(InputError, match=r"\(6, 6\), expected one of 'covid-19' on \(8, 8\)"):
         counterfactual_regions(
-            larger, model, _ranking(0.5), "covid-19", threshold=0.5, options=OPTIONS
+            larger, model, _ranking(0.5), "covid-19", threshold=0.5, settings=SETTINGS
         )
     with pytest.raises(UnknownName, match="covid19"):
-        counterfactual_regions(IMAGE, model, SQUARES, "covid19", threshold=0.5, options=OPTIONS)
+        counterfactual_regions(IMAGE, model, SQUARES, "covid19", threshold=0.5, settings=SETTINGS)
 
 
 @given(
@@ -242,10 +241,10 @@ def test_no_smaller_set_than_the_exact_one_and_none_to_spare(
     def flips(regions: tuple[int, ...]) -> bool:
         return covid(frozenset(regions)) < 0.5
 
-    options = Options(fill="dark", samples=samples, batch_size=batch_size)
+    settings = CounterfactualSettings(fill="dark", most_sets=samples, batch_size=batch_size)
     ranking = _ranking(*weights.tolist())
     found = counterfactual_regions(
-        IMAGE, _Model(covid), ranking, "covid-19", threshold=0.5, options=options
+        IMAGE, _Model(covid), ranking, "covid-19", threshold=0.5, settings=settings
     )
     every = list(chain.from_iterable(combinations(range(5), n) for n in range(1, 6)))
     assert found.exact or samples == 10

@@ -3,8 +3,6 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +16,16 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import pairwise_distances
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain import Options
-from covid_cxr.explain.methods.lime import fit, kernel, lime, perturbed, reliability
+from covid_cxr.explain import get
+from covid_cxr.explain.methods.lime import (
+    ORIGINAL,
+    LimeSettings,
+    fit,
+    kernel,
+    lime,
+    perturbed,
+    reliability,
+)
 from covid_cxr.explain.sampling import sample_masks
 from covid_cxr.explain.superpixels import superpixels
 from support.without_torch import BLOCK_TORCH
@@ -28,6 +34,10 @@ from support.without_torch import BLOCK_TORCH
 def _image(size: int = 96, seed: int = 0) -> np.ndarray:
     smooth = gaussian_filter(np.random.default_rng(seed).random((size, size)), 4)
     return ((smooth - smooth.min()) / np.ptp(smooth)).astype(np.float32)
+
+
+def _original(**changes: int) -> LimeSettings:
+    return ORIGINAL.model_copy(update=changes)
 
 
 def test_one_region_by_hand() -> None:
@@ -103,7 +113,7 @@ def test_hidden_regions_get_their_own_mean() -> None:
     segments = np.array([[0, 0], [1, 1]], dtype=np.int32)
     masks = np.array([[True, True], [False, True], [True, False]])
     np.testing.assert_allclose(
-        [*perturbed(image, segments, masks, Options())],
+        [*perturbed(image, segments, masks, ORIGINAL)],
         [image, [[0.1, 0.1], [0.5, 0.9]], [[0.0, 0.2], [0.7, 0.7]]],
         atol=1e-7,
     )
@@ -111,7 +121,7 @@ def test_hidden_regions_get_their_own_mean() -> None:
 
 def test_lime_finds_the_region_a_plain_function_reads() -> None:
     radiograph = _image()[None]
-    segments = superpixels(radiograph[0], Options())
+    segments = superpixels(radiograph[0], ORIGINAL)
     target = int(segments[48, 48])
     centre = radiograph[0] - radiograph[0][segments == target].mean()
     reads = np.where(segments == target, centre, 0)
@@ -120,7 +130,7 @@ def test_lime_finds_the_region_a_plain_function_reads() -> None:
         score = (images[:, 0] * reads).sum(axis=(1, 2)) / (centre * reads).sum()
         return np.stack([1 - score, score], axis=1)
 
-    found, (_, model) = lime(radiograph, predict_proba, Options(samples=400))
+    found, (_, model) = lime(radiograph, predict_proba, _original(samples=400))
     # Shown it scores 1, hidden 0: the weight is 1 but for the ridge, which sees about
     # 400 / 4 * 0.97 of spread, and every other region's is nought.
     assert np.array_equal(found, segments)
@@ -135,37 +145,44 @@ def test_batch_size_does_not_change_the_answer() -> None:
     def predict_proba(images: np.ndarray) -> np.ndarray:
         return images.std(axis=(1, 2, 3))[:, None]
 
-    _, (one,) = lime(radiograph, predict_proba, Options(samples=50, batch_size=1))
-    _, (all_at_once,) = lime(radiograph, predict_proba, Options(samples=50, batch_size=500))
+    _, (one,) = lime(radiograph, predict_proba, _original(samples=50, batch_size=1))
+    _, (all_at_once,) = lime(radiograph, predict_proba, _original(samples=50, batch_size=500))
     np.testing.assert_allclose(one.weights, all_at_once.weights, atol=1e-7)
 
 
 @pytest.mark.parametrize("answer", [(), (3,), (2, 2), (10, 0)])
 def test_a_wrong_answer_of_predict_proba_is_named(answer: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="predict_proba answered 10 images with shape"):
-        lime(_image(32)[None], lambda images: np.zeros(answer), Options(samples=10))
+        lime(_image(32)[None], lambda images: np.zeros(answer), _original(samples=10))
 
 
 @pytest.mark.parametrize(
-    ("options", "named"),
+    ("values", "message"),
     [
-        ({"samples": 9}, "samples is 9"),
-        ({"batch_size": 0}, "batch size is 0"),
-        ({"regions": 1}, "regions is 1"),
-        ({"kernel_width": 0}, "kernel width is 0"),
-        ({"stopping_reliability": 1.0}, "stopping reliability is 1.0"),
+        ({"samples": 9}, "samples of lime is 9, expected greater than or equal to 10"),
+        ({"samples": 10**9}, "samples of lime is 1000000000, expected less than or equal to 20000"),
+        ({"batch_size": 0}, "batch_size of lime is 0, expected greater than or equal to 1"),
+        ({"regions": 1}, "regions of lime is 1, expected greater than or equal to 2"),
+        ({"regions": 100_000}, "regions of lime is 100000, expected less than or equal to 1000"),
+        ({"kernel_width": 0}, "kernel_width of lime is 0, expected greater than 0"),
+        ({"kernel_width": float("nan")}, "kernel_width of lime is nan, expected a finite number"),
+        ({"stopping_reliability": 1.0}, "stopping_reliability of lime is 1.0, expected less than"),
+        ({"fill": "black"}, "fill of lime is 'black', expected 'mean', 'dark', 'blur' or"),
+        ({"seed": 1.5}, "seed of lime is 1.5, expected a valid integer"),
     ],
 )
-def test_options_out_of_range(options: dict[str, Any], named: str) -> None:
-    with pytest.raises(InputError, match=named):
-        Options(**options)
+def test_settings_out_of_bounds(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        get("lime").configure(values)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_parity_with_the_lime_package_from_picture_to_weights() -> None:
     """The package itself, with our regions and a float64 model: the same weights to 1e-6."""
     radiograph = _image(48)
-    segments = superpixels(radiograph, Options())
+    segments = superpixels(radiograph, ORIGINAL)
     reads = np.random.default_rng(5).normal(size=radiograph.shape)
 
     def score(grey: np.ndarray) -> np.ndarray:
@@ -188,7 +205,7 @@ def test_parity_with_the_lime_package_from_picture_to_weights() -> None:
     regions = int(segments.max()) + 1
     masks = random.randint(0, 2, samples * regions).reshape(samples, regions).astype(bool)
     masks[0] = True
-    images = np.stack([*perturbed(radiograph, segments, masks, Options())])
+    images = np.stack([*perturbed(radiograph, segments, masks, ORIGINAL)])
     answers = score(images)
     _, ours = fit(masks, answers)
     expected = dict(theirs.local_exp[1])
@@ -198,7 +215,7 @@ def test_parity_with_the_lime_package_from_picture_to_weights() -> None:
 
 def test_early_stop_takes_fewer_samples_and_says_how_many() -> None:
     radiograph = _image(64)[None]
-    segments = superpixels(radiograph[0], Options(superpixels="grid", regions=16))
+    segments = superpixels(radiograph[0], LimeSettings(superpixels="grid", regions=16))
     share = np.bincount(segments.ravel()) / segments.size
 
     def predict_proba(images: np.ndarray) -> np.ndarray:
@@ -206,11 +223,13 @@ def test_early_stop_takes_fewer_samples_and_says_how_many() -> None:
         score = 0.5 + (means / segments.size * np.arange(16)).sum(axis=1) / 40
         return np.stack([1 - score, score], axis=1) * share.sum()
 
-    options = Options(
-        samples=2000, superpixels="grid", regions=16, fill="dark", sampling="balanced"
+    options = LimeSettings(
+        samples=2000, superpixels="grid", regions=16, fill="dark", stopping_reliability=None
     )
     _, (_, whole) = lime(radiograph, predict_proba, options)
-    _, (_, early) = lime(radiograph, predict_proba, replace(options, stopping_reliability=0.9))
+    _, (_, early) = lime(
+        radiograph, predict_proba, options.model_copy(update={"stopping_reliability": 0.9})
+    )
     assert whole.samples == 2000
     assert 128 <= early.samples < 500
     order = np.argsort(whole.weights), np.argsort(early.weights)
@@ -224,7 +243,7 @@ def test_a_model_of_noise_is_never_called_stable() -> None:
         score = rng.random(len(images))
         return np.stack([1 - score, score], axis=1)
 
-    options = Options(samples=400, superpixels="grid", regions=36, stopping_reliability=0.9)
+    options = LimeSettings(samples=400, superpixels="grid", regions=36, stopping_reliability=0.9)
     _, (_, model) = lime(radiograph, predict_proba, options)
     assert model.samples == 400
 

@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from covid_cxr.explain import Options
-from covid_cxr.explain.base import Fill
-from covid_cxr.explain.methods import occlusion
+from covid_cxr.explain import FillSettings, RegionSettings, get
 from covid_cxr.explain.methods.occlusion import log_odds, windows
+from covid_cxr.explain.settings import Fill
 from covid_cxr.explain.superpixels import answers, filled, superpixels
 from support.without_torch import BLOCK_TORCH
 
@@ -63,7 +62,7 @@ def test_window_by_hand(fill: Fill, left: float) -> None:
     # 3 (1 - left) from the log-odds. The corner lies in 1 window, those beside it in 2, the next
     # pixel on the diagonal in 4.
     radiograph, model = _corner()
-    found = occlusion.explain(radiograph, model, "covid-19", Options(fill=fill))
+    found = get("occlusion")(radiograph, model, "covid-19", FillSettings(fill=fill))
     expected = np.zeros((4, 4))
     expected[:2, :2] = np.array([[1, 1 / 2], [1 / 2, 1 / 4]]) * 3 * (1 - left)
     np.testing.assert_allclose(found.attribution, expected, atol=1e-6)
@@ -74,7 +73,7 @@ def test_window_by_hand(fill: Fill, left: float) -> None:
         "against": "mean of the other classes",
     }
     assert (found.segments, found.weights, found.fidelity) == (None, (), None)
-    other = occlusion.explain(radiograph, model, "non-covid-19", Options(fill=fill))
+    other = get("occlusion")(radiograph, model, "non-covid-19", FillSettings(fill=fill))
     np.testing.assert_allclose(other.attribution, -expected, atol=1e-6)
 
 
@@ -82,8 +81,10 @@ def test_window_under_a_blur_takes_the_whole_radiographs_blur() -> None:
     radiograph = np.random.default_rng(0).random((1, 16, 16), dtype=np.float32)
     reads = np.zeros((16, 16))
     reads[8, 8] = 1
-    found = occlusion.explain(radiograph, _linear_model(reads), "covid-19", Options(fill="blur"))
-    blurred = filled(radiograph[0], np.zeros((16, 16), np.int32), Options(fill="blur"))
+    found = get("occlusion")(
+        radiograph, _linear_model(reads), "covid-19", FillSettings(fill="blur")
+    )
+    blurred = filled(radiograph[0], np.zeros((16, 16), np.int32), "blur")
     assert found.attribution[8, 8] == pytest.approx(radiograph[0, 8, 8] - blurred[8, 8], abs=1e-5)
 
 
@@ -134,11 +135,11 @@ def test_margin_of_a_model_of_probability_one_is_finite() -> None:
 def test_a_region_of_a_linear_model_weighs_its_exact_effect(
     reads: np.ndarray, radiograph: np.ndarray, fill: Fill, batch_size: int
 ) -> None:
-    options = Options(superpixels="grid", regions=9, fill=fill, batch_size=batch_size)
-    found = occlusion.explain_regions(radiograph, _linear_model(reads), "covid-19", options)
+    options = RegionSettings(superpixels="grid", regions=9, fill=fill, batch_size=batch_size)
+    found = get("occlusion-regions")(radiograph, _linear_model(reads), "covid-19", options)
     segments = superpixels(radiograph[0], options)
     assert np.array_equal(found.segments, segments)
-    change = (radiograph[0].astype(np.float64) - filled(radiograph[0], segments, options)) * reads
+    change = (radiograph[0].astype(np.float64) - filled(radiograph[0], segments, fill)) * reads
     exact = [change[segments == region].sum() for region in range(9)]
     assert found.weights == pytest.approx(exact, abs=1e-5)
     np.testing.assert_allclose(found.attribution, np.array(exact)[segments], atol=1e-5)
@@ -152,16 +153,16 @@ def test_regions_of_three_classes_against_the_mean_of_the_others() -> None:
         return np.stack([4 * a, 2 * b, 8 * c], axis=1)
 
     model = _Model(logits, ("normal", "pneumonia", "covid-19"))
-    options = Options(superpixels="grid", regions=4, fill="dataset")
+    options = RegionSettings(superpixels="grid", regions=4, fill="dataset")
     radiograph = np.ones((1, 4, 4), dtype=np.float32)
-    found = occlusion.explain_regions(radiograph, model, "covid-19", options)
+    found = get("occlusion-regions")(radiograph, model, "covid-19", options)
     assert found.weights == pytest.approx([-1, -0.5, 4, 0], abs=1e-5)
-    assert found.parameters["segmentation"] == {"method": "grid", "regions": 4}
+    assert (found.parameters["superpixels"], found.parameters["regions"]) == ("grid", 4)
 
 
 def test_batches_share_one_buffer_and_are_no_larger_than_asked() -> None:
     radiograph, model = _corner()
-    occlusion.explain(radiograph, model, "covid-19", Options(batch_size=4))
+    get("occlusion")(radiograph, model, "covid-19", FillSettings(batch_size=4))
     whole, *batches = model.asked
     assert whole.shape == (1, 1, 4, 4)
     assert [len(batch) for batch in batches] == [4, 4, 1]
@@ -172,7 +173,9 @@ def test_batches_share_one_buffer_and_are_no_larger_than_asked() -> None:
 
 def test_a_model_may_reuse_its_answer() -> None:
     radiograph, honest = _corner()
-    expected = occlusion.explain(radiograph, honest, "covid-19", Options(batch_size=3)).attribution
+    expected = get("occlusion")(
+        radiograph, honest, "covid-19", FillSettings(batch_size=3)
+    ).attribution
 
     class _Reuses(_Model):
         kept = np.empty((3, 2))
@@ -182,7 +185,7 @@ def test_a_model_may_reuse_its_answer() -> None:
             return self.kept[: len(images)]
 
     model = _Reuses(honest.logits)
-    found = occlusion.explain(radiograph, model, "covid-19", Options(batch_size=3)).attribution
+    found = get("occlusion")(radiograph, model, "covid-19", FillSettings(batch_size=3)).attribution
     assert np.array_equal(found, expected)
 
 
