@@ -42,7 +42,7 @@ def significant(samples: Samples, dataset: Any, width: int) -> tuple[Samples, Fl
     outside = padding.outside_stored_bits(dataset)
     if outside is not None:
         np.copyto(cells, whole, where=(whole >= outside.first) & (whole <= outside.last))
-    if not _SMOOTHER * _roughness(whole) < _roughness(cells):
+    if not is_smoother(whole, cells):
         return cells, ()
     if not (whole & ((1 << (width - stored)) - 1)).any():
         return whole >> (width - stored), (_HIGH_BIT.format(dataset.HighBit, "high"),)
@@ -65,6 +65,11 @@ def _are_whole(cells: Samples, samples: Samples, width: int) -> bool:
     signed = int(cells.dtype.kind == "i")
     rows = zip(cells, samples, strict=True)
     return all(np.array_equal(cell, extract(row, width - 1, width, signed)) for cell, row in rows)
+
+
+def is_smoother(one: Samples, other: Samples) -> bool:
+    """Tell whether one reading of an image (H, W) is clearly smoother than the other."""
+    return _SMOOTHER * _roughness(one) < _roughness(other)
 
 
 def _roughness(cells: Samples) -> int:

@@ -20,7 +20,7 @@ from pydicom.pixels.utils import get_expected_length
 
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging import containers
-from covid_cxr.imaging.dicom import bits, codecs, transforms
+from covid_cxr.imaging.dicom import bits, codecs, signs, transforms
 from covid_cxr.imaging.dicom.bits import Samples
 from covid_cxr.imaging.dicom.codecs import JPEG, JPEG_12, JPEG_2000, JPEG_LOSSLESS, JPEG_LS, RLE
 from covid_cxr.imaging.raster import DECODER_ERRORS
@@ -75,9 +75,12 @@ def stored_samples(dataset: Any) -> tuple[Samples, tuple[str, ...]]:
     if not isinstance(value, bytes) or not value:
         raise UnreadableImage("is DICOM whose pixel data are empty")
     if value.startswith(_ITEM):
-        return _compressed(dataset, value)
-    samples, flags = _native(dataset, len(value))
-    return samples, (_UNDEFINED, *flags) if dataset["PixelData"].is_undefined_length else flags
+        samples, flags = _compressed(dataset, value)
+    else:
+        samples, flags = _native(dataset, len(value))
+        flags = (_UNDEFINED, *flags) if dataset["PixelData"].is_undefined_length else flags
+    samples, more = signs.agreed(samples, dataset)
+    return samples, flags + more
 
 
 def syntax_name(dataset: Any) -> str:

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import Dataset, FileDataset
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLSLossless,
+)
 
 from covid_cxr.imaging import read
 from covid_cxr.imaging.dicom.numbers import Interval, most_met
@@ -177,3 +182,58 @@ def test_padding_that_covers_the_picture_is_not_believed(limit: int) -> None:
     radiograph = radiograph_of(image)
     np.testing.assert_allclose(radiograph.pixels, RAMP / 1024, atol=1e-6)
     assert radiograph.flags == ("padding covers the whole picture: ignored",)
+
+
+# Windows that show 0 to 65536, -32768 to 32768, -2048 to 2048, and 0 to 4096 as 0 to 1.
+UNSIGNED = {"WindowCenter": 32_768.5, "WindowWidth": 65_537}
+SIGNED = {"WindowCenter": 0.5, "WindowWidth": 65_537}
+NARROW = {"WindowCenter": 0.5, "WindowWidth": 4097}
+TWELVE = {"WindowCenter": 2048.5, "WindowWidth": 4097}
+
+
+@pytest.mark.parametrize(
+    ("stored", "dtype", "window", "flag"),
+    [
+        (64 * RAMP, "<u2", UNSIGNED, "signed pixels stated, window and pixels are unsigned"),
+        (64 * RAMP - 32_768, "<i2", SIGNED, "unsigned pixels stated, window and pixels are signed"),
+        (4 * RAMP - 2048, "<i2", NARROW, "unsigned pixels stated, window and pixels are signed"),
+    ],
+)
+def test_sign_of_the_pixels(
+    stored: np.ndarray, dtype: str, window: dict[str, Any], flag: str
+) -> None:
+    image = dataset_of(stored.astype(dtype), **window)
+    radiograph = radiograph_of(image)
+    assert radiograph.flags == ()
+    np.testing.assert_allclose(radiograph.pixels, RAMP / 1024, atol=1e-6)
+    image.PixelRepresentation = 1 - image.PixelRepresentation
+    contradicted = radiograph_of(image)
+    assert contradicted.flags == (f"{flag}: read so",)
+    np.testing.assert_array_equal(contradicted.pixels, radiograph.pixels)
+    # Without a window nothing tells.
+    del image.WindowCenter
+    assert radiograph_of(image).flags == ("no window: percentiles used",)
+
+
+def test_sign_of_the_pixels_in_a_compressed_stream() -> None:
+    image = dataset_of((4 * RAMP).astype("<u2"), BitsStored=12, **TWELVE)
+    image.compress(JPEGLSLossless)
+    image.PixelRepresentation = 1
+    radiograph = read(encode(image, enforce_file_format=True))
+    assert radiograph.flags == ("signed pixels stated, window and pixels are unsigned: read so",)
+    np.testing.assert_allclose(radiograph.pixels, RAMP / 1024, atol=1e-6)
+
+
+def test_text_and_collimation_do_not_change_the_sign() -> None:
+    # Unsigned, white at the end of 16 bits beside 12 bits of tissue: signed that would be -1.
+    stored = 4 * RAMP
+    stored[:, :8] = 65_535
+    window = {"WindowCenter": 2000, "WindowWidth": 4300}
+    assert radiograph_of(dataset_of(stored.astype("<u2"), **window)).flags == ()
+
+
+def test_wide_window_alone_does_not_change_the_sign() -> None:
+    image = dataset_of(RAMP.astype("<i2"), BitsStored=12, **TWELVE)
+    radiograph = radiograph_of(image)
+    assert radiograph.flags == ()
+    np.testing.assert_allclose(radiograph.pixels, RAMP / 4096, atol=1e-6)
