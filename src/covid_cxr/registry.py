@@ -6,12 +6,15 @@ works where an optional dependency is missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
-from importlib.metadata import entry_points
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from typing import Any
 
-from covid_cxr.errors import MissingDependency, UnknownName
+from covid_cxr.errors import InputError, MissingDependency, UnknownName
+
+# What the import of somebody else's module fails with, short of its own exceptions.
+_FAILURES = (ImportError, AttributeError, NameError, SyntaxError, TypeError, ValueError, OSError)
 
 
 def names(builtin: Mapping[str, str], group: str) -> dict[str, str]:
@@ -42,15 +45,71 @@ def resolve(kind: str, name: str, builtin: Mapping[str, str], group: str) -> Any
 
     Raises:
         UnknownName: no such name; the message suggests the closest.
-        MissingDependency: the code needs an extra that is not installed.
+        MissingDependency: the code needs a package that is not installed.
+        InputError: a plugin cannot be imported; the message names it and its package.
     """
-    module, _, attribute = check(kind, name, builtin, group).partition(":")
+    target = check(kind, name, builtin, group)
     try:
-        return getattr(import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("covid_cxr"):
-            raise
-        raise MissingDependency(
-            f"{kind} '{name}' needs the package '{error.name}', which is not installed: "
-            "pip install 'covid-cxr[train]'"
+        return EntryPoint(name, target, group).load()
+    except _FAILURES as error:
+        missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
+        if name in builtin:
+            if missing is None or missing.startswith("covid_cxr"):
+                raise
+            raise MissingDependency(
+                f"{kind} '{name}' needs the package '{missing}', which is not installed: "
+                "pip install 'covid-cxr[train]'"
+            ) from error
+        plugin = described(kind, name, builtin, group)
+        if missing is not None and missing != target.partition(":")[0]:
+            raise MissingDependency(
+                f"{plugin} needs the package '{missing}', which is not installed: "
+                f"pip install '{missing}'"
+            ) from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(
+            f"{plugin} cannot be imported from '{target}' ({reason}); mend or uninstall it"
         ) from error
+
+
+def described(kind: str, name: str, builtin: Mapping[str, str], group: str) -> str:
+    """Return kind and name, and the package of a plugin, as error messages begin.
+
+    >>> described("explainer", "lime", {"lime": "m:f"}, "covid_cxr.explainers")
+    "explainer 'lime'"
+    """
+    if name in builtin:
+        return f"{kind} '{name}'"
+    packages = {
+        f"{point.dist.name} {point.dist.version}" if point.dist else "unknown"
+        for point in entry_points(group=group)
+        if point.name == name
+    }
+    return f"{kind} '{name}' of the package {' and of '.join(sorted(packages))}"
+
+
+def check_parameters(function: Callable[..., Any], count: int, owner: str, expected: str) -> None:
+    """Check that `function` can be called with `count` arguments by position.
+
+    Args:
+        function: a plugin's.
+        count: of arguments.
+        owner: as `described` returns it.
+        expected: the signature in words.
+
+    Raises:
+        InputError: it cannot, or is no function.
+    """
+    try:
+        signature(function).bind(*[None] * count)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{owner} is {_signature_of(function)}, expected a function {expected}"
+        ) from error
+
+
+def _signature_of(found: object) -> str:
+    try:
+        return f"{getattr(found, '__qualname__', found)!s}{signature(found)}"  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return f"a {type(found).__name__}"

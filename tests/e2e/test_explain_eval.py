@@ -410,7 +410,7 @@ def test_methods_are_a_yaml_list_of_names_and_options(tmp_path: Path) -> None:
     methods = read_methods(text)
     assert [method.name for method in methods] == [
         "cam",
-        "lime (samples=300, lungs, blur)",
+        "lime (lungs, blur, samples=300)",
         "gradcam++",
         "lime",
         "lime (regions=9, stopping_reliability=0.9)",

@@ -56,7 +56,8 @@ def get(name: str) -> Explainer:
             three that take gradients).
         InputError: it is a plugin whose function has not the signature of a method.
     """
-    return Explainer.of(name, registry.resolve("explainer", name, EXPLAINERS, GROUP))
+    entry = ("explainer", name, EXPLAINERS, GROUP)
+    return Explainer.of(name, registry.resolve(*entry), registry.described(*entry))
 
 
 def settings_of(name: str) -> type[Settings]:

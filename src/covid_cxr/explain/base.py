@@ -96,13 +96,18 @@ class Explainer:
     settings: type[Settings]
 
     @classmethod
-    def of(cls, name: str, method: Method) -> Self:
+    def of(cls, name: str, method: Method, owner: str = "") -> Self:
         """Return the explainer that a function is; its settings are those of its signature.
+
+        Args:
+            name: of the explainer.
+            method: the function.
+            owner: how an error message begins; "" for kind and name.
 
         Raises:
             InputError: the function has not the signature of a method.
         """
-        return cls(name, method, _settings_class(name, method))
+        return cls(name, method, _settings_class(owner or f"explainer '{name}'", method))
 
     def configure(self, values: Mapping[str, object]) -> Settings:
         """Return the method's settings with `values` in place of defaults.
@@ -169,21 +174,19 @@ class Explainer:
         return found._replace(attribution=attribution)
 
 
-def _settings_class(name: str, method: Method) -> type[Settings]:
+def _settings_class(owner: str, method: Method) -> type[Settings]:
     """Return the class that a method's fourth parameter is annotated with."""
     where = f"{getattr(method, '__module__', '?')}:{getattr(method, '__qualname__', method)}"
     try:
         parameters, hints = list(signature(method).parameters), get_type_hints(method)
     except (TypeError, ValueError, NameError) as error:
-        raise InputError(
-            f"explainer '{name}' ({where}) has no readable signature: {error}"
-        ) from error
+        raise InputError(f"{owner} ({where}) has no readable signature: {error}") from error
     if len(parameters) == 3:
         return Settings
     settings: Any = hints.get(parameters[3]) if len(parameters) == 4 else None
     if not (isinstance(settings, type) and issubclass(settings, Settings)):
         raise InputError(
-            f"explainer '{name}' ({where}) takes ({', '.join(parameters)}), expected (image, "
+            f"{owner} ({where}) takes ({', '.join(parameters)}), expected (image, "
             "model, index) or (image, model, index, settings), settings annotated with a subclass "
             "of covid_cxr.explain.Settings"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from covid_cxr import registry
 from covid_cxr.audit.verdicts import AuditCheck, descriptions
+from covid_cxr.errors import InputError
 
 GROUP = "covid_cxr.audit_checks"
 
@@ -26,6 +27,12 @@ def get(name: str) -> AuditCheck:
 
     Raises:
         UnknownName: no such check; the message suggests the closest.
+        InputError: a plugin's cannot be imported, or is no `AuditCheck`.
     """
-    check: AuditCheck = registry.resolve("check", name, CHECKS, GROUP)
+    entry = ("check", name, CHECKS, GROUP)
+    check, owner = registry.resolve(*entry), registry.described(*entry)
+    if not isinstance(check, AuditCheck):
+        raise InputError(f"{owner} is a {type(check).__name__}, expected an AuditCheck")
+    expected = "measure(context, budget) -> list[AuditFinding]"
+    registry.check_parameters(check.measure, 2, f"measure of {owner}", expected)
     return check

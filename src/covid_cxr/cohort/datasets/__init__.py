@@ -27,12 +27,12 @@ DATASETS: dict[str, str] = {
     "folder": "covid_cxr.cohort.datasets.folder:records",
     "csv": "covid_cxr.cohort.datasets.manifest:records",
 }
-_GROUP = "covid_cxr.datasets"
+GROUP = "covid_cxr.datasets"
 
 
 def names() -> list[str]:
     """Return the names of all adapters, installed plugins included; imports none of them."""
-    return sorted(registry.names(DATASETS, _GROUP))
+    return sorted(registry.names(DATASETS, GROUP))
 
 
 def adapter(name: str) -> Adapter:
@@ -40,8 +40,13 @@ def adapter(name: str) -> Adapter:
 
     Raises:
         UnknownName: no such adapter.
+        InputError: a plugin's cannot be imported, or is no function of a folder and options.
     """
-    return cast("Adapter", registry.resolve("data set adapter", name, DATASETS, _GROUP))
+    entry = ("data set adapter", name, DATASETS, GROUP)
+    found = registry.resolve(*entry)
+    owner = registry.described(*entry)
+    registry.check_parameters(found, 2, owner, "records(root, options) -> list[Record]")
+    return cast("Adapter", found)
 
 
 def recogniser(name: str) -> Recogniser | None:

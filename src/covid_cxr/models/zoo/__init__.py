@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covid_cxr import registry
-from covid_cxr.errors import BundleError
+from covid_cxr.errors import BundleError, InputError
 
 if TYPE_CHECKING:
     from covid_cxr.models.zoo.classifier import Classifier
@@ -36,8 +36,16 @@ def build(name: str, n_classes: int) -> Classifier:
     Raises:
         UnknownName: no such architecture; the message suggests the closest.
         MissingDependency: the `train` extra is not installed.
+        InputError: a plugin's cannot be imported, or does not build a `Classifier`.
     """
-    classifier: Classifier = registry.resolve("model", name, ARCHITECTURES, GROUP)(n_classes)
+    entry = ("model", name, ARCHITECTURES, GROUP)
+    function, owner = registry.resolve(*entry), registry.described(*entry)
+    registry.check_parameters(function, 1, owner, "build(n_classes) -> Classifier")
+    from covid_cxr.models.zoo.classifier import Classifier
+
+    classifier = function(n_classes)
+    if not isinstance(classifier, Classifier):
+        raise InputError(f"{owner} builds a {type(classifier).__name__}, expected a Classifier")
     return classifier
 
 
