@@ -5,6 +5,7 @@ CovidCxrError                1   an internal error (export parity, a broken inva
 |   +-- UnreadableImage          bytes that are not a decodable image
 |   +-- ConfigError              a configuration that does not validate
 |   +-- CohortError              a data set or cohort file that does not hold what it must
+|   |   +-- AlteredImage             a file that is not the one that the cohort was built on
 |   +-- BundleError              a model bundle that is damaged, altered or from another version
 |   +-- UnknownName              a registry name that does not exist (the closest is suggested)
 |   +-- MissingDependency        an optional extra that is not installed
@@ -39,6 +40,10 @@ class ConfigError(InputError):
 
 class CohortError(InputError):
     """A data set or cohort file lacks columns, rows or files that it must have."""
+
+
+class AlteredImage(CohortError):
+    """An image's bytes are not those whose label and patient the cohort states."""
 
 
 class BundleError(InputError):

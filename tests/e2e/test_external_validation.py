@@ -40,7 +40,7 @@ def hospital(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     write_cohort(root, patients=60, seed=77, duplicates=0)
     config = CohortConfig(datasets={"ours": DatasetConfig(adapter="csv", path="manifest.csv")})
     cohort = build.build(root, config, 1).cohort
-    answers = predict_cohort(Predictor(bundle.load(tiny_run / "bundle")), cohort["path"], root)
+    answers = predict_cohort(Predictor(bundle.load(tiny_run / "bundle")), cohort, root)
     forecast = np.array([each.probabilities["covid-19"] for each in answers])
     mean = pd.Series(forecast).groupby(cohort["patient_id"].to_numpy()).mean().rank()
     noisy = mean + np.random.default_rng(0).normal(0, 12, len(mean))

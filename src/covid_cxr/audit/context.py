@@ -33,7 +33,7 @@ from covid_cxr.metrics.scores import Array, Codes
 from covid_cxr.metrics.within_source import Events, Ranking, auroc_interval, paired_auroc
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.progress import report, track
-from covid_cxr.types import COVID, BoolArray, FloatArray
+from covid_cxr.types import COVID, BoolArray, FloatArray, Radiograph
 
 if TYPE_CHECKING:
     from covid_cxr.training.feature_extractor import FeatureExtractor
@@ -141,8 +141,10 @@ class AuditContext:
         spec, size = self.config.preprocess, self.settings.size
         resize = regions.resize_only(spec, size)
 
-        def read(path: str) -> tuple[FloatArray, dict[str, Any]]:
-            radiograph = imaging.read(self.data_root / path, max_pixels=spec.max_pixels)
+        def read(path: str, sha256: str) -> tuple[FloatArray, dict[str, Any]]:
+            radiograph = imaging.read(
+                self.data_root / path, max_pixels=spec.max_pixels, sha256=sha256
+            )
             reduced = _reduce(radiograph.pixels)
             clean = remove_markers(reduced)
             features = acquisition_features.of_image(
@@ -154,7 +156,7 @@ class AuditContext:
         pixels = np.empty((len(self.rows), size, size), np.float16)
         features: list[dict[str, Any]] = []
         with ThreadPoolExecutor(self._threads) as pool:
-            results = pool.map(read, self.rows["path"])
+            results = pool.map(read, self.rows["path"], self.rows["sha256"])
             reading = track(results, "audit: reading radiographs", len(self.rows))
             for row, (image, measured) in enumerate(reading):
                 pixels[row] = image
@@ -237,12 +239,15 @@ class AuditContext:
 
     def prepare(self, rows: pd.DataFrame) -> list[ModelInput]:
         """Return the images of some rows as the bundle's network takes them."""
-        pixels = [self.predictor.read(self.data_root / path).pixels for path in rows["path"]]
-        return self.predictor.preparer.prepare(pixels)
+        radiographs = [self._read(*file) for file in zip(rows["path"], rows["sha256"], strict=True)]
+        return self.predictor.preparer.prepare([radiograph.pixels for radiograph in radiographs])
 
-    def read_reduced(self, path: str) -> FloatArray:
-        """Return an image (h, w) of at most 512 pixels a side."""
-        return _reduce(self.predictor.read(self.data_root / path).pixels)
+    def read_reduced(self, row: pd.Series) -> FloatArray:
+        """Return the image (h, w) of a row, of at most 512 pixels a side."""
+        return _reduce(self._read(row["path"], row["sha256"]).pixels)
+
+    def _read(self, path: str, sha256: str) -> Radiograph:
+        return self.predictor.read(self.data_root / path, sha256)
 
 
 def audit_folds(cohort: pd.DataFrame, config: RunConfig, seed: int | None = None) -> pd.Series:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from covid_cxr.inference.predictions_csv import Start
     from covid_cxr.inference.similar_cases import ImageLoader
     from covid_cxr.models.bundle import Bundle
+    from covid_cxr.types import Radiograph
 
 Paths = Annotated[
     list[str], typer.Argument(metavar="PATH...", help="Image and DICOM files, folders of them.")
@@ -242,8 +243,16 @@ def _image_loader(cohort: Path | None, data: Path | None) -> ImageLoader | None:
         return None
 
     root = data_root(data, None)
-    paths = schema.load(cohort).set_index("image_id")["path"].to_dict()
-    return lambda image_id: imaging.read(root / paths[image_id]) if image_id in paths else None
+    rows = schema.load(cohort).set_index("image_id")
+    files = dict(zip(rows.index, zip(rows["path"], rows["sha256"], strict=True), strict=True))
+
+    def load(image_id: str) -> Radiograph | None:
+        if image_id not in files:
+            return None
+        path, sha256 = files[image_id]
+        return imaging.read(root / path, sha256=sha256)
+
+    return load
 
 
 def _report(path: Path, json: bool) -> None:

@@ -48,6 +48,7 @@ class Case:
 
     Attributes:
         path: in the cohort.
+        sha256: of the file, in the cohort.
         patient: its id.
         finding: of the cohort.
         predicted: class, by the bundle.
@@ -59,6 +60,7 @@ class Case:
     """
 
     path: str
+    sha256: str
     patient: str
     finding: str
     predicted: str
@@ -148,6 +150,7 @@ def _cases(part: HeldOutPart, root: Path) -> Iterator[Case]:
             continue
         yield Case(
             path=str(row.path),
+            sha256=str(row.sha256),
             patient=str(row.patient_id),
             finding=str(row.finding),
             predicted=part.predicted[str(row.path)],

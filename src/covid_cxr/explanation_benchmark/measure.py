@@ -52,7 +52,7 @@ class PreparedCase:
     @classmethod
     def of(cls, case: Case, predictor: Predictor) -> PreparedCase:
         """Read and preprocess the image of `case` as its bundle says."""
-        prepared = predictor.prepare(predictor.read(case.root / case.path))
+        prepared = predictor.prepare(predictor.read(case.root / case.path, case.sha256))
         grid, lungs = prepared.image.shape[1:], case.lungs
         if lungs is not None:
             visible = crop_lungs(lungs, prepared.box)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import os
 import stat
@@ -15,7 +16,7 @@ from typing import Any
 
 from PIL import _imaging
 
-from covid_cxr.errors import UnreadableImage
+from covid_cxr.errors import AlteredImage, UnreadableImage
 from covid_cxr.imaging import raster, tiff
 from covid_cxr.imaging.dicom import file, reading
 from covid_cxr.types import Radiograph
@@ -24,7 +25,10 @@ MAX_BYTES = 1 << 30
 
 
 def read(
-    source: str | os.PathLike[str] | bytes, *, max_pixels: int = raster.MAX_PIXELS
+    source: str | os.PathLike[str] | bytes,
+    *,
+    max_pixels: int = raster.MAX_PIXELS,
+    sha256: str | None = None,
 ) -> Radiograph:
     """Decode one radiograph: PNG, JPEG, WEBP, BMP, TIFF, GIF, JPEG 2000, PPM or DICOM.
 
@@ -37,6 +41,7 @@ def read(
     Args:
         source: a path, or the content of a file.
         max_pixels: a larger image raises an error before it is decoded.
+        sha256: of the bytes, as a cohort states it; None decodes whatever is there.
 
     Returns:
         The radiograph, pixels float32 (H, W) in [0, 1], larger is brighter.
@@ -44,10 +49,12 @@ def read(
     Raises:
         UnreadableImage: no such file, no regular file, no permission, no image, damaged, smaller
             than 32 pixels a side, larger than `max_pixels` or 1 GiB. One line, with the reason.
+        AlteredImage: the bytes have another SHA-256 than `sha256`.
     """
     origin = "<bytes>" if isinstance(source, bytes) else _printable(os.fspath(source))
     try:
         data = source if isinstance(source, bytes) else _load(Path(source))
+        _verify(data, origin, sha256)
         return _decode(data, origin, max_pixels)
     except UnreadableImage as error:
         reason = _printable(" ".join(str(error).split()))  # it may quote the file's content
@@ -79,6 +86,16 @@ def _load(path: Path) -> bytes:
         raise UnreadableImage("does not fit into memory") from error
     except ValueError as error:
         raise UnreadableImage(f"is no path: {error}") from error
+
+
+def _verify(data: bytes, origin: str, sha256: str | None) -> None:
+    # Hashed here and not by the caller, so that the bytes compared are the bytes decoded.
+    if sha256 is not None and (present := hashlib.sha256(data).hexdigest()) != sha256:
+        raise AlteredImage(
+            f"'{origin}' is not the file that the cohort was built on (sha256 {present:.12}, "
+            f"expected {sha256:.12}): its label may not fit; restore the file or build the cohort "
+            "again"
+        )
 
 
 def _decode(data: bytes, origin: str, max_pixels: int) -> Radiograph:

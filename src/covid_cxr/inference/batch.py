@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from covid_cxr.inference.predictions_csv import (
 )
 from covid_cxr.inference.predictor import Predictor
 from covid_cxr.types import FloatArray, Prediction
+
+if TYPE_CHECKING:  # a batch of files needs no tables
+    import pandas as pd
 
 
 def predict_to(
@@ -100,26 +103,37 @@ def predict(
 
 
 def predict_cohort(
-    predictor: Predictor, paths: Iterable[str], data_root: Path, description: str = "predicting"
+    predictor: Predictor, rows: pd.DataFrame, data_root: Path, description: str = "predicting"
 ) -> list[Prediction]:
-    """Answer a cohort's `paths` as the shipped system would; `file` is the path in the cohort."""
-    entries = [Entry(path, data_root / path) for path in paths]
-    return list(predict(predictor, entries, description=description))
+    """Answer `rows` of a cohort as the shipped system would; `file` is the path in the cohort.
+
+    Raises:
+        AlteredImage: a file has been replaced since the cohort was built.
+    """
+    return list(predict(predictor, _entries(rows, data_root), description=description))
 
 
 def embed_cohort(
-    predictor: Predictor, paths: Iterable[str], data_root: Path
+    predictor: Predictor, rows: pd.DataFrame, data_root: Path
 ) -> tuple[list[Prediction], FloatArray]:
-    """Answer a cohort's `paths` as `predict_cohort` does, and return the embeddings beside.
+    """Answer `rows` of a cohort as `predict_cohort` does, and return the embeddings beside.
 
     Returns:
         The predictions, in order, and float32 (N, E), a row of NaN where no image could be read.
+
+    Raises:
+        AlteredImage: a file has been replaced since the cohort was built.
     """
-    entries = [Entry(path, data_root / path) for path in paths]
+    entries = _entries(rows, data_root)
     none = np.full(predictor.bundle.manifest.embedding_size, np.nan, dtype=np.float32)
     answers = list(chain.from_iterable(answers_of(Work(predictor), entries, len(entries))))
     embeddings = [none if one.embedding is None else one.embedding for one in answers]
     return [one.prediction for one in answers], np.stack([none, *embeddings])[1:]
+
+
+def _entries(rows: pd.DataFrame, data_root: Path) -> list[Entry]:
+    pairs = zip(rows["path"], rows["sha256"], strict=True)
+    return [Entry(path, data_root / path, sha256) for path, sha256 in pairs]
 
 
 def _record(

@@ -17,10 +17,11 @@ _log = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
-    """One file to answer: how its row calls it, and where it lies."""
+    """One file to answer: how its row calls it, where it lies, and its hash where a cohort does."""
 
     file: str
     path: Path
+    sha256: str | None = None
 
 
 class Listing(NamedTuple):

@@ -130,13 +130,19 @@ class Predictor:
         prediction = replace(explained.prediction, seconds=time.perf_counter() - started)
         return Reading(prediction, radiograph, explained.explanation, similar)
 
-    def read(self, source: str | os.PathLike[str] | bytes) -> Radiograph:
+    def read(self, source: str | os.PathLike[str] | bytes, sha256: str | None = None) -> Radiograph:
         """Decode a radiograph, no larger than the bundle's spec allows.
+
+        Args:
+            source: a path, or a file's content.
+            sha256: of an image of a cohort; see `imaging.read`.
 
         Raises:
             UnreadableImage: no image that can be decoded.
+            AlteredImage: the bytes have another SHA-256 than `sha256`.
         """
-        return imaging.read(source, max_pixels=self.bundle.manifest.preprocess.max_pixels)
+        max_pixels = self.bundle.manifest.preprocess.max_pixels
+        return imaging.read(source, max_pixels=max_pixels, sha256=sha256)
 
     def prepare(self, radiograph: Radiograph) -> ModelInput:
         """Return what the model is shown of a radiograph, without the input check."""

@@ -101,7 +101,9 @@ def localise(
         hit, inside = [], []
         settings = explain_settings(folder.config, method)
         for row in track(rows.itertuples(), f"checking where {method} points", len(rows)):
-            prepared = predictor.prepare(predictor.read(folder.data_root / str(row.path)))
+            prepared = predictor.prepare(
+                predictor.read(folder.data_root / str(row.path), str(row.sha256))
+            )
             explanation = predictor.explain_class(prepared, COVID, method, settings)
             name = str(row.image_id).split(":", 1)[1] + ".png"
             hit.append(hits(explanation, _mask(masks / "opacities" / name)))

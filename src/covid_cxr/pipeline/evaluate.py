@@ -123,7 +123,7 @@ def measure(
 def predict_split(folder: RunFolder, predictor: Predictor, split: str, rows: pd.DataFrame) -> None:
     """Predict rows of the cohort and write the split's predictions."""
     description = f"predicting {split}"
-    predictions = predict_cohort(predictor, rows["path"], folder.data_root, description)
+    predictions = predict_cohort(predictor, rows, folder.data_root, description)
     write_predictions(folder, split, predictions, predictor.bundle)
 
 

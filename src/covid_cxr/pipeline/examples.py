@@ -30,6 +30,7 @@ class _Chosen(NamedTuple):
     """An image to explain, and why it was chosen: "drawn" or "error"."""
 
     path: str
+    sha256: str
     finding: str
     why: str
 
@@ -49,7 +50,7 @@ def explain_examples(folder: RunFolder, predictor: Predictor, cohort: pd.DataFra
     has_cam = predictor.bundle.manifest.has_cam
     methods = [name for name in settings.methods if name != "cam" or has_cam]
     chosen = [
-        _Chosen(str(row["path"]), str(row["finding"]), "drawn")
+        _Chosen(str(row["path"]), str(row["sha256"]), str(row["finding"]), "drawn")
         for row in choose(cohort, settings.examples, folder.config.seed)
     ]
     threshold = predictor.bundle.manifest.threshold
@@ -64,7 +65,7 @@ def explain_examples(folder: RunFolder, predictor: Predictor, cohort: pd.DataFra
 
 
 def _explain(folder: RunFolder, predictor: Predictor, chosen: _Chosen, method: str) -> None:
-    radiograph = predictor.read(folder.data_root / chosen.path)
+    radiograph = predictor.read(folder.data_root / chosen.path, chosen.sha256)
     (inference,) = predictor.infer([radiograph])
     if inference.prediction.status != "ok":
         return
@@ -89,8 +90,9 @@ def _errors(folder: RunFolder, cohort: pd.DataFrame, threshold: float) -> list[_
         if most and len(rows) and path.exists():
             table = evaluation.join(evaluation.read_predictions(path), rows)
             errors = most_confident(table, folder.config.task, threshold, most)
+            hashes = rows.set_index("path")["sha256"]
             pairs = zip(errors["file"], errors["finding"], strict=True)
-            return [_Chosen(file, finding, "error") for file, finding in pairs]
+            return [_Chosen(file, hashes[file], finding, "error") for file, finding in pairs]
     return []
 
 

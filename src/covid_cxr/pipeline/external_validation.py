@@ -141,7 +141,7 @@ def validate(
     config = _config(bundle.manifest, settings)
     site = _Site(as_external, data_root, config, command, prevalence)
     predictor = Predictor(bundle)
-    predictions, embeddings = embed_cohort(predictor, site.rows["path"], data_root)
+    predictions, embeddings = embed_cohort(predictor, site.rows, data_root)
     reasons = _overlap(site.rows, training_overlap.find(site.rows, embeddings, bundle), out)
     new = [prediction for prediction, why in zip(predictions, reasons, strict=True) if not why]
     site = site.moved("excluded", reasons[reasons != ""])
@@ -206,7 +206,7 @@ def _recalibrate(
         fitted_to=training_sources(rows),
         command=site.command,
     )
-    recalibration.check_parity(predictor, new, site.rows["path"], site.data_root, fit)
+    recalibration.check_parity(predictor, new, site.rows, site.data_root, fit)
     halves = site.moved(_FITTED, pd.Series("", index=rows.index))
     folder, recalibrated = _begin(halves, out), Predictor(new)
     for split in (_FITTED, _EXTERNAL):

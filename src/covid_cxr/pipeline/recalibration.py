@@ -142,7 +142,7 @@ def _scores(split: SplitMetrics) -> RecalibrationScores:
 
 
 def check_parity(
-    before: Predictor, bundle: Bundle, paths: Sequence[str], root: Path, fitted: Fit
+    before: Predictor, bundle: Bundle, rows: pd.DataFrame, root: Path, fitted: Fit
 ) -> None:
     """Check the new graph against the arithmetic it stands for, on the first readable images.
 
@@ -150,7 +150,7 @@ def check_parity(
         CovidCxrError: logits, probabilities, embeddings or class maps differ by more than 1e-4,
             so that the bundle must not be used.
     """
-    inputs = _first_inputs(before, paths, root)
+    inputs = _first_inputs(before, rows, root)
     old, new = before.runtime.run(inputs), Runtime(bundle).run(inputs)
     covid = bundle.manifest.classes.index(COVID)
     for name, expected in _expected(old, fitted, covid).items():
@@ -169,12 +169,12 @@ def _expected(old: Outputs, fitted: Fit, covid: int) -> dict[str, Any]:
     return outputs if old.cam is None else outputs | {"cam": fitted.line.slope * old.cam}
 
 
-def _first_inputs(predictor: Predictor, paths: Sequence[str], root: Path) -> FloatArray:
+def _first_inputs(predictor: Predictor, rows: pd.DataFrame, root: Path) -> FloatArray:
     """Return the first images that can be read, preprocessed (n, 1, S, S)."""
     inputs: list[FloatArray] = []
-    for path in paths:
+    for path, sha256 in zip(rows["path"], rows["sha256"], strict=True):
         try:
-            inputs.append(predictor.prepare(predictor.read(root / path)).image)
+            inputs.append(predictor.prepare(predictor.read(root / path, sha256)).image)
         except UnreadableImage:
             continue
         if len(inputs) == _PARITY_IMAGES:

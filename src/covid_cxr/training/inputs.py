@@ -47,14 +47,20 @@ def preprocess_cohort(
 
     Returns:
         float16 (N, 1, S, S) in [0, 1], memory-mapped.
+
+    Raises:
+        UnreadableImage: a file that cannot be decoded.
+        AlteredImage: a file has been replaced since the cohort was built.
     """
     shape = (len(cohort), 1, spec.size, spec.size)
     cache.parent.mkdir(parents=True, exist_ok=True)
     inputs = np.lib.format.open_memmap(cache, mode="w+", dtype=np.float16, shape=shape)
-    preparer, paths = Preparer(spec), cohort["path"].tolist()
-    for start in track(range(0, len(paths), _BATCH), "reading radiographs"):
-        chunk = [data_root / path for path in paths[start : start + _BATCH]]
-        read = [imaging.read(path, max_pixels=spec.max_pixels).pixels for path in chunk]
+    preparer, files = Preparer(spec), list(zip(cohort["path"], cohort["sha256"], strict=True))
+    for start in track(range(0, len(files), _BATCH), "reading radiographs"):
+        read = [
+            imaging.read(data_root / path, max_pixels=spec.max_pixels, sha256=sha256).pixels
+            for path, sha256 in files[start : start + _BATCH]
+        ]
         for i, prepared in enumerate(preparer.prepare(read), start=start):
             inputs[i] = prepared.image
     inputs.flush()

@@ -58,8 +58,9 @@ def train(
     data = replace(data, train=np.flatnonzero(is_train), val=np.flatnonzero(~is_train))
     trained = _train_bundle(config, rows, data, out, data_root=data_root, command=command)
     trained = store_reference(trained, data.inputs, rows)
-    paths = rows.iloc[data.val]["path"]
-    predictions = predict_cohort(Predictor(trained), paths, data_root, "predicting val")
+    predictions = predict_cohort(
+        Predictor(trained), rows.iloc[data.val], data_root, "predicting val"
+    )
     atomic_write(out / "predictions-val.csv", table(predictions, trained.manifest.classes))
     remove_intermediates(out)
     return trained
@@ -111,8 +112,9 @@ def out_of_fold(
             trained = _train_bundle(
                 config, rows, own, folder, data_root=data_root, command=command, label=label
             )
-            paths = rows.loc[left_out, "path"]
-            fresh = predict_cohort(Predictor(trained), paths, data_root, f"predicting {label}")
+            fresh = predict_cohort(
+                Predictor(trained), rows[left_out], data_root, f"predicting {label}"
+            )
             atomic_write(path, table(fresh, trained.manifest.classes))
             remove_intermediates(folder)
         predictions.append(pd.read_csv(path, dtype=str, keep_default_na=False))
@@ -202,8 +204,8 @@ def _train_bundle(
     if config.training.method == "linear-probe":
         calibration = _out_of_fold_calibration(config, rows, data)
     else:
-        paths = rows.iloc[data.val]["path"]
-        predictions = predict_cohort(Predictor(draft), paths, data_root, "predicting to calibrate")
+        own = rows.iloc[data.val]
+        predictions = predict_cohort(Predictor(draft), own, data_root, "predicting to calibrate")
         calibration = CalibrationSet.of_predictions(predictions, data.labels[data.val])
     calibrated = calibrate(draft, calibration, config.evaluation)
     check_parity(trained.network, calibrated, data.inputs[data.val].astype(np.float32))

@@ -50,7 +50,7 @@ class Perturbation(NamedTuple):
 def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
     """Return the median and the 95th percentile of the change by each perturbation."""
     rows = context.sample_validation(context.settings.perturbed, lambda rows: rows["finding"] != "")
-    images = [context.read_reduced(path) for path in rows["path"]]
+    images = [context.read_reduced(row) for _, row in rows.iterrows()]
     donors = _donors(context)
     before = _probabilities(context, images)
     findings = []
@@ -101,7 +101,7 @@ def _donors(context: AuditContext) -> list[tuple[str, Donor]]:
     marked = np.flatnonzero(features["marker_share"].to_numpy() > 0)
     donors = []
     for row in np.random.default_rng((context.seed, 7)).permutation(marked)[:_DONORS]:
-        image = context.read_reduced(context.rows["path"].iloc[row])
+        image = context.read_reduced(context.rows.iloc[row])
         donors.append((str(hospitals[row]), Donor(image, remove_markers(image) != image)))
     return donors
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from covid_cxr import imaging
 from covid_cxr.cohort.dedup import resolution
-from covid_cxr.errors import UnreadableImage
+from covid_cxr.errors import AlteredImage, UnreadableImage
 from covid_cxr.files import atomic_write
 from covid_cxr.imaging.page import MUTED, TEXT, Cell, Grid, png, thumbnail
 from covid_cxr.progress import report
@@ -34,6 +34,7 @@ class _Image(NamedTuple):
     """One image: its file, the lines below it, and the group that it is framed with, if any."""
 
     path: Path
+    sha256: str
     caption: tuple[str, ...]
     group: int | None = None
 
@@ -52,8 +53,8 @@ def montages(cohort: pd.DataFrame, data_root: Path, folder: Path, seed: int) -> 
 
     `<source>-<finding>.png` shows up to 40 included images, drawn at random; `duplicates-<n>.png`
     up to 120 duplicate groups in all, side by side, the kept copy first. Aspect is kept, on black;
-    an image that cannot be read is a crossed cell with the reason. One image is in memory at a
-    time.
+    an image that cannot be read, or was replaced, is a crossed cell with the reason. One image is
+    in memory at a time.
 
     Args:
         cohort: as `covid_cxr.cohort.schema.load` returns it, its rows in any order.
@@ -92,7 +93,7 @@ def _of_findings(cohort: pd.DataFrame, data_root: Path, seed: int) -> Iterator[_
             rng = np.random.default_rng([seed, zlib.crc32(f"{source}\n{finding}".encode())])
             chosen = rows.iloc[np.sort(rng.permutation(len(rows))[:_MOST])]
             images: list[_Image | None] = [
-                _Image(data_root / row.path, (_short_id(row), _demographics(row)))
+                _Image(data_root / row.path, row.sha256, (_short_id(row), _demographics(row)))
                 for row in chosen.itertuples()
             ]
             note = (
@@ -103,7 +104,8 @@ def _of_findings(cohort: pd.DataFrame, data_root: Path, seed: int) -> Iterator[_
 
 
 def _of_duplicates(cohort: pd.DataFrame, data_root: Path, seed: int) -> Iterator[_Montage]:
-    table = resolution.duplicates_table(cohort)
+    hashes = cohort.set_index("image_id")["sha256"]
+    table = resolution.duplicates_table(cohort).assign(sha256=lambda t: t["image_id"].map(hashes))
     names = table["duplicate_group"].unique()
     chosen = names[np.sort(np.random.default_rng(seed).permutation(len(names))[:_MOST_GROUPS])]
     groups = table[table["duplicate_group"].isin(chosen)].groupby("duplicate_group")
@@ -131,7 +133,8 @@ def _group(rows: pd.DataFrame, data_root: Path, number: int) -> list[_Image]:
         split = "excluded" if row.split == "excluded" else f"kept, in {row.split}"
         if position == GRID.across and more > 0:
             split += f"; {more} more copies"
-        images.append(_Image(data_root / row.path, (_short_id(row), finding, split), number))
+        caption = (_short_id(row), finding, split)
+        images.append(_Image(data_root / row.path, row.sha256, caption, number))
     return images
 
 
@@ -140,8 +143,9 @@ def _cell(image: _Image) -> Cell:
     name, *others = image.caption
     caption = [(name, TEXT), *((line, MUTED) for line in others)]
     try:
-        return Cell(thumbnail(imaging.read(image.path).pixels, GRID.edge), caption, image.group)
-    except UnreadableImage as error:
+        pixels = imaging.read(image.path, sha256=image.sha256 or None).pixels
+        return Cell(thumbnail(pixels, GRID.edge), caption, image.group)
+    except (UnreadableImage, AlteredImage) as error:
         return Cell(str(error).removeprefix(f"'{image.path}' "), caption, image.group)
 
 

@@ -28,7 +28,7 @@ def row(
     name: str, source: str = "a", finding: str = "normal", **cells: object
 ) -> dict[str, object]:
     filled = {"patient_id": name, "view": "PA", "sex": "F", "age": 61.0, "split": "train"}
-    filled |= {"duplicate_group": "", "exclusion": "", "raw_finding": ""}
+    filled |= {"duplicate_group": "", "exclusion": "", "raw_finding": "", "sha256": ""}
     described = {"image_id": f"{source}:{name}", "path": name, "source": source, "finding": finding}
     return {**described, **filled, **cells}
 
@@ -103,10 +103,13 @@ def test_images_that_cannot_be_read_are_crossed_cells_with_the_reason(
     tmp_path: Path, texts: list[str]
 ):
     (tmp_path / "text.png").write_text("no picture")
+    write_image(tmp_path / "other.png", grey=10)
     os.mkfifo(tmp_path / "pipe.png")
     write_image(tmp_path / "good.png")
     names = ("gone.png", "good.png", "pipe.png", "text.png")
-    page = draw(tmp_path, [row(name) for name in names])["a-normal"]
+    replaced = row("other.png", sha256="0" * 64)
+    page = draw(tmp_path, [*(row(name) for name in names), replaced])["a-normal"]
+    assert any(text.startswith("is not the file that") for text in texts)
     assert "does not exist" in texts
     assert any(text.startswith("is a pipe") for text in texts)
     assert (cell(page, 1, 0) == WHITE).all()
