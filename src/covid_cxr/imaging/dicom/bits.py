@@ -16,6 +16,27 @@ _HIGH_BIT = "HighBit {} stated, the values are in the {} bits"
 
 # Every pixel of an overlay adds to the differences; a value that wraps once in a row doubles them.
 _SMOOTHER = 1.1
+# Real radiographs of 10 to 15 bits are 6 to 56 times as rough with their bytes swapped.
+_SWAPPED = 3
+
+
+def in_byte_order(samples: Samples) -> tuple[Samples, Flags]:
+    """Swap the bytes of 16-bit samples (H, W) that are in the other order than stated; flag it.
+
+    In the wrong order the low bits, which change from pixel to pixel, are the high ones.
+    """
+    if samples.dtype.itemsize != 2 or samples.ndim != 2:
+        return samples, ()
+    rows = samples[:: max(1, len(samples) // 256)]
+    if _SWAPPED * _relative_roughness(rows.byteswap()) >= _relative_roughness(rows):
+        return samples, ()
+    return samples.byteswap(), ("bytes of the pixels in the other order: swapped",)
+
+
+def _relative_roughness(rows: Samples) -> float:
+    """Return the mean difference between adjacent pixels of a row, as a share of the range."""
+    values = rows.astype(np.int64)
+    return float(np.abs(np.diff(values, axis=1)).mean() / max(1, np.ptp(values)))
 
 
 def significant(samples: Samples, dataset: Any, width: int) -> tuple[Samples, Flags]:

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 import gdcm  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.encaps import generate_fragments
 
 from covid_cxr.errors import UnreadableImage
 
 JPEG, JPEG_12, JPEG_LOSSLESS = "8-bit JPEG", "12-bit JPEG", "lossless JPEG"
 JPEG_LS, JPEG_2000, RLE = "JPEG-LS", "JPEG 2000", "RLE"
+ITEM = b"\xfe\xff\x00\xe0"  # starts encapsulated pixel data, whatever else is stated
 
 # ITU-T T.81 table B.1 and T.87 C.1.
 _SOI, _EOI, _SOS, _APP14 = b"\xff\xd8", b"\xff\xd9", 0xDA, 0xEE
@@ -55,7 +57,22 @@ class Stream:
     adobe: bool = False
 
 
-def starts_frame(fragment: bytes) -> bool:
+def join(value: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Join the fragments of one frame; its offset table may be missing or wrong, which is flagged.
+
+    Raises:
+        UnreadableImage: several frames.
+    """
+    table, *fragments = generate_fragments(value)
+    frames = sum(map(_starts_frame, fragments))
+    if frames > 1:
+        raise UnreadableImage(f"is DICOM with {frames} frames, expected a single radiograph")
+    stated = len(table) // 4
+    flags = (f"offset table of {stated} frames, one found: ignored",) if stated > 1 else ()
+    return b"".join(fragments), flags
+
+
+def _starts_frame(fragment: bytes) -> bool:
     """Tell whether a fragment is the first of a frame; no scan or packet holds these bytes."""
     return fragment.startswith((_SOI, _CODESTREAM, _JP2_SIGNATURE)) or _is_rle(fragment)
 

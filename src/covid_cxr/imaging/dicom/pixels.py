@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from pydicom import uid
-from pydicom.encaps import encapsulate, generate_fragments
+from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
 from pydicom.pixels.utils import get_expected_length
 
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging import containers
-from covid_cxr.imaging.dicom import bits, codecs, signs, transforms
+from covid_cxr.imaging.dicom import bits, codecs, colour, signs, transforms
 from covid_cxr.imaging.dicom.bits import Samples
 from covid_cxr.imaging.dicom.codecs import JPEG, JPEG_12, JPEG_2000, JPEG_LOSSLESS, JPEG_LS, RLE
 from covid_cxr.imaging.raster import DECODER_ERRORS
@@ -41,7 +41,6 @@ _SYNTAXES = {
     JPEG_2000: (uid.JPEG2000, uid.JPEG2000Lossless, *_HTJ2K),
     RLE: (uid.RLELossless,),
 }
-_ITEM = b"\xfe\xff\x00\xe0"  # also where a defined length or a native syntax is stated
 _UNDEFINED = "pixel data of undefined length, not encapsulated: read as they are"
 # In the order in which they are tried.
 _PLUGINS = {JPEG: ("pillow",), JPEG_LS: ("pyjpegls",), JPEG_2000: ("pylibjpeg", "pillow")}
@@ -74,13 +73,28 @@ def stored_samples(dataset: Any) -> tuple[Samples, tuple[str, ...]]:
     value = dataset.PixelData
     if not isinstance(value, bytes) or not value:
         raise UnreadableImage("is DICOM whose pixel data are empty")
-    if value.startswith(_ITEM):
+    photometric = str(dataset.PhotometricInterpretation)
+    if photometric == "YBR_FULL" and not _is_jpeg(value):
+        dataset.PhotometricInterpretation = "RGB"  # so that no decoder converts it
+    else:
+        photometric = "RGB"  # decoders convert all others
+    if value.startswith(codecs.ITEM):
         samples, flags = _compressed(dataset, value)
     else:
         samples, flags = _native(dataset, len(value))
         flags = (_UNDEFINED, *flags) if dataset["PixelData"].is_undefined_length else flags
-    samples, more = signs.agreed(samples, dataset)
+    if dataset.SamplesPerPixel == 3:
+        samples, more = colour.to_rgb(samples, photometric, int(dataset.BitsStored))
+    else:
+        samples, more = signs.agreed(samples, dataset)
     return samples, flags + more
+
+
+def _is_jpeg(value: bytes) -> bool:
+    """Tell whether pixel data are encapsulated JPEG, whose decoders convert YCbCr themselves."""
+    if not value.startswith(codecs.ITEM):
+        return False
+    return codecs.describe(codecs.join(value)[0]).kind in (JPEG, JPEG_12, JPEG_LOSSLESS)
 
 
 def syntax_name(dataset: Any) -> str:
@@ -102,11 +116,13 @@ def _native(dataset: Any, size: int) -> tuple[Samples, tuple[str, ...]]:
             f"has {size} bytes of pixel data, one frame has {need}: several frames, or wrong bits"
         )
     samples = _decode(dataset, correct_unused_bits=False, allow_excess_frames=False)
-    return bits.significant(samples, dataset, dataset.BitsAllocated)
+    swapped, flags = bits.in_byte_order(samples)
+    cells, wide = bits.significant(swapped, dataset, dataset.BitsAllocated)
+    return cells, flags + wide
 
 
 def _compressed(dataset: Any, value: bytes) -> tuple[Samples, tuple[str, ...]]:
-    frame, flags = _frame(value)
+    frame, flags = codecs.join(value)
     stream = codecs.describe(frame)
     flags += _correct_syntax(dataset, stream.kind)
     if stream.kind == RLE:
@@ -204,17 +220,6 @@ def _decode(dataset: Any, **options: Any) -> Samples:
     samples, properties = decoder.as_array(dataset, index=0, **options)
     _check_rgb(dataset, str(properties["photometric_interpretation"]))
     return samples
-
-
-def _frame(value: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Join the fragments of one frame; its offset table may be missing or wrong."""
-    table, *fragments = generate_fragments(value)
-    frames = sum(map(codecs.starts_frame, fragments))
-    if frames > 1:
-        raise UnreadableImage(f"is DICOM with {frames} frames, expected a single radiograph")
-    stated = len(table) // 4
-    flags = (f"offset table of {stated} frames, one found: ignored",) if stated > 1 else ()
-    return b"".join(fragments), flags
 
 
 def _correct_syntax(dataset: Any, kind: str) -> tuple[str, ...]:

@@ -228,6 +228,19 @@ def test_words_and_bytes_in_either_vr(vr: str) -> None:
     )
 
 
+@pytest.mark.parametrize("vr", ["OB", "OW"])
+@pytest.mark.parametrize("stated", ["<", ">"])
+def test_pixels_in_the_other_byte_order(vr: str, stated: str) -> None:
+    content = GREY.astype("<u2" if stated == ">" else ">u2").tobytes()
+    image = in_big_endian(GREY, vr, content, **WINDOW)
+    if stated == "<":
+        image.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+    assert_shows(read_object(image), "bytes of the pixels in the other order: swapped")
+    # Values that use one of the two bytes are as rough either way, and taken as stated.
+    bright = dataset_of((EIGHT.astype("<u2") << 8), WindowCenter=32_768, WindowWidth=65_536)
+    assert_shows(read_object(bright), expected=(EIGHT.astype(int) << 8) / 65_535)
+
+
 def test_code_strings_in_small_letters() -> None:
     image = dataset_of(GREY, **WINDOW, VOILUTFunction="linear")
     image.PhotometricInterpretation = "monochrome1"
