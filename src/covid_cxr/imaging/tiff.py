@@ -186,7 +186,7 @@ def _samples(strips: Strips, content: bytes) -> NDArray[Any]:
     if strips.bits % 8:
         return _unpacked(content, height, width, strips.bits)
     flat = np.frombuffer(content, f"{strips.order}{strips.kind}{strips.bits // 8}")
-    native = flat.astype(flat.dtype.newbyteorder("="))
+    native = flat.astype(flat.dtype.newbyteorder("="), copy=False)
     shape = (count, height, width) if separate else (height, width, count)
     samples = np.moveaxis(native.reshape(shape), 0, -1) if separate else native.reshape(shape)
     if strips.tag(_PREDICTOR, 1) == 2:  # differences to the left

@@ -20,6 +20,7 @@ from PIL import Image
 from covid_cxr.errors import UnreadableImage
 from covid_cxr.imaging import read
 from support.mutants import resealed
+from support.tiff_files import tiff_of
 from support.valid_files import sample_image, seeds, tiled_tiff
 
 EDGE = 30_000
@@ -45,6 +46,7 @@ def bombs() -> dict[str, bytes]:
         "jpeg": patched("jpeg", jpeg + 5, ">HH", EDGE, EDGE),
         "webp": webp(b"VP8X", bytes(4) + (EDGE - 1).to_bytes(3, "little") * 2),
         "tiff": bytes(large),
+        "tiff-strips": tiff_of([bytes(9)], (EDGE, EDGE), {258: [64]}),
         "gif": patched("gif", 6, "<HH", EDGE, EDGE),
         "gif-frame": b"GIF89a" + struct.pack("<2H3x", 40, 40) + b",\0\0\0\0" + b"\x30\x75" * 2,
         "bmp": patched("bmp", 18, "<ii", EDGE, EDGE),
@@ -68,6 +70,7 @@ def inner_bombs() -> dict[str, bytes]:
         "png-profile": with_chunk(b"iCCP", b"name\0\0" + zeros),
         "png-text": with_chunk(b"zTXt", b"name\0\0" + zeros),
         "tiff-tile": tiled_tiff(np.zeros((40, 32), "u1"), stated=32_768),
+        "tiff-strips": tiff_of([zeros[:99]] * 9, (9999, 9999), {258: [64], 259: [8]}),
         "jpeg-scans": frames[:-2] + scan * 1000 + b"\xff\xd9",
         "j2k-tiles": codestream(255, 1),
     }
@@ -132,6 +135,7 @@ def test_a_webp_canvas_is_checked_before_it_is_allocated(kind: bytes, body: byte
         ("png-profile", "too large"),
         ("png-text", "too large"),
         ("tiff-tile", "tiles of 32768 x 32768 pixels"),
+        ("tiff-strips", "bytes of samples, its size needs 799840008"),
         ("jpeg-scans", "JPEG scans, the limit is 500"),
         ("j2k-tiles", "65025 tiles, the limit is 16384"),
     ],
