@@ -9,9 +9,9 @@ import pytest
 
 from covid_cxr import pipeline
 from covid_cxr.cohort import schema
-from covid_cxr.config import RunConfig
+from covid_cxr.config import RunConfig, with_settings
 from covid_cxr.errors import ConfigError, InputError, LeakError, UnknownName
-from covid_cxr.models import bundle
+from covid_cxr.models import bundle, zoo
 from covid_cxr.pipeline.examples import choose
 from covid_cxr.progress import reporting
 from covid_cxr.results import METRICS, RunMetrics
@@ -26,10 +26,8 @@ def metrics_of(run: Path) -> dict:
 
 
 @pytest.fixture
-def original(tiny_config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
+def original(tiny_config: RunConfig) -> RunConfig:
     """A recipe with the original's network, which is quick to train at a small size."""
-    size = tiny_config.preprocess.size  # at 224 its dense layer has 12 times as many weights
-    monkeypatch.setattr("covid_cxr.models.zoo.dcnn_resnet._EDGE", size)
     return tiny_config.model_copy(update={"model": "dcnn-resnet"})
 
 
@@ -267,9 +265,13 @@ def test_multiclass_goes_the_same_way(
 def test_the_originals_network_goes_the_same_way(
     phantoms: Path, original: RunConfig, tmp_path: Path
 ) -> None:
-    """No class activation map: reports and predictions do without."""
-    folder = pipeline.run(original, phantoms, tmp_path / "run", command="dcnn")
+    """No class activation map: reports and predictions do without. Layers as configured."""
+    layers = {"model_settings.dcnn_resnet.kernel": 5, "model_settings.dcnn_resnet.filters": 8}
+    config = with_settings(original, layers)
+    folder = pipeline.run(config, phantoms, tmp_path / "run", command="dcnn")
     assert not folder.bundle().manifest.has_cam
+    network = zoo.load_weights(folder.bundle().folder)
+    assert network.features[0].conv0.weight.shape == (8, 3, 5, 5)
     assert {path.name.split("-")[-1] for path in (folder.path / "explanations").iterdir()} == {
         "lime.png",
         "lime.json",

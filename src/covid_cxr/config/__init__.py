@@ -1,8 +1,9 @@
 """Every setting of a run: YAML in, validated, resolved JSON out beside the weights."""
 
+from covid_cxr.config.architectures import DcnnResnetSettings, ModelSettings
 from covid_cxr.config.audit import AuditConfig, Bounds
 from covid_cxr.config.base import Strict
-from covid_cxr.config.loading import dump, load
+from covid_cxr.config.loading import dump, first_problem, load, with_settings
 from covid_cxr.config.settings import (
     AugmentConfig,
     CohortConfig,
@@ -21,13 +22,17 @@ __all__ = [
     "Bounds",
     "CohortConfig",
     "DatasetConfig",
+    "DcnnResnetSettings",
     "EvaluationConfig",
     "ExplainConfig",
     "FilterConfig",
+    "ModelSettings",
     "PreprocessSpec",
     "RunConfig",
     "Strict",
     "TrainingConfig",
     "dump",
+    "first_problem",
     "load",
+    "with_settings",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,22 @@ def load(path: Path | str | None, overrides: Sequence[str] = ()) -> RunConfig:
     try:
         return RunConfig.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{path or 'settings'}: {_first_problem(error)}") from error
+        raise ConfigError(f"{path or 'settings'}: {first_problem(error)}") from error
+
+
+def with_settings(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """Return `config` with other values, such as {"training.max_epochs": 3}, validated.
+
+    Raises:
+        ConfigError: an unknown key, a value out of range, or values that do not go together.
+    """
+    raw = config.model_dump(mode="json")
+    for key, value in values.items():
+        _put(raw, key, value, f"setting '{key}'")
+    try:
+        return RunConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(first_problem(error)) from error
 
 
 def dump(config: RunConfig) -> str:
@@ -57,19 +72,25 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     key, sep, text = override.partition("=")
     if not sep or not key:
         raise ConfigError(f"override '{override}' is not key=value, such as model=resnet18")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override '{override}': the value is not YAML") from error
+    _put(raw, key, value, f"override '{override}'")
+
+
+def _put(raw: dict[str, Any], key: str, value: Any, what: str) -> None:
     *parents, leaf = key.split(".")
     node = raw
     for parent in parents:
         node = node.setdefault(parent, {})
         if not isinstance(node, dict):
-            raise ConfigError(f"override '{override}': '{parent}' is a value, not a group of keys")
-    try:
-        node[leaf] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"override '{override}': the value is not YAML") from error
+            raise ConfigError(f"{what}: '{parent}' is a value, not a group of keys")
+    node[leaf] = value
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """Return in one line what is wrong first, and how much more is."""
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"]) or "(top level)"
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""

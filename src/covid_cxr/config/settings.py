@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
+from covid_cxr.config.architectures import DcnnResnetSettings, ModelSettings
 from covid_cxr.config.audit import AuditConfig
 from covid_cxr.config.base import Strict
 from covid_cxr.types import CLASSES, Finding, Task
@@ -255,12 +256,14 @@ class RunConfig(Strict):
     """One experiment, whole. Saved resolved as `config.json` in its run folder.
 
     Attributes:
+        model_settings: of architectures that can be configured.
         data_root: folder of the data; a run fills it in.
     """
 
     name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     task: Task = "binary"
     model: str = "efficientnet-lite0"
+    model_settings: ModelSettings = ModelSettings()
     seed: int = Field(2020, ge=0, lt=2**31)
     data_root: str | None = None
     cohort: CohortConfig = CohortConfig()
@@ -270,3 +273,15 @@ class RunConfig(Strict):
     evaluation: EvaluationConfig = EvaluationConfig()
     explain: ExplainConfig = ExplainConfig()
     audit: AuditConfig = AuditConfig()
+
+    @model_validator(mode="after")
+    def _network_can_be_built(self) -> RunConfig:
+        own = self.model_settings.dcnn_resnet
+        if self.model == "dcnn-resnet":
+            own.last_edge(self.preprocess.size, len(CLASSES[self.task]))
+        elif own != DcnnResnetSettings():
+            raise ValueError(
+                f"model_settings.dcnn_resnet with model '{self.model}', expected 'dcnn-resnet', "
+                "the only one that uses them"
+            )
+        return self

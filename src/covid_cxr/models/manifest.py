@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from covid_cxr.config import PreprocessSpec, Strict
+from covid_cxr.config import ModelSettings, PreprocessSpec, Strict
 from covid_cxr.errors import BundleError
 from covid_cxr.results import HeadlineMetrics
 from covid_cxr.results.metrics import SplitName
@@ -44,6 +44,7 @@ class Manifest(Strict):
     """What a bundle holds, what it was trained on and how it answers.
 
     Attributes:
+        model_settings: of architectures that can be configured; None for their defaults.
         shift: added to the logit of covid-19 after the temperature.
         prevalence: share of COVID-19 that probabilities are for; None: that of the images.
         derived_from: id of the bundle that was recalibrated.
@@ -57,6 +58,7 @@ class Manifest(Strict):
     task: Task
     classes: tuple[str, ...]
     architecture: str
+    model_settings: ModelSettings | None = None
     has_cam: bool
     embedding_size: int
     preprocess: PreprocessSpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
@@ -61,11 +61,24 @@ def without_denormals() -> Iterator[None]:
 
 
 @without_denormals()
-def fit(config: RunConfig, data: TrainingData, out: Path, label: str = "training") -> Trained:
+def fit(
+    config: RunConfig,
+    data: TrainingData,
+    out: Path,
+    label: str = "training",
+    callbacks: Sequence[lightning.Callback] = (),
+) -> Trained:
     """Train `config.model` and return it with its best validation weights.
 
     A killed training continues from `out/last.ckpt`; a finished one is not repeated. TensorBoard
     logs go to `out/tensorboard`.
+
+    Args:
+        config: the recipe.
+        data: inputs and split.
+        out: folder of checkpoints and logs.
+        label: under which progress is reported.
+        callbacks: Lightning's, called beside those of every training.
 
     Raises:
         CohortError: the training or validation rows lack a class.
@@ -73,7 +86,8 @@ def fit(config: RunConfig, data: TrainingData, out: Path, label: str = "training
     require_all_classes(config, data)
     lightning.seed_everything(config.seed, verbose=False)
     classes = CLASSES[config.task]
-    network = zoo.build(config.model, len(classes))
+    size = config.preprocess.size
+    network = zoo.build(config.model, len(classes), config.model_settings, size)
     prior = np.bincount(data.labels[data.train]) / len(data.train)
     if network.recipe.prior_bias:
         network.set_prior(prior.tolist())
@@ -85,7 +99,7 @@ def fit(config: RunConfig, data: TrainingData, out: Path, label: str = "training
     done = out / "done.json"
     if not done.exists():
         with quiet("lightning.pytorch", logging.WARNING, *_LIGHTNING_WARNINGS):
-            trainer = _trainer(config, network, out, best, Tracker(classes, label))
+            trainer = _trainer(config, network, out, best, Tracker(classes, label), *callbacks)
             trainer.fit(
                 module,
                 datamodule=DataModule(config, data),
@@ -104,17 +118,22 @@ def fit(config: RunConfig, data: TrainingData, out: Path, label: str = "training
 
 
 def fit_best_of(
-    config: RunConfig, data: TrainingData, out: Path, *, label: str = "training"
+    config: RunConfig,
+    data: TrainingData,
+    out: Path,
+    *,
+    label: str = "training",
+    callbacks: Sequence[lightning.Callback] = (),
 ) -> Trained:
     """Train `config.training.runs` seeds, counted up, and keep the lowest validation loss."""
     runs = config.training.runs
     if runs == 1:
-        return fit(config, data, out, label)
+        return fit(config, data, out, label, callbacks)
 
     def fit_seed(run: int) -> Trained:
         seeded = config.model_copy(update={"seed": config.seed + run})
         which = f"{label} {run + 1} of {runs}"
-        trained = fit(seeded, data, out / f"seed-{seeded.seed}", which)
+        trained = fit(seeded, data, out / f"seed-{seeded.seed}", which, callbacks)
         log.info("seed %d: validation loss %.4f", seeded.seed, trained.val_loss)
         return trained
 
@@ -133,12 +152,16 @@ def _fits(checkpoint: Path, module: TrainingModule) -> bool:
 
 
 def _trainer(
-    config: RunConfig, network: Classifier, out: Path, best: ModelCheckpoint, tracker: Tracker
+    config: RunConfig,
+    network: Classifier,
+    out: Path,
+    best: ModelCheckpoint,
+    *others: lightning.Callback,
 ) -> lightning.Trainer:
     stop = EarlyStopping("val_loss", patience=config.training.patience)
     # "best" alone would send a resumed training back to the best epoch, not the last one
     last = ModelCheckpoint(out, "last", monitor=None, enable_version_counter=False)
-    callbacks: list[lightning.Callback] = [best, last, stop, tracker, _StepSeed(config.seed)]
+    callbacks: list[lightning.Callback] = [best, last, stop, _StepSeed(config.seed), *others]
     return lightning.Trainer(
         max_epochs=config.training.max_epochs,
         precision="bf16-mixed" if _use_bf16(config, network) else "32-true",

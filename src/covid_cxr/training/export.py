@@ -116,6 +116,7 @@ def export(
         task=config.task,
         classes=CLASSES[config.task],
         architecture=config.model,
+        model_settings=config.model_settings if config.model == "dcnn-resnet" else None,
         has_cam=network.has_cam,
         embedding_size=network.head.in_features,
         preprocess=config.preprocess,

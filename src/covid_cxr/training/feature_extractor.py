@@ -7,7 +7,7 @@ from a set of images at all. Run by ONNX Runtime, which is faster than torch on 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from covid_cxr.training.export import graph_bytes
 from covid_cxr.training.inputs import JPEG_QUALITY, jpeg_compressed
 from covid_cxr.types import FloatArray
 
+View = Literal["plain", "flip", "jpeg"]
 _MODEL = "efficientnet-lite0"
 _BATCH = 16
 
@@ -73,23 +74,40 @@ def extract_features(config: RunConfig, inputs: NDArray[np.float16]) -> FloatArr
         float32 (V, N, F): of the inputs as they are and, with `augment.flip`, of their mirror
         images and, with `augment.jpeg`, of the inputs after JPEG compression.
     """
-    views: list[Inputs] = [inputs]
-    if config.augment.flip:
-        views.append(inputs[..., ::-1])
-    if config.augment.jpeg:
-        views.append(_Compressed(inputs, config.seed))
+    views = [extract_view(config, inputs, view) for view in feature_views(config)]
+    return np.stack(views)
+
+
+def feature_views(config: RunConfig) -> tuple[View, ...]:
+    """Return the views of every input that a linear probe is fitted to."""
+    flip: tuple[View, ...] = ("flip",) if config.augment.flip else ()
+    jpeg: tuple[View, ...] = ("jpeg",) if config.augment.jpeg else ()
+    return ("plain", *flip, *jpeg)
+
+
+def extract_view(config: RunConfig, inputs: NDArray[np.float16], view: View) -> FloatArray:
+    """Return the features float32 (N, F) of one view of inputs (N, 1, S, S).
+
+    They depend on `config.model`, the size of the inputs and, for "jpeg", on the seed.
+    """
+    viewed: Inputs = inputs
+    if view == "flip":
+        viewed = inputs[..., ::-1]
+    elif view == "jpeg":
+        viewed = _Compressed(inputs, config.seed)
     extractor = _extractor(config.model, config.preprocess.size)
-    batches = [(view, start) for view in views for start in range(0, len(inputs), _BATCH)]
-    features = [
-        extractor.features(view[start : start + _BATCH])
-        for view, start in track(batches, "extracting features")
-    ]
-    return np.concatenate(features).reshape(len(views), len(inputs), -1)
+    starts = range(0, len(inputs), _BATCH)
+    return np.concatenate(
+        [
+            extractor.features(viewed[start : start + _BATCH])
+            for start in track(starts, f"extracting features, {view}")
+        ]
+    )
 
 
 @lru_cache(maxsize=1)  # folds, protocols and audits ask for the same one again and again
 def _extractor(model: str, size: int) -> FeatureExtractor:
-    return FeatureExtractor(size, network=zoo.build(model, 2).eval())
+    return FeatureExtractor(size, network=zoo.build(model, 2, size=size).eval())
 
 
 class _Compressed:

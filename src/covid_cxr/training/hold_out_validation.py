@@ -61,7 +61,7 @@ def hold_out_validation(
     parts = []
     for run in range(1 if config.training.method == "linear-probe" else seeds):
         seeded = config.model_copy(update={"seed": config.seed + run})
-        parts += [_score(seeded, rows, data, own, out / FOLDER) for own in chosen]
+        parts += [score_hold_out(seeded, rows, data, own, out / FOLDER) for own in chosen]
     scores = pd.concat(parts, ignore_index=True)
     atomic_write(out / SCORES, scores.to_csv(index=False, lineterminator="\n"))
     result = summarise(scores, rows)
@@ -130,16 +130,24 @@ def _auroc(rows: pd.DataFrame, scores: pd.Series) -> Estimate:
     return Estimate.of(*interval)
 
 
-def _score(
+def score_hold_out(
     config: RunConfig, rows: pd.DataFrame, data: TrainingData, hold_out: HoldOut, out: Path
 ) -> pd.DataFrame:
-    """Return one training's log-odds of COVID-19, comparable over parts of a hold-out."""
+    """Return one training's log-odds of COVID-19, comparable over parts of a hold-out.
+
+    Args:
+        config: the recipe; its seed is the training's.
+        rows: of the cohort.
+        data: of `rows`; the hold-out says which are trained on.
+        hold_out: what is left out.
+        out: folder for the table; a training that is in it is not repeated.
+    """
     name = f"{hold_out.name}-{hold_out.part}-{config.seed}"
     folder = out / name.replace(" ", "-").replace("/", "-")
     path = folder.with_name(f"{folder.name}.csv")
     if path.exists():
         return pd.read_csv(path)
-    train, stop = _stopping(rows, np.flatnonzero(hold_out.train), config.seed)
+    train, stop = stopping_split(rows, np.flatnonzero(hold_out.train), config.seed)
     own = replace(data, train=train, val=stop)
     trained = fit_recipe(config, own, folder, folder.name)
     odds = log_odds(trained, own, np.flatnonzero(hold_out.scored))
@@ -149,10 +157,14 @@ def _score(
     return table
 
 
-def _stopping(
+def stopping_split(
     cohort: pd.DataFrame, rows: NDArray[np.int64], seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Set a tenth of the patients of the training rows aside."""
+    """Return the training rows without a tenth of their patients, and that tenth, to stop on.
+
+    Raises:
+        CohortError: there are too few patients.
+    """
     try:
         fold = grouped_folds(cohort.iloc[rows], _STOPPING, seed).to_numpy()
     except CohortError as error:

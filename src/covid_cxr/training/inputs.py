@@ -35,7 +35,11 @@ JPEG_QUALITY = (15, 76)  # half-open
 
 
 def preprocess_cohort(
-    cohort: pd.DataFrame, data_root: Path, spec: PreprocessSpec, cache: Path
+    cohort: pd.DataFrame,
+    data_root: Path,
+    spec: PreprocessSpec,
+    cache: Path,
+    preparer: Preparer | None = None,
 ) -> NDArray[np.float16]:
     """Preprocess every image of `cohort` once, into a memory-mapped file.
 
@@ -44,6 +48,7 @@ def preprocess_cohort(
         data_root: folder that `path` is relative to.
         spec: the preprocessing that the bundle will carry.
         cache: `.npy` file to write; float16 keeps a thousand images at 100 MB.
+        preparer: of `spec`, called with the radiographs in order; None for a new one.
 
     Returns:
         float16 (N, 1, S, S) in [0, 1], memory-mapped.
@@ -55,7 +60,8 @@ def preprocess_cohort(
     shape = (len(cohort), 1, spec.size, spec.size)
     cache.parent.mkdir(parents=True, exist_ok=True)
     inputs = np.lib.format.open_memmap(cache, mode="w+", dtype=np.float16, shape=shape)
-    preparer, files = Preparer(spec), list(zip(cohort["path"], cohort["sha256"], strict=True))
+    preparer = preparer or Preparer(spec)
+    files = list(zip(cohort["path"], cohort["sha256"], strict=True))
     for start in track(range(0, len(files), _BATCH), "reading radiographs"):
         read = [
             imaging.read(data_root / path, max_pixels=spec.max_pixels, sha256=sha256).pixels

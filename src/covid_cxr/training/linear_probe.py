@@ -47,7 +47,8 @@ def fit_linear_probe(config: RunConfig, data: TrainingData) -> Trained:
     if features is None:
         features = extract_features(config, data.inputs)
     weights, bias = _solve(config, data, features)
-    network = zoo.build(config.model, len(CLASSES[config.task])).eval()
+    classes, size = len(CLASSES[config.task]), config.preprocess.size
+    network = zoo.build(config.model, classes, config.model_settings, size).eval()
     _require_same_features(network, config.model, data, features)
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(weights.T))

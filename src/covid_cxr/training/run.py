@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import lightning
 import numpy as np
 import pandas as pd
 import torch
@@ -28,6 +30,7 @@ from covid_cxr.training.feature_extractor import extract_features
 from covid_cxr.training.inputs import class_numbers, preprocess_cohort
 from covid_cxr.training.linear_probe import fit_linear_probe, out_of_fold_logits
 from covid_cxr.training.sample_weights import mixed_source_weights
+from covid_cxr.types import FloatArray
 
 log = logging.getLogger(__name__)
 _BATCH = 64
@@ -144,6 +147,16 @@ def training_data(
     features = None
     if config.training.method == "linear-probe":
         features = extract_features(config, inputs)
+    return labelled_data(config, rows, inputs, features)
+
+
+def labelled_data(
+    config: RunConfig,
+    rows: pd.DataFrame,
+    inputs: NDArray[np.float16],
+    features: FloatArray | None,
+) -> TrainingData:
+    """Return inputs (N, 1, S, S) and features (V, N, F) with what the cohort says of them."""
     return TrainingData(
         inputs,
         class_numbers(rows, config.task),
@@ -161,11 +174,20 @@ def label_weights(config: RunConfig, rows: pd.DataFrame) -> NDArray[np.float64]:
     return np.array([factors.get(finding, 1.0) for finding in rows["finding"]])
 
 
-def fit_recipe(config: RunConfig, data: TrainingData, out: Path, label: str) -> Trained:
-    """Train by the method in the config; a training that was killed continues in `out`."""
+def fit_recipe(
+    config: RunConfig,
+    data: TrainingData,
+    out: Path,
+    label: str,
+    callbacks: Sequence[lightning.Callback] = (),
+) -> Trained:
+    """Train by the method in the config; a training that was killed continues in `out`.
+
+    `callbacks` are Lightning's, for training by gradient descent.
+    """
     if config.training.method == "linear-probe":
         return fit_linear_probe(config, data)
-    return fit_best_of(config, data, out, label=label)
+    return fit_best_of(config, data, out, label=label, callbacks=callbacks)
 
 
 def log_odds(trained: Trained, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from covid_cxr.config import DcnnResnetSettings, ModelSettings, RunConfig
 from covid_cxr.errors import UnknownName
 from covid_cxr.models import zoo
 
@@ -52,6 +53,55 @@ def test_dcnn_resnet_shapes_and_layers() -> None:
     assert {m.negative_slope for m in network.modules() if isinstance(m, torch.nn.LeakyReLU)} == {
         0.3
     }
+
+
+def test_dcnn_resnet_takes_the_originals_other_sizes() -> None:
+    own = DcnnResnetSettings(
+        kernel=5, pool=3, filters=8, growth=2, dense=64, blocks=4, dropout=0.1, activity_l2=0
+    )
+    network = zoo.build("dcnn-resnet", 2, ModelSettings(dcnn_resnet=own), 96).eval()
+    with torch.inference_mode():
+        output = network(torch.rand(1, 1, 96, 96))
+    # 96 -> 32 -> 10 -> 3 -> 1 pixels; 3 + 8 + 16 + 32 + 64 channels
+    assert output.features.shape == (1, 123, 1, 1)
+    assert output.embedding.shape == (1, 64)
+    assert network.recipe.activity_l2 == 0
+    weights = [8 * (3 + 8), 16 * (11 + 16), 32 * (27 + 32), 64 * (59 + 64)]
+    convolutions = 25 * sum(weights)
+    counted = sum(m.weight.numel() for m in network.modules() if isinstance(m, torch.nn.Conv2d))
+    assert counted == convolutions
+    assert own._weights((8, 16, 32, 64), 1, 2) == convolutions + 123 * 64 + 64 * 2
+
+
+def test_the_seeded_default_is_as_it_was_before_it_could_be_configured() -> None:
+    torch.manual_seed(0)
+    state = zoo.build("dcnn-resnet", 2).state_dict()
+    assert len(state) == 46
+    # the head is drawn last, so that it shows every earlier draw
+    head = state["head.weight"].flatten()[:2]
+    torch.testing.assert_close(head, torch.tensor([-0.0348933, -0.1820026]), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "size", "reason"),
+    [
+        ({"blocks": 8}, 224, "8 poolings by 2 leave nothing of 224 pixels"),
+        ({"blocks": 5, "pool": 3}, 224, "5 poolings by 3 leave nothing"),
+        # 32 x 3^6 = 23,328 filters squared x 9 are 4.9 thousand million by themselves
+        ({"blocks": 7, "filters": 32}, 224, "million weights .7 blocks of 32 to 23328 filters"),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_no_config(settings, size, reason) -> None:
+    raw = {"model": "dcnn-resnet", "model_settings": {"dcnn_resnet": settings}}
+    with pytest.raises(ValueError, match=reason):
+        RunConfig.model_validate(raw | {"preprocess": {"size": size}})
+    ModelSettings.model_validate(raw["model_settings"])  # values in range, wrong together
+
+
+def test_settings_of_another_architecture_are_an_error() -> None:
+    raw = {"model": "resnet18", "model_settings": {"dcnn_resnet": {"kernel": 5}}}
+    with pytest.raises(ValueError, match=r"model_settings\.dcnn_resnet with model 'resnet18'"):
+        RunConfig.model_validate(raw)
 
 
 def test_prior_starts_the_logits_at_the_log_odds() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covid_cxr import registry
+from covid_cxr.config import ModelSettings
 from covid_cxr.errors import BundleError, InputError
 
 if TYPE_CHECKING:
@@ -30,8 +31,16 @@ ARCHITECTURES: dict[str, str] = {
 GROUP = "covid_cxr.architectures"
 
 
-def build(name: str, n_classes: int) -> Classifier:
+def build(
+    name: str, n_classes: int, settings: ModelSettings | None = None, size: int = 224
+) -> Classifier:
     """Return a fresh network, ImageNet weights included where its recipe has them.
+
+    Args:
+        name: of the architecture.
+        n_classes: number of classes.
+        settings: of architectures that can be configured; None for the defaults.
+        size: edge of the inputs in pixels, for architectures that fit one size only.
 
     Raises:
         UnknownName: no such architecture; the message suggests the closest.
@@ -43,7 +52,10 @@ def build(name: str, n_classes: int) -> Classifier:
     registry.check_parameters(function, 1, owner, "build(n_classes) -> Classifier")
     from covid_cxr.models.zoo.classifier import Classifier
 
-    classifier = function(n_classes)
+    if name == "dcnn-resnet":
+        classifier = function(n_classes, (settings or ModelSettings()).dcnn_resnet, size)
+    else:
+        classifier = function(n_classes)
     if not isinstance(classifier, Classifier):
         raise InputError(f"{owner} builds a {type(classifier).__name__}, expected a Classifier")
     return classifier
@@ -62,7 +74,9 @@ def load_weights(folder: Path) -> Classifier:
     from safetensors.torch import load_file
 
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    network = build(manifest["architecture"], len(manifest["classes"]))
+    settings = ModelSettings.model_validate(manifest.get("model_settings") or {})
+    size = manifest["preprocess"]["size"]
+    network = build(manifest["architecture"], len(manifest["classes"]), settings, size)
     try:
         network.load_state_dict(load_file(folder / "weights.safetensors"))
     except FileNotFoundError as error:
