@@ -41,7 +41,7 @@ def with_settings(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     """
     raw = config.model_dump(mode="json")
     for key, value in values.items():
-        _put(raw, key, value, f"setting '{key}'")
+        _assign(raw, key, value, f"setting '{key}'")
     try:
         return RunConfig.model_validate(raw)
     except ValidationError as error:
@@ -76,10 +76,10 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"override '{override}': the value is not YAML") from error
-    _put(raw, key, value, f"override '{override}'")
+    _assign(raw, key, value, f"override '{override}'")
 
 
-def _put(raw: dict[str, Any], key: str, value: Any, what: str) -> None:
+def _assign(raw: dict[str, Any], key: str, value: Any, what: str) -> None:
     *parents, leaf = key.split(".")
     node = raw
     for parent in parents:
