@@ -1,4 +1,4 @@
-"""Every built-in architecture, and one of a plugin, passes the architecture contract."""
+"""Every built-in architecture passes the contract; docs/how-to/extend has one that is whole."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ from covid_cxr.testing.architectures import ArchitectureContract
 def tiny(n_classes: int) -> Classifier:
     features = nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.ReLU())
     return Classifier(features, nn.Linear(4, n_classes), Recipe(1e-3))
-
-
-class TestTiny(ArchitectureContract):
-    build = staticmethod(tiny)
-    size = 32
 
 
 class _BuiltIn(ArchitectureContract):
@@ -73,11 +68,13 @@ def test_violations_are_detected() -> None:
             features = nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.ReLU())
             return BatchDependent(features, nn.Linear(4, n_classes), Recipe(1e-3))
 
-    with pytest.raises(AssertionError):
+    with pytest.raises(
+        AssertionError, match=r"and an image alone and in a batch differ by 0\.\d+, .* 0\.0001"
+    ):
         Biased().test_an_image_does_not_depend_on_its_batch()
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=r"head of the embedding differ by 0\.\d+, expected"):
         Biased().test_logits_are_linear_in_the_embedding()
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=r"average of the maps differ by 0\.\d+, expected"):
         Biased().test_activation_maps_average_to_the_logits()
 
     class FrozenCopy(ArchitectureContract):

@@ -456,6 +456,10 @@ def test_the_default_compares_every_explainer() -> None:
         ("[{samples: 30}]", InputError, "method of .* Field required"),
         ("[3]", InputError, "expected a YAML list"),
         ("[cam, cam]", InputError, "'cam' is named twice"),
+        (
+            "[{method: lime, regions: 9, fill: dark}, {method: lime, fill: dark, regions: 9}]",
+            *(InputError, "'lime .regions=9, dark.' is named twice"),
+        ),
         ("[]", InputError, "no method is named"),
         ("cam", InputError, "no method is named in 'cam'; expected a YAML list"),
         ("[cam", InputError, "are not YAML"),
@@ -526,12 +530,12 @@ def test_the_command(
     found = json.loads(out)
     assert found["subsets"]["all"]["images"] == 1
     assert found == result(tmp_path)
-    listed = "[{method: cam}, {method: lime, samples: 20, superpixels: grid}]"
+    listed = "[{method: cam}, {method: lime, superpixels: grid, samples: 20}]"
     assert f"--methods '{listed}'" in found["command"]
     assert read_methods(listed)[1].name in found["methods"]
     status, out, err = run(capsys, *words, "--out", tmp_path, "--samples", "20")
     assert (status, err) == (0, "")
-    assert "lime (samples=20," in out  # the rest on a line of its own
+    assert "lime (grid," in out  # the rest on a line of its own
     assert "Not a medical device" in out
 
 

@@ -72,7 +72,7 @@ def explain_eval(
     chosen = benchmark.default_methods() if methods is None else benchmark.read_methods(methods)
     settings = benchmark.Settings.of(budget, chosen, samples=samples, seed=seed, images=images)
     folder = RunFolder.open(run)
-    listed = [method.model_dump(exclude_none=True) for method in chosen]
+    listed = [method.model_dump() for method in chosen]
     flow = yaml.safe_dump(listed, default_flow_style=True, sort_keys=False, width=1_000_000)
     repeated = {"run": "RUN", "methods": flow.strip(), "samples": settings.samples}
     target = out or run / "explain-eval"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -114,9 +113,9 @@ def read_methods(text: str) -> tuple[MethodSpec, ...]:
         InputError: no such list, a value that no method can work with, or a method named twice.
     """
     methods = tuple(_validate(entry) for entry in _parse(text))
-    name, times = Counter(method.name for method in methods).most_common(1)[0]
-    if times > 1:
-        raise InputError(f"'{name}' is named twice; {_EXPECTED}")
+    for method in methods:
+        if methods.count(method) > 1:
+            raise InputError(f"'{method.name}' is named twice; {_EXPECTED}")
     return methods
 
 

@@ -75,48 +75,62 @@ class AuditCheckContract:
 
     def test_states_what_it_asks(self) -> None:
         """A title, a question and a publication."""
-        assert self.check.title
-        assert self.check.question.endswith("?")
-        assert self.check.reference
+        check = self.check
+        assert check.title, "the check has no title"
+        assert check.question.endswith("?"), f"question '{check.question}' does not end with '?'"
+        assert check.reference, "the check names no publication as reference"
 
     def test_findings_are_named_once(self, context: AuditContext) -> None:
         """At least one, each with a name of its own and a sentence of one line."""
         findings = _findings(self.check, context)
         names = [finding.name for finding in findings]
-        assert all(names)
-        assert 1 <= len(set(names)) == len(names)
-        assert all(finding.sentence.isprintable() for finding in findings)
-        assert all(finding.sentence.endswith(".") for finding in findings)
+        assert names, "the check has 0 findings, expected at least 1"
+        assert all(names), f"{names.count('')} of {len(names)} findings have no name"
+        assert len(set(names)) == len(names), f"{len(names)} findings have the names {names}"
+        for finding in findings:
+            sentence = finding.sentence
+            is_one = sentence.isprintable() and sentence.endswith(".")
+            assert is_one, f"sentence {sentence!r} is not one line that ends with '.'"
 
     def test_numbers_are_finite_and_ordered(self, context: AuditContext) -> None:
         """None, not NaN, where a number is undefined; the interval contains the value."""
         for finding in _findings(self.check, context):
             low, value, high = finding.low, finding.value, finding.high
             for number in (low, value, high, finding.bound):
-                assert number is None or math.isfinite(number)
+                is_number = number is None or math.isfinite(number)
+                assert is_number, f"'{finding.name}' has the number {number}; None for undefined"
             if low is not None and value is not None and high is not None:
-                assert low <= value <= high
+                assert low <= value <= high, (
+                    f"'{finding.name}' is {value:g}, outside its interval {low:g} to {high:g}"
+                )
 
     def test_verdicts_follow_from_the_bounds(self, context: AuditContext) -> None:
         """No finding with a bound is judged more severely than `verdict_of` does."""
         for finding in _findings(self.check, context):
-            assert finding.verdict in SEVERITY
+            assert finding.verdict in SEVERITY, f"verdict '{finding.verdict}' is not a verdict"
             if finding.bound is not None:
                 numbers = (finding.value, finding.low, finding.high)
                 interval = Interval(*(math.nan if n is None else n for n in numbers))
                 most_severe = verdict_of(interval, finding.bound, finding.better)
-                assert SEVERITY.index(finding.verdict) <= SEVERITY.index(most_severe)
+                assert SEVERITY.index(finding.verdict) <= SEVERITY.index(most_severe), (
+                    f"'{finding.name}' is {finding.value} ({finding.low} to {finding.high}) with "
+                    f"bound {finding.bound:g}: verdict '{finding.verdict}', expected no more than "
+                    f"'{most_severe}'"
+                )
 
     def test_same_context_same_findings(self, context: AuditContext) -> None:
         """Two calls agree, and leave the rows as they were."""
         rows = context.rows.copy()
-        assert _findings(self.check, context) == list(self.check.measure(context, "quick"))
-        assert context.rows.equals(rows)
+        first, again = _findings(self.check, context), list(self.check.measure(context, "quick"))
+        unequal = [a.name for a, b in zip(first, again, strict=False) if a != b]
+        assert first == again, f"findings {unequal} differ on a second call"
+        assert context.rows.equals(rows), "the check has changed context.rows"
 
     def test_findings_can_be_written(self, context: AuditContext) -> None:
         """JSON holds all of a finding."""
         for finding in _findings(self.check, context):
-            assert AuditFinding.model_validate_json(finding.model_dump_json()) == finding
+            again = AuditFinding.model_validate_json(finding.model_dump_json())
+            assert again == finding, f"'{finding.name}' reads back from JSON as {again}"
 
 
 @cache

@@ -45,43 +45,58 @@ class DatasetContract:
         return datasets.adapter(self.options.adapter)(root, self.options)
 
     def test_finds_several_images_of_several_patients(self, records: list[Record]) -> None:
-        assert len(records) >= 2
-        assert len({record.patient_id for record in records}) >= 2
+        patients = {record.patient_id for record in records}
+        found = f"{len(records)} records of {len(patients)} patients, expected at least 2 of 2"
+        assert min(len(records), len(patients)) >= 2, found
 
     def test_ids_are_filled_and_images_unique(self, records: list[Record]) -> None:
         ids = [record.image_id for record in records]
-        assert all(ids)
-        assert len(set(ids)) == len(ids)
-        assert all(record.patient_id.strip() for record in records)
+        assert all(ids), f"{ids.count('')} of {len(ids)} image ids are empty"
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        assert not twice, f"{len(twice)} image ids are used more than once, such as '{twice[0]}'"
+        nobody = [record.image_id for record in records if not record.patient_id.strip()]
+        assert not nobody, f"{len(nobody)} images have no patient_id, such as '{nobody[0]}'"
 
     def test_paths_are_relative_and_inside(self, root: Path, records: list[Record]) -> None:
         for path in (PurePosixPath(record.path) for record in records):
-            assert not path.is_absolute()
-            assert ".." not in path.parts
-        assert any((root / record.path).is_file() for record in records)
+            inside = not path.is_absolute() and ".." not in path.parts
+            assert inside, f"path '{path}' is not relative to the folder and inside it"
+        files = sum((root / record.path).is_file() for record in records)
+        assert files, f"none of {len(records)} paths is a file below the folder"
 
     def test_every_label_is_known(self, records: list[Record]) -> None:
         raws = [record.raw_finding for record in records]
         assert labels.resolve(raws, self.options.labels, self.options.adapter)
 
     def test_fields_hold_allowed_values(self, records: list[Record]) -> None:
-        assert {record.sex for record in records} <= {"M", "F", ""}
-        assert all(not record.age < 0 and not record.age > 120 for record in records)
-        assert not any(math.isinf(record.offset) for record in records)
-        assert all(record.view == view_of(record.view) for record in records)
+        wrong = {record.sex for record in records} - {"M", "F", ""}
+        assert not wrong, f"sexes {sorted(wrong)}, expected M, F or ''"
+        ages = [record.age for record in records if record.age < 0 or record.age > 120]
+        assert not ages, f"ages {ages}, expected 0 to 120 years or NaN"
+        offsets = sum(math.isinf(record.offset) for record in records)
+        assert not offsets, f"{offsets} offsets are infinite, expected days or NaN"
+        views = sorted({record.view for record in records if record.view != view_of(record.view)})
+        assert not views, f"views {views}, expected them as view_of() returns them"
 
     def test_boxes_have_an_area(self, records: list[Record]) -> None:
         boxes = [box for record in records for box in record.boxes]
-        assert all(math.isfinite(sum(box)) for box in boxes)
-        assert all(width > 0 and height > 0 for _, _, width, height in boxes)
+        wrong = [box for box in boxes if not math.isfinite(sum(box)) or min(box[2:]) <= 0]
+        assert not wrong, (
+            f"{len(wrong)} of {len(boxes)} boxes, such as {wrong[0]}, are not finite with a width "
+            "and height above 0"
+        )
 
     def test_a_record_an_image_file(self, records: list[Record]) -> None:
         paths = [record.path for record in records]
-        assert len(set(paths)) == len(paths)
+        assert len(set(paths)) == len(paths), (
+            f"{len(paths)} records name {len(set(paths))} files, expected one record a file"
+        )
 
     def test_same_folder_gives_same_records(self, root: Path, records: list[Record]) -> None:
         again = datasets.adapter(self.options.adapter)(root, self.options)
-        assert [repr(record) for record in again] == [repr(record) for record in records]
+        pairs = zip(map(repr, again), map(repr, records), strict=False)
+        unequal = abs(len(again) - len(records)) + sum(one != other for one, other in pairs)
+        assert unequal == 0, f"{unequal} of {len(records)} records differ on a second call"
 
     def test_missing_folder_is_a_cohort_error(self, tmp_path: Path) -> None:
         with pytest.raises(CohortError, match="nowhere"):
@@ -91,17 +106,24 @@ class DatasetContract:
         recognise = datasets.recogniser(self.options.adapter)
         if recognise is None:
             pytest.skip(f"'{self.options.adapter}' is never recognised by layout")
-        assert recognise(root)
-        assert not recognise(tmp_path / "nowhere")
-        others = [kind for kind in datasets.names() if kind != self.options.adapter]
-        assert not any(other(root) for other in map(datasets.recogniser, others) if other)
+        assert recognise(root), "recognise() is False for the adapter's own folder"
+        assert not recognise(tmp_path / "nowhere"), "recognise() is True for a missing folder"
+        others = {
+            name: datasets.recogniser(name)
+            for name in datasets.names()
+            if name != self.options.adapter
+        }
+        also = [name for name, other in others.items() if other and other(root)]
+        assert not also, f"adapters {also} recognise the folder too; make recognise() differ"
 
     def test_builds_a_cohort_with_prefixed_ids(self, root: Path, tmp_path: Path) -> None:
         options = self.options.model_copy(update={"path": root.name})
         everyone = FilterConfig(paediatric_sources=True)
         config = CohortConfig(datasets={"mine": options}, filters=everyone)
         result = build(tmp_path, config, seed=0)
-        assert result.cohort["image_id"].str.startswith("mine:").all()
-        assert result.cohort["patient_id"].str.startswith("mine:").all()
+        for column in ("image_id", "patient_id"):
+            plain = int((~result.cohort[column].str.startswith("mine:")).sum())
+            assert plain == 0, f"{plain} values of {column} lack the source's prefix 'mine:'"
         included = result.cohort[result.cohort["split"] != "excluded"]
-        assert all((tmp_path / path).is_file() for path in included["path"])
+        missing = [path for path in included["path"] if not (tmp_path / path).is_file()]
+        assert not missing, f"{len(missing)} of {len(included)} included images are missing"
