@@ -6,9 +6,12 @@ works where an optional dependency is missing.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 from covid_cxr.errors import InputError, MissingDependency, UnknownName
@@ -26,6 +29,36 @@ def names(builtin: Mapping[str, str], group: str) -> dict[str, str]:
     """
     plugins = {point.name: point.value for point in entry_points(group=group)}
     return plugins | dict(builtin)
+
+
+def summaries(builtin: Mapping[str, str], group: str, *, of_module: bool = False) -> dict[str, str]:
+    """Return name -> first line of the docstring; "" where there is none. Imports none of them.
+
+    Args:
+        builtin: the registry's own dict.
+        group: entry point group.
+        of_module: take the docstring of the module in place of the function's.
+    """
+    return {name: _summary(target, of_module) for name, target in names(builtin, group).items()}
+
+
+def _summary(target: str, of_module: bool) -> str:
+    module, _, attribute = target.partition(":")
+    try:
+        spec = find_spec(module)
+    except ModuleNotFoundError:  # of a plugin whose own dependency is missing
+        return ""
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        return ""
+    tree = ast.parse(Path(spec.origin).read_text("utf-8"))
+    own = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == attribute
+    )
+    node = tree if of_module else next(own, None)
+    text = ast.get_docstring(node) if node else None
+    return (text or "").partition("\n")[0]
 
 
 def check(kind: str, name: str, builtin: Mapping[str, str], group: str) -> str:

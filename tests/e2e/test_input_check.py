@@ -134,7 +134,7 @@ def test_one_by_one_rejects_as_a_batch_does_and_explains_nothing(
     noise = np.random.default_rng(0).random((200, 200), dtype=np.float32)
     path = write(noise, tmp_path / "noise.png")
     (row,) = predicted(tmp_path / "out", model, [path])
-    reading = model.predict(path, "cam")
+    reading = model.explain(path, "cam")
     assert reading.prediction.status == row.status == "abstained"
     assert reading.prediction.flags == row.flags
     assert row.flags[0] in (NO_CHEST, OUT_OF_DISTRIBUTION)

@@ -81,7 +81,10 @@ def test_an_explanation_is_nothing_outside_of_what_was_seen(run: Path, phantoms:
     path = pipeline.RunFolder.open(run).cohort()["path"].iloc[0]
     (inference,) = predictor.infer([predictor.read(phantoms / path)])
     every_map = ExplainSettings("lime", least_fidelity=-math.inf)
-    explanation, displayed = predictor.explain(inference, every_map).explanation, inference.input
+    explanation, displayed = (
+        predictor.explain_inference(inference, every_map).explanation,
+        inference.input,
+    )
     assert explanation is not None and explanation.segments is not None
     inside = crop(explanation.attribution, displayed.box)
     assert np.abs(inside).sum() == pytest.approx(np.abs(explanation.attribution).sum())

@@ -14,23 +14,24 @@ from covid_cxr.config.settings import RunConfig
 from covid_cxr.errors import ConfigError
 
 
-def load(path: Path | str | None, overrides: Sequence[str] = ()) -> RunConfig:
+def load(path: Path | str | RunConfig | None, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a YAML (or resolved JSON) file and apply `key=value` overrides.
 
     Args:
-        path: the file; None starts from the defaults.
+        path: the file, or settings to change; None starts from the defaults.
         overrides: such as "model=dcnn-resnet" or "training.max_epochs=3"; values are YAML.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key or a value out of range.
     """
-    raw = {} if path is None else _read(path)
+    raw = _start(path)
     for override in overrides:
         _apply(raw, override)
     try:
         return RunConfig.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{path or 'settings'}: {first_problem(error)}") from error
+        where = path if isinstance(path, Path | str) else "settings"
+        raise ConfigError(f"{where}: {first_problem(error)}") from error
 
 
 def with_settings(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
@@ -51,6 +52,12 @@ def with_settings(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
 def dump(config: RunConfig) -> str:
     """Return the resolved configuration as indented JSON (which `load` reads back)."""
     return json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+
+
+def _start(given: Path | str | RunConfig | None) -> dict[str, Any]:
+    if isinstance(given, RunConfig):
+        return given.model_dump(mode="json")
+    return {} if given is None else _read(given)
 
 
 def _read(path: Path | str) -> dict[str, Any]:

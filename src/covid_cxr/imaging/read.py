@@ -29,6 +29,7 @@ def read(
     *,
     max_pixels: int = raster.MAX_PIXELS,
     sha256: str | None = None,
+    origin: str | None = None,
 ) -> Radiograph:
     """Decode one radiograph: PNG, JPEG, WEBP, BMP, TIFF, GIF, JPEG 2000, PPM or DICOM.
 
@@ -42,6 +43,7 @@ def read(
         source: a path, or the content of a file.
         max_pixels: a larger image raises an error before it is decoded.
         sha256: of the bytes, as a cohort states it; None decodes whatever is there.
+        origin: what the radiograph and messages call it; None for its path, or "<bytes>".
 
     Returns:
         The radiograph, pixels float32 (H, W) in [0, 1], larger is brighter.
@@ -51,7 +53,8 @@ def read(
             than 32 pixels a side, larger than `max_pixels` or 1 GiB. One line, with the reason.
         AlteredImage: the bytes have another SHA-256 than `sha256`.
     """
-    origin = "<bytes>" if isinstance(source, bytes) else _printable(os.fspath(source))
+    if origin is None:
+        origin = "<bytes>" if isinstance(source, bytes) else _printable(os.fspath(source))
     try:
         data = source if isinstance(source, bytes) else _load(Path(source))
         _verify(data, origin, sha256)

@@ -171,7 +171,7 @@ def _infer_read(predictor: Predictor, read: Sequence[_Read]) -> list[Answer]:
 def _read(predictor: Predictor, entry: Entry) -> _Read:
     started = time.perf_counter()
     try:
-        radiograph = predictor.reduce(predictor.read(entry.path, entry.sha256))
+        radiograph = predictor.reduce(predictor.read(entry.source, entry.sha256))
     except UnreadableImage as error:
         return _Read(entry, _error_row(predictor, entry, error, started), 0.0)
     return _Read(entry, radiograph, time.perf_counter() - started)
@@ -199,7 +199,7 @@ def _explain_one(work: Work, entry: Entry) -> Answer:
     predictor, settings, started = work.predictor, work.settings, time.perf_counter()
     assert settings is not None
     try:
-        radiograph = predictor.read(entry.path, entry.sha256)
+        radiograph = predictor.read(entry.source, entry.sha256)
     except UnreadableImage as error:
         row = _error_row(predictor, entry, error, started)
         caption = Caption(0.0, file=entry.file, flags=(row.message,))
@@ -208,7 +208,7 @@ def _explain_one(work: Work, entry: Entry) -> Answer:
     inference = replace(inference, prediction=replace(inference.prediction, file=entry.file))
     explained = Explained(inference.prediction)
     if inference.prediction.status == "ok":
-        explained = predictor.explain(inference, settings)
+        explained = predictor.explain_inference(inference, settings)
     prediction = explained.prediction
     if explained.explanation:
         prediction = _write(work, radiograph.pixels, inference, explained)

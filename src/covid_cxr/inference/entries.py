@@ -11,16 +11,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from covid_cxr.errors import InputError
+from covid_cxr.imaging.in_memory import ImageSource
 
 Source = Path | str
 _log = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
-    """One file to answer: how its row calls it, where it lies, and its hash where a cohort does."""
+    """One image to answer.
+
+    Attributes:
+        file: how its row calls it.
+        source: its file, or the image in memory.
+        sha256: of the file, where a cohort states it.
+    """
 
     file: str
-    path: Path
+    source: ImageSource
     sha256: str | None = None
 
 
@@ -62,7 +69,7 @@ def listing(paths: Iterable[Source], ignored: Iterable[Path] = ()) -> Listing:
     for path in paths:
         before = count
         for entry in expand([path], ignored):
-            digest.update(f"{entry.file!r} {_version(entry.path)}\n".encode())
+            digest.update(f"{entry.file!r} {_version(entry.source)}\n".encode())
             count += 1
         if count == before:
             _log.warning("'%s' holds no file", path)
@@ -93,10 +100,12 @@ def _below(path: Path, own: set[str]) -> Iterator[Path]:
             waiting.append((below, f"{real}/{entry.name}", is_folder))
 
 
-def _version(path: Path) -> str:
+def _version(source: ImageSource) -> str:
     """Return size and time of change of a file; "" where it has none."""
+    if not isinstance(source, Path):
+        return ""
     try:
-        status = path.stat()
+        status = source.stat()
     except (OSError, ValueError):
         return ""
     return f"{status.st_size} {status.st_mtime_ns}"

@@ -35,7 +35,7 @@ _PROBABILITY = "probability_"
 
 def table(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
     """Return predictions as CSV text, one row each, in the columns of the contract."""
-    return _line(_columns(classes)) + "".join(_row(one, classes) for one in predictions)
+    return _line(columns(classes)) + "".join(_row(one, classes) for one in predictions)
 
 
 def read_table(path: Path) -> Iterator[Prediction]:
@@ -134,13 +134,13 @@ class PredictionsFile:
     def _begin(self, record: Mapping[str, Value]) -> None:
         self._stream.truncate(0)
         atomic_write(self._folder / RECORD, json.dumps(record, indent=2) + "\n")
-        self._write(_line(_columns(self._classes)))
+        self._write(_line(columns(self._classes)))
         _sync_folder(self._folder)
 
     def _continue(self, entries: Iterable[Entry], multiple: int) -> None:
         """Keep the rows that are whole and drop what a killed process left half written."""
-        rest, header, end = iter(entries), len(_line(_columns(self._classes)).encode()), 0
-        for number, row in enumerate(_whole_rows(self.part, len(_columns(self._classes)))):
+        rest, header, end = iter(entries), len(_line(columns(self._classes)).encode()), 0
+        for number, row in enumerate(_whole_rows(self.part, len(columns(self._classes)))):
             if number:  # below the header
                 entry = next(rest, None)
                 if entry is None or entry.file != row.fields[0]:
@@ -153,7 +153,7 @@ class PredictionsFile:
                 self.rows, end = number, row.end
         self._stream.truncate(end)
         if end < header:
-            self._write(_line(_columns(self._classes)))
+            self._write(_line(columns(self._classes)))
 
     def _write(self, text: str) -> None:
         data = memoryview(text.encode())
@@ -221,7 +221,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(number)
 
 
-def _columns(classes: Sequence[str]) -> list[str]:
+def columns(classes: Sequence[str]) -> list[str]:
+    """Return the names of the columns, for a model's classes."""
     return [*_BEFORE, *(f"{_PROBABILITY}{name}" for name in classes), *_AFTER]
 
 

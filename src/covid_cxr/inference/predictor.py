@@ -1,12 +1,11 @@
 """The one way from a radiograph to an explained prediction.
 
 Single predictions, batches, cohorts and the examples of a report all go through `Predictor.infer`
-(input check, preprocessing, forward pass, postprocessing) and `Predictor.explain`.
+(input check, preprocessing, forward pass, postprocessing) and `Predictor.explain_inference`.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +15,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
-from covid_cxr import imaging
 from covid_cxr.explain import Settings
 from covid_cxr.explain.rendering.page import draw_page
 from covid_cxr.imaging.dicom.reading import FOR_PROCESSING
+from covid_cxr.imaging.in_memory import ImageSource, read_image
 from covid_cxr.imaging.page import png
 from covid_cxr.inference.explaining import (
     Explained,
@@ -38,7 +37,6 @@ from covid_cxr.models.bundle import REFERENCE, Bundle
 from covid_cxr.types import COVID, Explanation, FloatArray, Prediction, Radiograph
 
 ForProcessing = Literal["assess", "abstain"]
-Source = str | os.PathLike[str] | bytes | Radiograph
 
 _BLANK = 0.01  # least spread of grey levels (out of 1) of an image that shows anything
 
@@ -102,47 +100,47 @@ class Predictor:
     def classes(self) -> tuple[str, ...]:
         return self.bundle.manifest.classes
 
-    def predict(
-        self, source: Source, explain: str | None = None, options: Settings | None = None
-    ) -> Reading:
+    def predict(self, source: ImageSource, settings: ExplainSettings | None = None) -> Reading:
         """Predict and explain one radiograph.
 
         Args:
-            source: a path, a file's content, or a radiograph already read.
-            explain: a name in `covid_cxr.explain.EXPLAINERS`; None takes the class activation
-                map, which costs nothing, where the model has one.
-            options: the explainer's settings; None takes its defaults.
+            source: an image as `covid_cxr.read_image` takes it: a path, bytes, a NumPy array, a
+                Pillow image, a pydicom Dataset or a Radiograph.
+            settings: how it is explained; None takes the class activation map, which costs
+                nothing, where the model has one.
 
         Raises:
             UnreadableImage: the source is no image that can be decoded.
+            InputError: the source is of another type.
             UnknownName: no such explainer.
         """
         started = time.perf_counter()
-        radiograph = source if isinstance(source, Radiograph) else self.read(source)
+        radiograph = self.read(source)
         (inference,) = self.infer([radiograph])
-        method = explain or ("cam" if self.bundle.manifest.has_cam else None)
         is_answered = inference.prediction.status == "ok"
         explained = Explained(inference.prediction)
-        if method and is_answered:
-            settings = ExplainSettings(method, options)
-            explained = self.explain(inference, settings)
+        if settings is None and self.bundle.manifest.has_cam:
+            settings = ExplainSettings("cam")
+        if settings and is_answered:
+            explained = self.explain_inference(inference, settings)
         similar = self.similar_cases(inference.embedding) if is_answered else ()
         prediction = replace(explained.prediction, seconds=time.perf_counter() - started)
         return Reading(prediction, radiograph, explained.explanation, similar)
 
-    def read(self, source: str | os.PathLike[str] | bytes, sha256: str | None = None) -> Radiograph:
-        """Decode a radiograph, no larger than the bundle's spec allows.
+    def read(self, source: ImageSource, sha256: str | None = None) -> Radiograph:
+        """Read a radiograph, no larger than the bundle's settings allow; see `read_image`.
 
         Args:
-            source: a path, or a file's content.
-            sha256: of an image of a cohort; see `imaging.read`.
+            source: an image as `read_image` takes it.
+            sha256: of a file, as a cohort states it.
 
         Raises:
             UnreadableImage: no image that can be decoded.
             AlteredImage: the bytes have another SHA-256 than `sha256`.
+            InputError: the source is of another type.
         """
         max_pixels = self.bundle.manifest.preprocess.max_pixels
-        return imaging.read(source, max_pixels=max_pixels, sha256=sha256)
+        return read_image(source, max_pixels=max_pixels, sha256=sha256)
 
     def prepare(self, radiograph: Radiograph) -> ModelInput:
         """Return what the model is shown of a radiograph, without the input check."""
@@ -172,7 +170,7 @@ class Predictor:
             for radiograph, (model_input, analysis), scores, embedding in answers
         ]
 
-    def explain(self, inference: Inference, settings: ExplainSettings) -> Explained:
+    def explain_inference(self, inference: Inference, settings: ExplainSettings) -> Explained:
         """Explain a prediction whose status is "ok", or flag why it cannot be explained.
 
         Raises:

@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from covid_cxr.metrics.scores import Array, Codes
 
@@ -79,7 +79,7 @@ def spearman(first: ArrayLike, second: ArrayLike) -> float:
     a, b = np.asarray(first, np.float64).ravel(), np.asarray(second, np.float64).ravel()
     if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
-    return float(np.corrcoef(stats.rankdata(a), stats.rankdata(b))[0, 1])
+    return float(np.corrcoef(scipy.stats.rankdata(a), scipy.stats.rankdata(b))[0, 1])
 
 
 def _squared(table: Array) -> Array:

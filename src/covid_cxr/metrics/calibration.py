@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from scipy.special import softmax as _softmax
 
@@ -56,7 +56,9 @@ def fit_temperature(
         return -float(np.mean(targets * log_softmax(z / np.exp(log_temperature), axis=1)))
 
     bounds = (np.log(_COLDEST), np.log(_HOTTEST))
-    optimum = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    optimum = scipy.optimize.minimize_scalar(
+        loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}
+    )
     return float(np.exp(optimum.x))
 
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from covid_cxr.metrics.intervals import (
     TAILS,
@@ -93,8 +93,8 @@ def clustered_difference(
         same = abs(value) <= _TINY
         return Difference(value, value, value, 1.0 if same else 0.0)
     error, freedom = float(np.sqrt(variance)), a.rarer - 1
-    reach = float(stats.t.ppf(TAILS[1], freedom)) * error
-    p = 2 * float(stats.t.sf(abs(value) / error, freedom))
+    reach = float(scipy.stats.t.ppf(TAILS[1], freedom)) * error
+    p = 2 * float(scipy.stats.t.sf(abs(value) / error, freedom))
     return Difference(value, value - reach, value + reach, p)
 
 
@@ -153,10 +153,10 @@ def _sums(labels: ArrayLike, scores: ArrayLike, clusters: ArrayLike) -> _Sums | 
 
 def _placements(event: NDArray[np.bool_], scores: Array) -> Array:
     """Return, for each case (N,), the share of the other class that it is ranked right against."""
-    rank = stats.rankdata(scores)  # midranks: a tie counts half
+    rank = scipy.stats.rankdata(scores)  # midranks: a tie counts half
     within = np.empty_like(rank)
     for side in (event, ~event):
-        within[side] = stats.rankdata(scores[side])
+        within[side] = scipy.stats.rankdata(scores[side])
     events, others = int(event.sum()), int((~event).sum())
     below = rank - within  # cases of the other class below, ties half
     result: Array = np.where(event, below / others, 1 - below / events)

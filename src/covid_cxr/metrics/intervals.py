@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from scipy.special import expit, logit
 
 from covid_cxr.metrics.scores import Array
@@ -42,7 +42,7 @@ def logit_interval(value: float, error: float, trials: int) -> tuple[float, floa
         error: its standard error, over 0.
         trials: independent trials behind it, 2 or more.
     """
-    reach = float(stats.t.ppf(TAILS[1], trials - 1)) * error / (value * (1 - value))
+    reach = float(scipy.stats.t.ppf(TAILS[1], trials - 1)) * error / (value * (1 - value))
     low, high = expit(logit(value) + np.array([-reach, reach]))
     return float(low), float(high)
 
@@ -83,8 +83,8 @@ def clopper_pearson(successes: float, trials: int) -> tuple[float, float]:
     if trials == 0:
         return np.nan, np.nan
     failures = trials - successes
-    low = stats.beta.ppf(TAILS[0], successes, failures + 1) if successes > 0 else 0.0
-    high = stats.beta.ppf(TAILS[1], successes + 1, failures) if failures > 0 else 1.0
+    low = scipy.stats.beta.ppf(TAILS[0], successes, failures + 1) if successes > 0 else 0.0
+    high = scipy.stats.beta.ppf(TAILS[1], successes + 1, failures) if failures > 0 else 1.0
     return float(low), float(high)
 
 
@@ -92,7 +92,7 @@ def standard_deviation_interval(values: Array) -> Interval:
     """Return the standard deviation of normally distributed values (N,), from chi-squared."""
     freedom = values.size - 1
     deviation = float(values.std(ddof=1))
-    high, low = deviation * np.sqrt(freedom / stats.chi2.ppf(TAILS, freedom))
+    high, low = deviation * np.sqrt(freedom / scipy.stats.chi2.ppf(TAILS, freedom))
     return Interval(deviation, float(low), float(high))
 
 

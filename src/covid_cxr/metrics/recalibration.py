@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit
 
 from covid_cxr.metrics.calibration import softened, softmax, squared_error
@@ -121,7 +121,7 @@ def fit_recalibration(logits: ArrayLike, labels: ArrayLike, event: int) -> Recal
         gradient = np.array([(slack * z).sum(), slack[:, event].sum()])
         return -float((targets * log_softmax(moved, axis=1)).sum()), gradient
 
-    optimum = minimize(loss, [1.0, 0.0], jac=True, method="BFGS")
+    optimum = scipy.optimize.minimize(loss, [1.0, 0.0], jac=True, method="BFGS")
     return Recalibration(float(optimum.x[0]), float(optimum.x[1]))
 
 

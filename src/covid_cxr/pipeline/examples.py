@@ -72,7 +72,7 @@ def _explain(folder: RunFolder, predictor: Predictor, chosen: _Chosen, method: s
     own = explain_settings(folder.config, method)
     # Every map is shown, marked as doubtful where its fidelity is low.
     settings = ExplainSettings(method, own, _STYLE, least_fidelity=-math.inf)
-    prediction, explanation, _ = predictor.explain(inference, settings)
+    prediction, explanation, _ = predictor.explain_inference(inference, settings)
     if explanation is None:
         return
     truth = class_of(chosen.finding, folder.config.task)

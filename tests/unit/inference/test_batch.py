@@ -5,7 +5,6 @@ import csv
 import json
 import os
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from covid_cxr.errors import InputError, UnknownName
 from covid_cxr.explain import RegionSettings
 from covid_cxr.explain.methods.lime import LimeSettings
 from covid_cxr.explain.rendering.zones import ZONES
-from covid_cxr.inference import predictor
 from covid_cxr.inference.answers import BATCH
 from covid_cxr.inference.batch import predict_to
 from covid_cxr.inference.entries import expand
@@ -229,13 +227,12 @@ def test_a_map_of_low_fidelity_is_not_drawn_and_the_row_says_so(
 
 
 def test_one_radiograph_falls_back_on_the_class_map_as_a_batch_does(
-    model: Predictor, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Predictor, phantoms: Path, tmp_path: Path
 ) -> None:
     path = sorted((phantoms / "images").iterdir())[0]
     settings = ExplainSettings("lime", LimeSettings(samples=40), least_fidelity=1.01)
     (row,) = predicted(tmp_path, model, [path], settings=settings)
-    monkeypatch.setattr(predictor, "ExplainSettings", partial(ExplainSettings, least_fidelity=1.01))
-    reading = model.predict(path, "lime", LimeSettings(samples=40))
+    reading = model.predict(path, settings)
     assert reading.explanation.method == "cam"
     assert reading.prediction.flags == row.flags
 
@@ -244,7 +241,7 @@ def test_a_method_that_cannot_explain_leaves_a_flag_on_one_radiograph_too(
     model: Predictor, phantoms: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model.runtime, "cam", lambda image: None)
-    reading = model.predict(sorted((phantoms / "images").iterdir())[0], "cam")
+    reading = model.explain(sorted((phantoms / "images").iterdir())[0], "cam")
     assert reading.explanation is None
     assert any(flag.startswith("no explanation:") for flag in reading.prediction.flags)
 
@@ -287,7 +284,7 @@ def test_an_answered_picture_without_lungs_is_flagged(
     )
     assert details["sentence"] is None
     assert "lungs not found" in details["flags"]
-    reading = model.predict(tmp_path / "noise.png", "cam")
+    reading = model.explain(tmp_path / "noise.png", "cam")
     assert reading.prediction.flags == row.flags
 
 

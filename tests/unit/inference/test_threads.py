@@ -66,7 +66,7 @@ def test_the_lung_network_runs_once_a_radiograph(
         lambda batch, *names: calls.append(len(batch)) or outputs(batch, *names),
     )
     noise = np.random.default_rng(0).random((200, 200), dtype=np.float32)
-    reading = model.predict(Radiograph(noise, "noise", "PNG", 8), "cam")
+    reading = model.explain(Radiograph(noise, "noise", "PNG", 8), "cam")
     assert reading.prediction.status == "abstained"
     assert calls == [1]
 
