@@ -7,6 +7,7 @@ CovidCxrError                1   an internal error (export parity, a broken inva
 |   +-- CohortError              a data set or cohort file that does not hold what it must
 |   |   +-- AlteredImage             a file that is not the one that the cohort was built on
 |   +-- BundleError              a model bundle that is damaged, altered or from another version
+|   +-- TrainingError            a training that diverged, or a fit that has no finite solution
 |   +-- UnknownName              a registry name that does not exist (the closest is suggested)
 |   +-- MissingDependency        an optional extra that is not installed
 +-- LeakError                3   a patient or duplicate image stands on both sides of a split
@@ -48,6 +49,10 @@ class AlteredImage(CohortError):
 
 class BundleError(InputError):
     """A model bundle is missing files, altered, or written by an incompatible version."""
+
+
+class TrainingError(InputError):
+    """A training or a fit whose loss, weights or answers are not finite."""
 
 
 class MissingDependency(InputError):

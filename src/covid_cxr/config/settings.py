@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from covid_cxr.config.architectures import DcnnResnetSettings, ModelSettings
 from covid_cxr.config.audit import AuditConfig
 from covid_cxr.config.base import Strict
 from covid_cxr.types import CLASSES, Finding, Task
+
+# On the weight of a class or of an image; sums of larger ones would not be finite.
+Factor = Annotated[float, Field(gt=0, le=1e6)]
 
 
 class PreprocessSpec(Strict):
@@ -175,7 +178,7 @@ class TrainingConfig(Strict):
     """
 
     method: Literal["gradient", "linear-probe"] = "gradient"
-    ridge_alpha: float = Field(1.0, gt=0)
+    ridge_alpha: float = Field(1.0, gt=0, le=1e9)
     batch_size: int = Field(32, ge=1)
     max_epochs: int = Field(30, ge=1)
     patience: int = Field(7, ge=1)
@@ -185,8 +188,8 @@ class TrainingConfig(Strict):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     imbalance: Literal["class-weights", "oversample", "focal", "none"] = "class-weights"
     runs: int = Field(1, ge=1)
-    class_multipliers: dict[str, PositiveFloat] = Field(default_factory=dict)
-    label_weights: dict[Finding, PositiveFloat] = Field(default_factory=dict)
+    class_multipliers: dict[str, Factor] = Field(default_factory=dict)
+    label_weights: dict[Finding, Factor] = Field(default_factory=dict)
     bf16: bool | None = None
 
     @field_validator("class_multipliers")

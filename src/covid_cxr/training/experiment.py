@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
 
 from covid_cxr.config import RunConfig
-from covid_cxr.errors import CohortError, CovidCxrError
+from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
 from covid_cxr.models import zoo
 from covid_cxr.models.zoo.classifier import Classifier
@@ -26,7 +27,7 @@ from covid_cxr.training.datamodule import DataModule, TrainingData
 from covid_cxr.training.export import quiet
 from covid_cxr.training.module import TrainingModule, class_weights
 from covid_cxr.training.tracking import Tracker
-from covid_cxr.types import CLASSES
+from covid_cxr.types import CLASSES, Task
 
 log = logging.getLogger(__name__)
 _LIGHTNING_WARNINGS = (
@@ -82,8 +83,9 @@ def fit(
 
     Raises:
         CohortError: the training or validation rows lack a class.
+        TrainingError: the loss is not finite.
     """
-    require_all_classes(config, data)
+    require_all_classes(config.task, data.labels, data.train, data.val)
     lightning.seed_everything(config.seed, verbose=False)
     classes = CLASSES[config.task]
     size = config.preprocess.size
@@ -106,10 +108,7 @@ def fit(
                 ckpt_path=last if _fits(last, module) else None,
                 weights_only=False,  # our own file, with the callbacks' state
             )
-        if best.best_model_score is None:
-            raise CovidCxrError(
-                "training diverged: validation loss was never finite; lower training.learning_rate"
-            )
+        assert best.best_model_score is not None  # there is an epoch, and its loss is finite
         atomic_write(done, json.dumps({"val_loss": float(best.best_model_score)}))
     state = torch.load(out / "best.ckpt", weights_only=False, map_location="cpu")
     module.load_state_dict(state["state_dict"])
@@ -192,18 +191,31 @@ def _use_bf16(config: RunConfig, network: Classifier) -> bool:
     return network.recipe.bf16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def require_all_classes(config: RunConfig, data: TrainingData) -> None:
+def require_all_classes(
+    task: Task,
+    labels: NDArray[np.int64],
+    train: NDArray[np.int64],
+    val: NDArray[np.int64],
+    label: str = "",
+) -> None:
     """Raise an error for rows that a classifier cannot be trained or stopped on.
+
+    Args:
+        task: says which classes there must be.
+        labels: (N,) class numbers.
+        train: rows to train on.
+        val: rows to stop on.
+        label: of the training, for the message; "" for the only one.
 
     Raises:
         CohortError: the training or validation rows lack a class.
     """
-    classes = CLASSES[config.task]
-    for name, rows in (("training", data.train), ("validation", data.val)):
-        counts = np.bincount(data.labels[rows], minlength=len(classes))
-        missing = [classes[i] for i in np.flatnonzero(counts == 0)]
+    where = f" of {label}" if label else ""
+    for name, rows in (("training", train), ("validation", val)):
+        counts = np.bincount(labels[rows], minlength=len(CLASSES[task]))
+        missing = [CLASSES[task][i] for i in np.flatnonzero(counts == 0)]
         if missing:
             raise CohortError(
-                f"the {name} rows have no image of class {', '.join(missing)}; "
-                "add a source that has some, or change the split"
+                f"the {name} rows{where} have no image of class {', '.join(missing)}; add a "
+                "source that has some, change the split, or take fewer folds"
             )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from covid_cxr.config import EvaluationConfig, RunConfig
-from covid_cxr.errors import CovidCxrError
+from covid_cxr.errors import CohortError, CovidCxrError, TrainingError
 from covid_cxr.files import atomic_write
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.metrics import choose_threshold, fit_temperature, softmax
@@ -68,7 +68,8 @@ class CalibrationSet(NamedTuple):
         """Return a draft's predictions of images of known classes (N,); rejected ones left out."""
         is_ok = np.array([prediction.status == "ok" for prediction in predictions])
         rows = [list(prediction.probabilities.values()) for prediction in predictions]
-        scores = np.array([row for row, ok in zip(rows, is_ok, strict=True) if ok])
+        chosen = [row for row, ok in zip(rows, is_ok, strict=True) if ok]
+        scores = np.array(chosen or np.empty((0, 2)))
         return cls(np.log(np.maximum(scores, _TINY)), labels[is_ok])
 
 
@@ -104,7 +105,11 @@ def export(
         cohort: the rows of train and val, for the manifest's summary of training data.
         out: folder of the bundle; made where missing.
         command: how to make it again.
+
+    Raises:
+        TrainingError: a weight is not finite; nothing is written.
     """
+    _require_finite(network)
     out.mkdir(parents=True, exist_ok=True)
     network.eval().to("cpu")
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
@@ -140,8 +145,23 @@ def calibrate(draft: Bundle, calibration: CalibrationSet, config: EvaluationConf
         draft: a bundle made by `export`; replaced.
         calibration: logits of images that the network was not fitted to.
         config: the threshold rule.
+
+    Raises:
+        CohortError: there is no image, or none of a class that the threshold rule needs.
+        TrainingError: a logit is not finite.
     """
     logits, labels, weights = calibration
+    if not len(labels):
+        raise CohortError(
+            "none of the images to calibrate on can be answered: the input check rejects all of "
+            "them; look at them, or at their orientation and grey levels"
+        )
+    if not np.isfinite(logits).all():
+        raise TrainingError(
+            f"the logits of {int((~np.isfinite(logits)).any(axis=1).sum())} of {len(labels)} "
+            "images to calibrate on are not finite: training diverged; lower "
+            "training.learning_rate"
+        )
     temperature = fit_temperature(logits, labels, weights)
     covid = softmax(logits, temperature)[:, -1]
     positive = labels == logits.shape[1] - 1
@@ -176,6 +196,15 @@ def check_parity(network: Classifier, exported: Bundle, inputs: FloatArray) -> f
             f"{PARITY:g} is allowed; the bundle in '{exported.folder}' must not be used"
         )
     return difference
+
+
+def _require_finite(network: Classifier) -> None:
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise TrainingError(
+                f"weights '{name}' are not finite: training diverged, and no bundle is written; "
+                "lower training.learning_rate"
+            )
 
 
 def _write(network: Classifier, manifest: Manifest, out: Path) -> Bundle:

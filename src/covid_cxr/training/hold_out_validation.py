@@ -7,8 +7,11 @@ scores across sources, each averaged over comparisons and seeds.
 
 from __future__ import annotations
 
+import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,8 @@ from covid_cxr.metrics import clustered_auroc, projections, view_alone
 from covid_cxr.results import Estimate
 from covid_cxr.results.hold_out import HOLD_OUT, HoldOutComparison, HoldOutValidation, SeedsAuroc
 from covid_cxr.training.datamodule import TrainingData
+from covid_cxr.training.experiment import require_all_classes
+from covid_cxr.training.inputs import class_numbers
 from covid_cxr.training.run import (
     development_rows,
     fit_recipe,
@@ -32,6 +37,8 @@ from covid_cxr.training.run import (
     remove_intermediates,
 )
 from covid_cxr.types import COVID
+
+log = logging.getLogger(__name__)
 
 SCORES, FOLDER = "hold-out-scores.csv", "hold-out"
 _STOPPING = 10  # a tenth of the patients is set aside for early stopping
@@ -53,15 +60,19 @@ def hold_out_validation(
     whatever the seeds.
 
     Raises:
-        CohortError: no source or site can be left out.
+        CohortError: no source or site can be left out, or a training lacks a class; raised before
+            any image is read.
+        TrainingError: a loss or a weight is not finite.
     """
     rows = development_rows(cohort)
-    chosen = hold_outs(rows, units)
+    runs = range(1 if config.training.method == "linear-probe" else seeds)
+    seeded = [config.model_copy(update={"seed": config.seed + run}) for run in runs]
+    chosen = _scorable(rows, hold_outs(rows, units))
+    trainings = list(product(seeded, chosen))
+    for one, own in trainings:
+        _require_classes(one, rows, own)
     data = load_training_data(config, rows, data_root, out)
-    parts = []
-    for run in range(1 if config.training.method == "linear-probe" else seeds):
-        seeded = config.model_copy(update={"seed": config.seed + run})
-        parts += [score_hold_out(seeded, rows, data, own, out / FOLDER) for own in chosen]
+    parts = [score_hold_out(one, rows, data, own, out / FOLDER) for one, own in trainings]
     scores = pd.concat(parts, ignore_index=True)
     atomic_write(out / SCORES, scores.to_csv(index=False, lineterminator="\n"))
     result = summarise(scores, rows)
@@ -128,6 +139,33 @@ def _auroc(rows: pd.DataFrame, scores: pd.Series) -> Estimate:
     events = (rows["finding"] == COVID).to_numpy()
     interval = clustered_auroc(events, scores.to_numpy(), rows["patient_id"].to_numpy(str))
     return Estimate.of(*interval)
+
+
+def _scorable(rows: pd.DataFrame, every: Sequence[HoldOut]) -> list[HoldOut]:
+    """Return the hold-outs of comparisons whose scored images hold both classes.
+
+    Raises:
+        CohortError: there is none.
+    """
+    events = (rows["finding"] == COVID).to_numpy()
+    classes: dict[str, set[bool]] = {}
+    for one in every:
+        classes.setdefault(one.name, set()).update(events[one.scored].tolist())
+    single = sorted(name for name, found in classes.items() if len(found) < 2)
+    for name in single:
+        log.warning("hold-out '%s' is left out: its images are all of one class", name)
+    if len(single) == len(classes):
+        raise CohortError(
+            f"hold-out '{single[0]}' has images of one class only, so that there is no AUROC; "
+            "add images of the other class"
+        )
+    return [one for one in every if one.name not in single]
+
+
+def _require_classes(config: RunConfig, rows: pd.DataFrame, hold_out: HoldOut) -> None:
+    train, stop = stopping_split(rows, np.flatnonzero(hold_out.train), config.seed)
+    labels = class_numbers(rows, config.task)
+    require_all_classes(config.task, labels, train, stop, f"the hold-out '{hold_out.name}'")
 
 
 def score_hold_out(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from covid_cxr.config import RunConfig
-from covid_cxr.errors import ConfigError
+from covid_cxr.errors import CohortError, ConfigError
 from covid_cxr.metrics.ridge import fit_ridge
 from covid_cxr.models import zoo
 from covid_cxr.models.zoo.classifier import Classifier
@@ -25,7 +25,7 @@ from covid_cxr.training.experiment import Trained, require_all_classes
 from covid_cxr.training.feature_extractor import extract_features
 from covid_cxr.training.module import class_weights
 from covid_cxr.training.sample_weights import normalise_within_class
-from covid_cxr.types import CLASSES, FloatArray
+from covid_cxr.types import CLASSES, FloatArray, Task
 
 _EPSILON = 1e-6
 Array = NDArray[np.float64]
@@ -42,7 +42,7 @@ def fit_linear_probe(config: RunConfig, data: TrainingData) -> Trained:
         CohortError: the training or validation rows lack a class.
         ConfigError: the network starts with random weights.
     """
-    require_all_classes(config, data)
+    require_all_classes(config.task, data.labels, data.train, data.val)
     features = data.features
     if features is None:
         features = extract_features(config, data.inputs)
@@ -73,6 +73,27 @@ def out_of_fold_logits(config: RunConfig, data: TrainingData, folds: NDArray[np.
         weights, bias = _solve(config, replace(data, train=data.train[~out]), features)
         logits[out] = features[0, data.train[out]] @ weights + bias
     return logits
+
+
+def require_classes_out_of_fold(
+    task: Task, labels: NDArray[np.int64], folds: NDArray[np.int64]
+) -> None:
+    """Raise an error for training rows that `out_of_fold_logits` cannot be computed of.
+
+    Args:
+        task: says which classes there must be.
+        labels: (n,) class numbers of the training rows.
+        folds: (n,) of the same.
+
+    Raises:
+        CohortError: all images of a class are in one fold.
+    """
+    for number, name in enumerate(CLASSES[task]):
+        if np.unique(folds[labels == number]).size < 2:
+            raise CohortError(
+                f"the training images of class {name} come from too few patients to calibrate on "
+                "them out of fold, expected two or more; add images of other patients"
+            )
 
 
 def _require_same_features(

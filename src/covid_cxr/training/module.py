@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from covid_cxr.config import TrainingConfig
+from covid_cxr.errors import TrainingError
 from covid_cxr.metrics.scores import auroc
 from covid_cxr.models.zoo.classifier import Classifier
 
@@ -27,6 +28,9 @@ class TrainingModule(lightning.LightningModule):
         network: what to train.
         config: optimisation settings.
         class_weights: weight of each class in the loss, (C,).
+
+    Raises:
+        TrainingError: a loss is not finite.
     """
 
     def __init__(
@@ -54,7 +58,9 @@ class TrainingModule(lightning.LightningModule):
         truth = labels[:, None] if self.config.imbalance == "focal" else labels
         loss: Tensor = self.loss(self(_channels_last(images)), truth)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
-        return loss + self._take_penalty(len(labels))
+        loss = loss + self._take_penalty(len(labels))
+        self._require_finite("training", loss)
+        return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         images, labels = batch
@@ -65,10 +71,23 @@ class TrainingModule(lightning.LightningModule):
         self.val_labels = torch.cat([labels for _, labels in self._steps])
         self._steps.clear()
         loss = self.val_criterion(self.val_logits.to(self.device), self.val_labels.to(self.device))
+        self._require_finite("validation", loss)
         positive = self.val_labels.numpy() == self.val_logits.shape[1] - 1
         covid = torch.softmax(self.val_logits, dim=1)[:, -1].numpy().astype(np.float64)
         self.log("val_loss", loss, prog_bar=True)
         self.log("val_auroc", float(auroc(positive, covid)))
+
+    def _require_finite(self, split: str, loss: Tensor) -> None:
+        """Raise an error for a loss that is not finite: no later step can mend the weights.
+
+        Raises:
+            TrainingError: it is NaN or infinite.
+        """
+        if not bool(torch.isfinite(loss)):
+            raise TrainingError(
+                f"training diverged: the {split} loss is {loss.item()} in epoch "
+                f"{self.current_epoch + 1}; lower training.learning_rate"
+            )
 
     def configure_optimizers(self) -> Any:
         rate = self.config.learning_rate or self.network.recipe.learning_rate

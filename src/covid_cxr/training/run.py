@@ -24,11 +24,15 @@ from covid_cxr.inference.runtime import Runtime
 from covid_cxr.models import bundle
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.training.datamodule import TrainingData
-from covid_cxr.training.experiment import Trained, fit_best_of
+from covid_cxr.training.experiment import Trained, fit_best_of, require_all_classes
 from covid_cxr.training.export import CalibrationSet, calibrate, check_parity, export
 from covid_cxr.training.feature_extractor import extract_features
 from covid_cxr.training.inputs import class_numbers, preprocess_cohort
-from covid_cxr.training.linear_probe import fit_linear_probe, out_of_fold_logits
+from covid_cxr.training.linear_probe import (
+    fit_linear_probe,
+    out_of_fold_logits,
+    require_classes_out_of_fold,
+)
 from covid_cxr.training.sample_weights import mixed_source_weights
 from covid_cxr.types import FloatArray
 
@@ -54,11 +58,17 @@ def train(
         data_root: folder that the cohort's paths are relative to.
         out: run folder. A killed training in it continues where it was.
         command: how to make the bundle again, for its manifest.
+
+    Raises:
+        CohortError: a class is missing where it is needed; raised before any image is read.
+        TrainingError: a loss or a weight is not finite.
     """
     rows = development_rows(cohort)
     is_train = (rows["split"] == "train").to_numpy()
+    train_rows, val = np.flatnonzero(is_train), np.flatnonzero(~is_train)
+    _require_trainable(config, rows, train_rows, val)
     data = load_training_data(config, rows, data_root, out)
-    data = replace(data, train=np.flatnonzero(is_train), val=np.flatnonzero(~is_train))
+    data = replace(data, train=train_rows, val=val)
     trained = _train_bundle(config, rows, data, out, data_root=data_root, command=command)
     trained = store_reference(trained, data.inputs, rows)
     predictions = predict_cohort(
@@ -97,20 +107,22 @@ def out_of_fold(
     Patients are divided into 2 x `folds` equal parts. Each model leaves out two, stops and
     calibrates on a third and trains on the rest. Writes and returns `out/predictions-oof.csv`;
     finished folds are not repeated.
+
+    Raises:
+        CohortError: too few patients, or a fold's training lacks a class; raised before any image
+            is read.
+        TrainingError: a loss or a weight is not finite.
     """
     rows = development_rows(cohort)
+    parts = _cross_validation_parts(config, rows, folds)
     data = load_training_data(config, rows, data_root, out)
-    part = grouped_folds(rows, 2 * folds, config.seed).to_numpy()
     predictions = []
-    for fold in range(folds):
-        left_out = np.isin(part, (2 * fold, 2 * fold + 1))
-        stopping = part == (2 * fold + 2) % (2 * folds)
-        train_rows = np.flatnonzero(~left_out & ~stopping)
+    for fold, (left_out, train_rows, stopping) in enumerate(parts):
         # the number of folds is in the name: five folds never continue ten folds' trainings
         folder = out / f"folds-{folds}" / f"fold-{fold + 1}"
         path = folder / "predictions.csv"
         if not path.exists():
-            own = replace(data, train=train_rows, val=np.flatnonzero(stopping))
+            own = replace(data, train=train_rows, val=stopping)
             label = f"fold {fold + 1} of {folds}"
             trained = _train_bundle(
                 config, rows, own, folder, data_root=data_root, command=command, label=label
@@ -125,6 +137,40 @@ def out_of_fold(
     atomic_write(joined, pd.concat(predictions).to_csv(index=False, lineterminator="\n"))
     remove_intermediates(out)
     return joined
+
+
+def _cross_validation_parts(
+    config: RunConfig, rows: pd.DataFrame, folds: int
+) -> list[tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]]:
+    """Return for each fold which rows (N,) it leaves out, trains on, and stops on."""
+    part = grouped_folds(rows, 2 * folds, config.seed).to_numpy()
+    parts = []
+    for fold in range(folds):
+        left_out = np.isin(part, (2 * fold, 2 * fold + 1))
+        stopping = part == (2 * fold + 2) % (2 * folds)
+        train_rows, stop_rows = np.flatnonzero(~left_out & ~stopping), np.flatnonzero(stopping)
+        _require_trainable(config, rows, train_rows, stop_rows, f"fold {fold + 1} of {folds}")
+        parts.append((left_out, train_rows, stop_rows))
+    return parts
+
+
+def _require_trainable(
+    config: RunConfig,
+    rows: pd.DataFrame,
+    train_rows: NDArray[np.int64],
+    val: NDArray[np.int64],
+    label: str = "",
+) -> None:
+    """Raise an error, before any image is read, where a bundle could not be trained.
+
+    Raises:
+        CohortError: the training or validation rows, or those of a calibration fold, lack a class.
+    """
+    labels = class_numbers(rows, config.task)
+    require_all_classes(config.task, labels, train_rows, val, label)
+    if config.training.method == "linear-probe":
+        folds = _calibration_folds(config, rows.iloc[train_rows])
+        require_classes_out_of_fold(config.task, labels[train_rows], folds)
 
 
 def development_rows(cohort: pd.DataFrame) -> pd.DataFrame:
@@ -242,10 +288,14 @@ def _out_of_fold_calibration(
     A fit in closed form is cheap enough to be repeated, and a threshold from a thousand images is
     more stable than one from the hundred validation images.
     """
-    folds = grouped_folds(rows.iloc[data.train], _CALIBRATION_FOLDS, config.seed).to_numpy()
+    folds = _calibration_folds(config, rows.iloc[data.train])
     logits, labels = out_of_fold_logits(config, data, folds), data.labels[data.train]
     sources = None if data.sources is None else data.sources[data.train]
     return CalibrationSet(logits, labels, mixed_source_weights(labels, sources))
+
+
+def _calibration_folds(config: RunConfig, rows: pd.DataFrame) -> NDArray[np.int64]:
+    return np.asarray(grouped_folds(rows, _CALIBRATION_FOLDS, config.seed), dtype=np.int64)
 
 
 def remove_intermediates(out: Path) -> None:

@@ -1,8 +1,11 @@
 """Configuration: what is committed runs, what is wrong is named in one line."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
 from covid_cxr import config
 from covid_cxr.errors import ConfigError
@@ -123,3 +126,40 @@ def test_a_rule_of_ours_is_told_in_our_own_words(settings: list[str], begins: st
     with pytest.raises(ConfigError) as caught:
         config.load(None, settings)
     assert str(caught.value).startswith(begins)
+
+
+def float_settings(model: type[BaseModel], path: str = "") -> Iterator[str]:
+    """Yield the dotted name of every setting that is a number with decimals."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from float_settings(kind, f"{path}{name}.")
+        elif float in (kind, *get_args(kind)):
+            yield f"{path}{name}"
+
+
+@pytest.mark.parametrize("setting", [*float_settings(config.RunConfig)])
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", "1e999"])
+def test_no_setting_is_infinite_or_not_a_number(setting: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=rf"'{setting}' is .*finite number|greater|less"):
+        config.load(None, [f"{setting}={value}"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.label_weights={normal: .inf}",
+        "training.class_multipliers={covid-19: .nan}",
+        "training.label_weights={covid-19: 1e300}",
+        "training.ridge_alpha=1e300",
+        "cohort.filters.offset=[-.inf, 3]",
+    ],
+)
+def test_nor_is_one_in_a_table_or_so_large_that_sums_are(override: str) -> None:
+    with pytest.raises(ConfigError, match=r"finite number|less than or equal"):
+        config.load(None, [override])
+
+
+def test_the_settings_that_diverge_are_among_them() -> None:
+    names = set(float_settings(config.RunConfig))
+    assert {"training.ridge_alpha", "training.learning_rate", "audit.bounds.skill"} <= names
