@@ -106,8 +106,9 @@ def _require_same_features(
         own = network(image).embedding[0].numpy()
     if not np.allclose(own, features[0, row], rtol=0.01, atol=0.01 * float(np.abs(own).max())):
         raise ConfigError(
-            f"model '{name}' starts with random weights, expected ImageNet weights for "
-            "training.method=linear-probe: take efficientnet-lite0, or training.method=gradient"
+            f"model '{name}' starts with random weights, of which training.method=linear-probe "
+            f"trains the last layer only; take configs/from-scratch.yaml -s model={name}, which "
+            "trains them all"
         )
 
 
