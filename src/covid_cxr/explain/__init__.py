@@ -13,8 +13,11 @@ from covid_cxr.explain.settings import FillSettings, RegionSettings, Settings, p
 from covid_cxr.types import Explanation, FloatArray, Lungs
 
 __all__ = [
+    "CLASS_MAPS",
     "EXPLAINERS",
     "GROUP",
+    "NEEDS",
+    "WEIGHTS",
     "Attribution",
     "Explainer",
     "FillSettings",
@@ -40,6 +43,14 @@ EXPLAINERS: dict[str, str] = {
     "integrated-gradients": "covid_cxr.explain.methods.gradients:integrated_gradients",
 }
 GROUP = "covid_cxr.explainers"
+CLASS_MAPS, WEIGHTS = "class activation maps", "weights (weights.safetensors)"
+# What a method needs of a bundle that not every bundle has.
+NEEDS: dict[str, str] = {
+    "cam": CLASS_MAPS,
+    "gradcam": WEIGHTS,
+    "gradcam++": WEIGHTS,
+    "integrated-gradients": WEIGHTS,
+}
 
 
 def names() -> list[str]:

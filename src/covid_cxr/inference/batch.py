@@ -16,7 +16,7 @@ from covid_cxr.errors import InputError
 from covid_cxr.explain.rendering.montage import ON_A_PAGE
 from covid_cxr.inference.answers import EXPLANATIONS, Work, answers_of
 from covid_cxr.inference.entries import Entry, Listing, Source, expand, listing
-from covid_cxr.inference.explaining import ExplainSettings
+from covid_cxr.inference.explaining import ExplainSettings, check_method
 from covid_cxr.inference.predictions_csv import (
     PART,
     PREDICTIONS,
@@ -64,7 +64,7 @@ def predict_to(
         KeyboardInterrupt: likewise; it says how many files were answered.
     """
     if settings:
-        explain.get(settings.method)
+        check_method(predictor.bundle, settings.method)
     if out.exists() and not out.is_dir():
         raise InputError(f"--out '{out}' is a file; name a folder")
     own = [out / name for name in (PREDICTIONS, PART, RECORD, EXPLANATIONS)]

@@ -31,6 +31,7 @@ from covid_cxr.imaging.page import png
 from covid_cxr.inference.inputs import ModelInput
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.inference.similar_cases import ImageLoader, SimilarCase, draw_similar_cases
+from covid_cxr.models.bundle import Bundle
 from covid_cxr.types import Explanation, FloatArray, Lungs, Prediction
 
 NO_LUNGS = "lungs not found"
@@ -96,6 +97,32 @@ class Explained(NamedTuple):
     prediction: Prediction
     explanation: Explanation | None = None
     counterfactual: Counterfactual | None = None
+
+
+def check_method(bundle: Bundle, method: str) -> None:
+    """Check that `method` exists and can explain the bundle's model.
+
+    Raises:
+        InputError: the bundle lacks what the method needs; the message names those it has all for.
+        UnknownName: no such explainer.
+        MissingDependency: it needs a package that is not installed.
+    """
+    explain.get(method)
+    needed = explain.NEEDS.get(method)
+    lacking = {
+        need
+        for need, is_there in (
+            (explain.CLASS_MAPS, bundle.manifest.has_cam),
+            (explain.WEIGHTS, bundle.has_weights),
+        )
+        if not is_there
+    }
+    if needed in lacking:
+        others = [name for name in explain.names() if explain.NEEDS.get(name) not in lacking]
+        raise InputError(
+            f"'{method}' needs {needed}, which bundle {bundle.id} does not hold; "
+            f"it can be explained by {', '.join(others)}"
+        )
 
 
 def explain_input(
