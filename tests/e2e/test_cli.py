@@ -80,7 +80,7 @@ def test_predict_writes_rows_and_pictures(
     radiographs = sorted((phantoms / "images").iterdir())[:2]
     status, out, _ = run(
         *(capsys, "predict", *radiographs, "--model", tiny_run / "bundle", "--out", tmp_path),
-        *("--explain", "lime", "--samples", 20),
+        *("--explain", "lime", "--set", "samples=20"),
     )
     assert status == 0
     assert "2 files" in out
@@ -108,7 +108,8 @@ def test_explain_by_every_method(
 ) -> None:
     radiograph = next((phantoms / "images").glob("*.png"))
     status, _, err = run(
-        *(capsys, "explain", radiograph, "--method", method, "--samples", 20),
+        *(capsys, "explain", radiograph, "--method", method),
+        *(("-s", "samples=20") if method in ("lime", "agreement") else ()),
         *("--model", tiny_run / "bundle", "--out", tmp_path),
     )
     assert (status, err) == (0, "")
@@ -122,29 +123,9 @@ def test_explain_with_all_its_options(
 ) -> None:
     radiograph = next((phantoms / "images").glob("*.png"))
     status, _, err = run(
-        *(
-            capsys,
-            "explain",
-            radiograph,
-            "--samples",
-            40,
-            "--superpixels",
-            "lungs",
-            "--fill",
-            "blur",
-        ),
-        *(
-            "--regions",
-            9,
-            "--sampling",
-            "balanced",
-            "--stopping-reliability",
-            0.9,
-            "--seed",
-            3,
-            "--palette",
-            "blue-orange",
-        ),
+        *(capsys, "explain", radiograph, "--set", "samples=40", "--set", "superpixels=lungs"),
+        *("-s", "fill=blur", "-s", "regions=9", "-s", "sampling=balanced"),
+        *("-s", "stopping-reliability=0.9", "-s", "seed=3", "--palette", "blue-orange"),
         *(
             "--opacity",
             0.4,
@@ -185,7 +166,9 @@ def test_explain_with_all_its_options(
         (("--palette", "green"), "unknown palette 'green'"),
         (("--cohort", "cohort.csv"), "no data root: give --data"),
         (("--method", "lime2"), "unknown explainer 'lime2': did you mean 'lime'?"),
-        (("--fill", "black"), "black"),
+        (("--set", "fill=black"), "fill of lime is 'black', expected"),
+        (("--set", "sample=9"), "unknown setting of lime 'sample': did you mean 'samples'?"),
+        (("--set", "samples"), "setting 'samples' is not name=value, such as samples=300"),
     ],
 )
 def test_wrong_options_of_explain_are_one_line(
@@ -258,7 +241,7 @@ def test_prediction_lime_and_cam_work_without_torch(
     script = BLOCK_TORCH + (
         "from covid_cxr import cli\n"
         "for method in ('lime', 'cam'):\n"
-        f"    assert cli.run(['explain', {str(image)!r}, '--method', method, '--samples', '20',\n"
+        f"    assert cli.run(['explain', {str(image)!r}, '--method', method,\n"
         f"        '--model', {str(tiny_run / 'bundle')!r}, '--out', {str(tmp_path)!r}]) == 0\n"
         f"assert cli.run(['explain', {str(image)!r}, '--method', 'gradcam', '--model',\n"
         f"    {str(tiny_run / 'bundle')!r}, '--out', {str(tmp_path)!r}]) == 2\n"

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
-from functools import wraps
-from inspect import Parameter, Signature, signature
+from inspect import Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 
 from covid_cxr import explain as explainers
 from covid_cxr.cli import output
-from covid_cxr.cli.options import AsJson, Data, Threads, data_root
+from covid_cxr.cli.options import AsJson, Threads, data_root
 from covid_cxr.errors import InputError
-from covid_cxr.explain import EXPLAINERS
 from covid_cxr.explain.rendering.zones import FAIR
-from covid_cxr.explain.settings import Fill, Sampling, Superpixels
 from covid_cxr.types import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -27,73 +25,168 @@ if TYPE_CHECKING:
     from covid_cxr.models.bundle import Bundle
     from covid_cxr.types import Radiograph
 
+
+def _list_methods(wanted: bool) -> None:
+    """Print every method with its settings; a method whose package is missing says so."""
+    if not wanted:
+        return
+    for name in explainers.names():
+        need = f" (needs {explainers.NEEDS[name]})" if name in explainers.NEEDS else ""
+        output.out.print(f"{name}{need}", highlight=False, markup=False)
+        try:
+            settings = explainers.settings_of(name)
+        except InputError as error:
+            output.out.print(f"  {error}", highlight=False, markup=False)
+            continue
+        for setting in settings.names():
+            field = settings.model_fields[setting]
+            value = "null" if field.default is None else field.default
+            line = f"  {setting}={value}  {_described(field)}"
+            output.out.print(line, highlight=False, markup=False, soft_wrap=True)
+    raise typer.Exit
+
+
+def _described(field: FieldInfo) -> str:
+    """Return what a setting is, and its choices or bounds."""
+    words = {"ge": "at least", "gt": "over", "le": "at most", "lt": "below"}
+    limits = [
+        f"{word} {getattr(limit, bound)}"
+        for limit in field.metadata
+        for bound, word in words.items()
+        if hasattr(limit, bound)
+    ]
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    return "; ".join(filter(None, (field.description, " | ".join(choices), ", ".join(limits))))
+
+
+_PICTURES, _AGAIN = "Explanations", "Interrupted predictions"
+
 Paths = Annotated[
-    list[str], typer.Argument(metavar="PATH...", help="Image and DICOM files, folders of them.")
+    list[str],
+    typer.Argument(
+        metavar="PATH...",
+        help="Image and DICOM files, and folders of them, which are read with all folders in them.",
+    ),
 ]
-Out = Annotated[Path, typer.Option(help="Folder for predictions.csv and explanations/.")]
+Out = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder for predictions.csv and explanations/.")
+]
 Model = Annotated[
-    Path | None, typer.Option(help="Bundle, folder or zip; default: the one that ships.")
+    Path | None,
+    typer.Option(metavar="BUNDLE", help="Model bundle, a folder or zip; default: the shipped one."),
 ]
-Fidelity = Annotated[
-    float, typer.Option("--min-fidelity", help="Least fidelity of a drawn map; 0 draws all.")
-]
-Montage = Annotated[
-    bool, typer.Option("--montage", help="Also draw montages, 24 radiographs a page.")
+ForProcessing = Annotated[
+    Literal["assess", "abstain"],
+    typer.Option(
+        help="What to do with DICOM images that say they are FOR PROCESSING: assess them with a "
+        "flag, or give no prediction."
+    ),
 ]
 Method = Annotated[
     str | None,
     typer.Option(
         *("--method", "--explain"),
-        help=f"Explain with this method, one of: {', '.join(EXPLAINERS)}.",
+        metavar="METHOD",
+        help=f"Explain every prediction by one of: {', '.join(explainers.names())}.",
+        rich_help_panel=_PICTURES,
     ),
 ]
-ForProcessing = Annotated[
-    Literal["assess", "abstain"],
-    typer.Option(help="DICOM images that say they are for processing, not for presentation."),
+MethodSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        *("-s", "--set"),
+        metavar="NAME=VALUE",
+        help="Setting of the method, such as samples=300 or seed=1; may be repeated. "
+        "--list-methods shows them all.",
+        rich_help_panel=_PICTURES,
+    ),
 ]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Only continue an interrupted prediction in --out.")
+ListMethods = Annotated[
+    bool,
+    typer.Option(
+        "--list-methods",
+        callback=_list_methods,
+        is_eager=True,
+        help="List the methods with their settings, and exit.",
+        rich_help_panel=_PICTURES,
+    ),
 ]
-Restart = Annotated[
-    bool, typer.Option("--restart", help="Begin anew, dropping an interrupted prediction in --out.")
+Fidelity = Annotated[
+    float,
+    typer.Option(
+        "--min-fidelity",
+        metavar="R2",
+        help="Draw no map that follows the model less well than this (weighted R2 of LIME); "
+        "0 draws all.",
+        rich_help_panel=_PICTURES,
+    ),
 ]
-Palette = Annotated[str, typer.Option(help="green-red, or blue-orange for colour-blind readers.")]
-Opacity = Annotated[float, typer.Option(min=0.05, max=1, help="Opacity of the strongest colour.")]
+Palette = Annotated[
+    str,
+    typer.Option(
+        help="green-red, or blue-orange for colour-blind readers.", rich_help_panel=_PICTURES
+    ),
+]
+Opacity = Annotated[
+    float,
+    typer.Option(
+        min=0.05, max=1, help="Opacity of the strongest colour.", rich_help_panel=_PICTURES
+    ),
+]
+Montage = Annotated[
+    bool,
+    typer.Option(
+        "--montage",
+        help="Also draw pages of 24 small radiographs.",
+        rich_help_panel=_PICTURES,
+    ),
+]
 Counterfactual = Annotated[
-    bool, typer.Option("--counterfactual", help="Also find the smallest region set that decides.")
+    bool,
+    typer.Option(
+        "--counterfactual",
+        help="Also find the fewest regions without which another class would be predicted.",
+        rich_help_panel=_PICTURES,
+    ),
 ]
 TrainingCohort = Annotated[
-    Path | None, typer.Option(help="The bundle's cohort.csv, to draw similar training cases.")
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="cohort.csv that the bundle was trained on: also draw its most similar images.",
+        rich_help_panel=_PICTURES,
+    ),
+]
+TrainingData = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="With --cohort: folder that holds the data sets.",
+        rich_help_panel=_PICTURES,
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Continue an interrupted prediction in --out, or stop where there is none. Without "
+        "it, one is continued where there is.",
+        rich_help_panel=_AGAIN,
+    ),
+]
+Restart = Annotated[
+    bool,
+    typer.Option(
+        "--restart",
+        help="Begin anew, and drop what an interrupted prediction left in --out.",
+        rich_help_panel=_AGAIN,
+    ),
 ]
 
 SOME_WITH_ERRORS = 4
 NO_PICTURE = "no explanation"
 METHOD = "lime"  # of `explain`
 _MESSAGES = 5  # of files with errors that are printed
-
-
-# Options of a command that are settings of LIME; a method takes those that it has.
-_EXPLAIN_OPTIONS: dict[str, tuple[Any, Any, Any]] = {
-    "samples": (int, 1000, typer.Option(min=10, help="LIME: maximum number of perturbed samples.")),
-    "superpixels": (
-        *(Superpixels, "lungs"),
-        typer.Option(help="How regions are cut; COVID-CXR (2020) used quickshift."),
-    ),
-    "regions": (int, 32, typer.Option(min=2, help="Number of regions; quickshift has its own.")),
-    "fill": (
-        *(Fill, "mean"),
-        typer.Option(help="What replaces a hidden region; COVID-CXR (2020): mean."),
-    ),
-    "sampling": (
-        *(Sampling, "balanced"),
-        typer.Option(help="How LIME draws samples; COVID-CXR (2020): bernoulli."),
-    ),
-    "stopping_reliability": (
-        *(float | None, 0.9),
-        typer.Option(min=0.01, max=0.99, help="Stop LIME once its ranking is this reliable."),
-    ),
-    "seed": (int, 0, typer.Option(min=0, help="Random seed.")),
-}
 
 
 def same_options_as(
@@ -104,7 +197,7 @@ def same_options_as(
     def decorate(other: Callable[..., None]) -> Callable[..., None]:
         options = [
             option.replace(default=defaults.get(option.name, option.default))
-            for option in signature(command).parameters.values()
+            for option in signature(command, eval_str=True).parameters.values()
         ]
         other.__dict__["__signature__"] = Signature(options)
         other.__annotations__ = {option.name: option.annotation for option in options}
@@ -113,62 +206,39 @@ def same_options_as(
     return decorate
 
 
-def with_explain_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of an explainer in place of its parameter `options`."""
-    shared = [
-        Parameter(
-            *(name, Parameter.KEYWORD_ONLY),
-            default=default,
-            annotation=Annotated[kind, option],
-        )
-        for name, (kind, default, option) in _EXPLAIN_OPTIONS.items()
-    ]
-    merged: list[Parameter] = []
-    for name, parameter in signature(command, eval_str=True).parameters.items():
-        merged += shared if name == "options" else [parameter]
-
-    @wraps(command)
-    def run(**given: Any) -> None:
-        options = {name: given.pop(name) for name in _EXPLAIN_OPTIONS}
-        command(options=options, **given)
-
-    keywords = [option.replace(kind=Parameter.KEYWORD_ONLY) for option in merged]
-    run.__dict__["__signature__"] = Signature(keywords)
-    run.__annotations__ = {option.name: option.annotation for option in merged}
-    return run
-
-
-@with_explain_options
 def predict(
     context: typer.Context,
     paths: Paths,
     out: Out,
-    options: dict[str, Any],
-    method: Method = None,
     model: Model = None,
+    for_processing: ForProcessing = "assess",
+    method: Method = None,
+    options: MethodSettings = None,
+    list_methods: ListMethods = False,
     min_fidelity: Fidelity = FAIR,
     palette: Palette = "green-red",
     opacity: Opacity = 0.6,
     montage: Montage = False,
     counterfactual: Counterfactual = False,
     cohort: TrainingCohort = None,
-    data: Data = None,
-    for_processing: ForProcessing = "assess",
+    data: TrainingData = None,
     resume: Resume = False,
     restart: Restart = False,
     threads: Threads = None,
     json: AsJson = False,
 ) -> None:
-    """Predict radiographs and folders of them; every file gets one row, readable or not.
+    """Predict COVID-19 on chest radiographs: one row a file in predictions.csv.
 
-    Rows are kept whatever ends the program: the same command continues. `explain` is the same with
-    pictures by default. The exit status is 4 if a file could not be read or a picture not written.
+    A row has the class, its probability and flags. A file that cannot be read has a row that says
+    why, and so has an image that is no upright frontal chest radiograph. Rows are kept whatever
+    ends the program: the same command continues. `explain` is the same with pictures by default.
+    The exit status is 4 if a file could not be read or a picture not written.
 
     Examples:
 
     `covid-cxr predict radiograph.png --out out`
 
-    `covid-cxr predict radiographs/ --method lime --montage --out out`
+    `covid-cxr predict radiographs/ more/chest.dcm --method cam --montage --out out`
     """
     from covid_cxr.explain.rendering.overlay import OverlayStyle
     from covid_cxr.inference import Predictor
@@ -176,10 +246,12 @@ def predict(
     from covid_cxr.inference.explaining import ExplainSettings
 
     settings = None
+    if options and not method:
+        raise InputError(f"--set {options[0]} is of no method; name one with --method")
     if method:
         settings = ExplainSettings(
             method,
-            _settings(method, options),
+            explainers.get(method).configure(explainers.parse(options or [])),
             OverlayStyle(palette=palette, opacity=opacity),
             least_fidelity=min_fidelity,
             montage=montage,
@@ -194,26 +266,20 @@ def predict(
 
 @same_options_as(predict, method=METHOD)
 def explain(**given: Any) -> None:
-    """Predict and explain: green regions support the shown class, red regions speak against it.
+    """Predict COVID-19 on chest radiographs and draw why: `predict` with --method lime.
 
-    Beside the radiograph stands where the support lies, in numbers and a sentence; the JSON has
-    the weight of every region and the training cases most similar to the radiograph. `predict` is
-    the same without pictures by default; the same command continues an interrupted one.
+    Beside each radiograph stands the same with the regions in green that support the predicted
+    class and those in red that speak against it, where in the lungs they lie, and how far the
+    picture can be trusted (fidelity). A JSON beside it has the weight of every region and the
+    training images most similar to the radiograph.
 
     Examples:
 
-    `covid-cxr explain radiograph.png --method cam --out out`
+    `covid-cxr explain radiograph.png --out out`
 
-    `covid-cxr explain radiographs/ --superpixels lungs --fill blur --out out`
+    `covid-cxr explain radiographs/ --method lime --set samples=300 --set fill=blur --out out`
     """
     predict(**given)
-
-
-def _settings(method: str, options: Mapping[str, object]) -> explainers.Settings:
-    """Return a method's settings: those of the options that it has."""
-    explainer = explainers.get(method)
-    own = {name: options[name] for name in explainer.settings.names() if name in options}
-    return explainer.configure(own)
 
 
 def _bundle(path: Path | None) -> Bundle:
