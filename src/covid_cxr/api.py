@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from covid_cxr.errors import ConfigError, InputError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -22,16 +24,19 @@ if TYPE_CHECKING:
 
     Location = str | os.PathLike[str]
 
+_MOST_THREADS = 1024
+
 
 def load(bundle: Location | None = None, threads: int | None = None) -> Model:
     """Open a model, ready to predict.
 
     Args:
         bundle: folder or zip of a bundle; None for the one that ships in the package.
-        threads: CPU threads; None for all cores.
+        threads: CPU threads, 1 to 1024; None for all cores.
 
     Raises:
         BundleError: not a bundle, damaged, or of an incompatible version.
+        InputError: `bundle` is no path, or `threads` is out of range.
 
     >>> import covid_cxr
     >>> model = covid_cxr.load(threads=1)
@@ -41,7 +46,10 @@ def load(bundle: Location | None = None, threads: int | None = None) -> Model:
     from covid_cxr.inference.model import Model
     from covid_cxr.models import bundle as bundles
 
-    return Model(default_bundle() if bundle is None else bundles.load(Path(bundle)), threads)
+    if threads is not None and (type(threads) is not int or not 1 <= threads <= _MOST_THREADS):
+        raise InputError(f"threads is {threads!r}, expected 1 to {_MOST_THREADS}, or None")
+    opened = default_bundle() if bundle is None else bundles.load(_path(bundle, "bundle"))
+    return Model(opened, threads)
 
 
 def default_bundle() -> Bundle:
@@ -154,7 +162,7 @@ def build_cohort(
     """
     from covid_cxr.cohort import build, inventory
 
-    chosen, folder = _config(config, settings), Path(out)
+    chosen, folder = _config(config, settings), _path(out, "out")
     result = build.build(
         _data_root(data, None),
         chosen.cohort,
@@ -198,13 +206,15 @@ def train_run(
         LeakError: a patient of the cohort is in two splits.
         MissingDependency: the `train` extra is not installed.
     """
+    import pandas as pd
+
     from covid_cxr import pipeline
     from covid_cxr.cohort import schema
 
     chosen = _config(config, settings)
     root = _data_root(data, chosen.data_root)
-    table = schema.load(Path(cohort)) if isinstance(cohort, str | os.PathLike) else cohort
-    folder = pipeline.RunFolder.create(Path(out), chosen, root, command)
+    table = cohort if isinstance(cohort, pd.DataFrame) else schema.load(_path(cohort, "cohort"))
+    folder = pipeline.RunFolder.create(_path(out, "out"), chosen, root, command)
     folder.put_cohort(table)
     return pipeline.train(folder)
 
@@ -227,7 +237,7 @@ def evaluate_run(run: Location, *, prevalence: float | None = None) -> RunMetric
     """
     from covid_cxr import pipeline
 
-    folder = pipeline.RunFolder.open(Path(run))
+    folder = pipeline.RunFolder.open(_path(run, "run"))
     return pipeline.evaluate(folder, prevalence=prevalence).metrics()
 
 
@@ -253,22 +263,31 @@ def audit_run(
     """
     from covid_cxr import pipeline
 
-    return pipeline.audit(pipeline.RunFolder.open(Path(run)), budget=budget, only=only)
+    if budget not in (None, "quick", "full"):
+        raise InputError(f"budget is {budget!r}, expected 'quick', 'full' or None")
+    only = [only] if isinstance(only, str) else only
+    return pipeline.audit(pipeline.RunFolder.open(_path(run, "run")), budget=budget, only=only)
+
+
+def _path(value: Location, name: str) -> Path:
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise InputError(f"{name} is {value!r:.50}, expected the path of a file or folder")
+    return Path(value)
 
 
 def _config(config: Location | RunConfig | None, settings: Sequence[str]) -> RunConfig:
     from covid_cxr import config as configuration
 
-    path = Path(config) if isinstance(config, str | os.PathLike) else config
-    return configuration.load(path, settings)
+    if config is not None and not isinstance(config, configuration.RunConfig):
+        config = _path(config, "config")
+    return configuration.load(config, [settings] if isinstance(settings, str) else settings)
 
 
 def _data_root(given: Location | None, configured: str | None) -> Path:
-    from covid_cxr.errors import ConfigError, InputError
-
     chosen = configured if given is None else given
     if chosen is None:
         raise ConfigError("no data root: give data, or data_root in the configuration")
-    if not Path(chosen).is_dir():
-        raise InputError(f"data root '{chosen}' is no folder; name the one with the data sets")
-    return Path(chosen)
+    root = _path(chosen, "data")
+    if not root.is_dir():
+        raise InputError(f"data root '{root}' is no folder; name the one with the data sets")
+    return root

@@ -21,17 +21,26 @@ def audit(
     run: RunFolderPath,
     budget: Annotated[
         Budget | None,
-        typer.Option(help="quick: linear models; full: also retrains. Default: the run's."),
+        typer.Option(
+            help="quick fits linear models, in minutes; full also retrains, in hours. Default: as "
+            "the run's configuration says."
+        ),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Name of a check; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Run this check only; may be repeated. One of: {checks}.",
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Does the model read the disease, or the data set? Exit status 3 if a check fails.
+    """Check a run for shortcuts: does its model read the disease, or the data set?
 
-    Reads train and validation images, never the test split; writes RUN/audit.json and, if the run
-    is evaluated, its report. A full audit that is killed continues where it was.
+    Each check measures one way in which a score can come from the source, the view or the image
+    format instead of the lungs. Reads training and validation images, never the test split; writes
+    RUN/audit.json and, if the run is evaluated, its report. A full audit that is killed continues
+    where it was. The exit status is 3 if a check fails.
 
     Examples:
 

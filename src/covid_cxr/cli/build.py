@@ -27,19 +27,35 @@ from covid_cxr.cli.options import (
 if TYPE_CHECKING:
     from covid_cxr.pipeline import RunFolder
 
-Out = Annotated[Path | None, typer.Option(help="Run folder; default runs/ and the config's name.")]
+Out = Annotated[
+    Path | None, typer.Option(help="Run folder; default runs/NAME, by the `name` in CONFIG.")
+]
 
 
 def demo(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/demo"),
-    rigged: Annotated[bool, typer.Option(help="Shortcut: all COVID-19 from one hospital.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for images, model and report.")] = Path(
+        "runs/demo"
+    ),
+    rigged: Annotated[
+        bool,
+        typer.Option(
+            "--rigged",
+            help="Take all COVID-19 from one hospital, a shortcut the audit should find.",
+        ),
+    ] = False,
     seed: Seed = 2020,
     json: AsJson = False,
 ) -> None:
-    """Run the whole pipeline on synthetic radiographs, in minutes.
+    """Show everything on synthetic radiographs: train, audit, evaluate, explain and report.
 
-    Example: `covid-cxr demo --out runs/demo`
+    Takes some minutes and no data. The page to open afterwards is report.html in the run folder.
+
+    Examples:
+
+    `covid-cxr demo`
+
+    `covid-cxr demo --rigged --out runs/shortcut`
     """
     from covid_cxr import pipeline
 
@@ -57,9 +73,10 @@ def run(
     runs: Runs = None,
     json: AsJson = False,
 ) -> None:
-    """Build a cohort, train, audit, evaluate, explain and report, on real data.
+    """Do everything on real data: build a cohort, train, audit, evaluate, explain and report.
 
-    The same command on the same folder continues where it was stopped.
+    Stopped and started again, the same command continues where it was. The page to open afterwards
+    is report.html in the run folder.
 
     Example: `covid-cxr run configs/seed-protocol.yaml --data DATA -s model=dcnn-resnet`
     """
@@ -146,10 +163,16 @@ def begin_run(
 
 def export(
     run: RunFolderPath,
-    out: Annotated[Path, typer.Option(help="Folder, or zip if it ends in .zip.")],
-    weights: Annotated[bool, typer.Option(help="Include weights to train on.")] = True,
+    out: Annotated[
+        Path, typer.Option(help="Where to write it: a folder, or a zip if it ends in .zip.")
+    ],
+    weights: Annotated[
+        bool, typer.Option(help="Include the weights, which Grad-CAM and further training need.")
+    ] = True,
 ) -> None:
-    """Copy a run's bundle, verified, to a folder or a zip.
+    """Copy the model of a run, as a bundle that `predict` takes, to a folder or a zip.
+
+    A bundle holds all that a prediction needs, and is verified by its hashes.
 
     Example: `covid-cxr export runs/default --out default.zip --no-weights`
     """
@@ -162,15 +185,14 @@ def export(
 
 
 def models(json: AsJson = False) -> None:
-    """List the architectures that can be trained and the bundle that ships.
+    """List the networks that can be trained and the model that ships in the package.
 
     Example: `covid-cxr models --json`
     """
-    from covid_cxr import default_bundle, registry
-    from covid_cxr.models import zoo
+    import covid_cxr
 
-    shipped = default_bundle()
-    architectures = sorted(registry.names(zoo.ARCHITECTURES, zoo.GROUP))
+    shipped = covid_cxr.default_bundle()
+    architectures = sorted(covid_cxr.architectures())
     if json:
         manifest = shipped.manifest.model_dump(mode="json")
         output.as_json({"architectures": architectures, "default_bundle": manifest})

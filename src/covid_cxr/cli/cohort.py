@@ -11,48 +11,63 @@ import typer
 from covid_cxr.cli import output
 from covid_cxr.cli.cohort_show import show_cohort
 from covid_cxr.cli.fetch import fetch
-from covid_cxr.cli.options import AsJson, Settings, data_root
+from covid_cxr.cli.options import AsJson, Command, Settings, data_root
 from covid_cxr.errors import ConfigError
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    group = typer.Typer(no_args_is_help=True, help="Build, check and show the table of images.")
-    group.command("build")(build_cohort)
-    group.command("check")(check_cohort)
-    group.command("show")(show_cohort)
-    group.command("fetch")(fetch)
-    app.add_typer(group, name="cohort")
+    group = typer.Typer(
+        no_args_is_help=True,
+        help="Download data sets; build, check and summarise the table of their images.",
+    )
+    for name, command in (
+        *(("build", build_cohort), ("check", check_cohort)),
+        *(("show", show_cohort), ("fetch", fetch)),
+    ):
+        group.command(name, cls=Command)(command)
+    app.add_typer(group, name="cohort", rich_help_panel="Prepare data")
 
 
 def build_cohort(
     context: typer.Context,
     data: Annotated[Path, typer.Option(help="Folder that holds the data sets.")],
-    out: Annotated[Path, typer.Option(help="Folder for cohort.csv and its tables.")],
-    config: Annotated[Path | None, typer.Option(help="Take the `cohort` section of it.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for cohort.csv and the tables beside it.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file whose `cohort` section is used, such as configs/default.yaml."
+        ),
+    ] = None,
     dataset: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="A set and its folder; may be repeated."),
+        typer.Option(
+            metavar="NAME=PATH",
+            help="Read only the data sets named so, each with its folder; may be repeated. "
+            "Default: all that are recognised in --data. NAME is one of: {datasets}.",
+        ),
     ] = None,
     settings: Settings = None,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Processes that read images; default one a core.")
+        int | None,
+        typer.Option(min=1, max=256, help="Processes that read images; default: one per core."),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Find the data sets, apply the exclusion rules, find duplicates, split by patient.
+    """Make one table of all images: exclude, find duplicates, split by patient.
 
-    The same command again reads only files that are new or have changed.
+    The data sets in --data are recognised by their files. Run again, the same command reads only
+    files that are new or have changed.
 
     Examples:
 
-    - `covid-cxr cohort build --data DATA --out cohort`
+    `covid-cxr cohort build --data DATA --out cohort`
 
-    - `covid-cxr cohort build --data DATA --out unseen -s cohort.strategy=leave-one-source-out
-      -s cohort.held_out=mila`
+    `covid-cxr cohort build --data DATA --out unseen -s cohort.strategy=leave-one-source-out
+    -s cohort.held_out=mila`
 
-    - `covid-cxr cohort build --data DATA --out ours --dataset dicom=/export
-      -s cohort.filters.views='[PA, AP]'`
+    `covid-cxr cohort build --data DATA --out ours --dataset dicom=/export
+    -s cohort.filters.views='[PA, AP]'`
     """
     from covid_cxr import config as configuration
     from covid_cxr.cohort import build, inventory
@@ -85,9 +100,11 @@ def build_cohort(
 
 
 def check_cohort(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="cohort.csv, edited or not.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="cohort.csv, as built or edited.")],
 ) -> None:
-    """Look for patients or duplicates on both sides of a split; exit status 3 if there are.
+    """Check that no patient and no duplicate image is in two splits.
+
+    Each one that is gets a line, and the exit status is 3.
 
     Example: `covid-cxr cohort check runs/default/cohort.csv`
     """

@@ -21,18 +21,24 @@ if TYPE_CHECKING:
 
 def show_cohort(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="cohort.csv of `cohort build`.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="cohort.csv, as `covid-cxr cohort build` writes it."),
+    ],
     data: Data = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for cohort.html, summary.json, tables, figures.")
+        Path | None,
+        typer.Option(help="Folder for a page with tables and figures, and summary.json."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of what is drawn.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed; chooses the images of montages.")
+    ] = 0,
     json: AsJson = False,
 ) -> None:
-    """Summarise a cohort: what it holds and lacks, and whether its sources predict the finding.
+    """Summarise a cohort: images, patients and labels per source, what is missing, what confounds.
 
-    With `--out` also as a page; with `--data` as well, montages of images drawn at random and of
-    duplicates. Montages show patients' radiographs: never publish or commit them.
+    `--out` also writes a page; `--data` adds montages of random images and of duplicates, which
+    show patients' radiographs: never publish or commit them.
 
     Examples:
 

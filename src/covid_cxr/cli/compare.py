@@ -31,19 +31,29 @@ _COLUMNS = {
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN RUN...",
+            help="Two run folders or more; the others are compared with the first.",
+        ),
+    ],
     split: Annotated[
-        PredictedSplit, typer.Option(help="Whose predictions; oof is out of fold.")
+        PredictedSplit, typer.Option(help="Images to compare on; oof: those of cross-validation.")
     ] = "test",
-    out: Annotated[Path | None, typer.Option(help="Folder for compare.html, .csv, .svg.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a page, table and figure of the comparison.")
+    ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Random seed; default: the first run's.")
+        int | None,
+        typer.Option(min=0, help="Random seed of the resamples; default: the first run's."),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Compare runs on the images that all answered, against the first named.
+    """Compare runs with the first one, on the images that all of them predicted.
 
-    Differences are paired: the same patients are drawn for both. Reads predictions only.
+    Differences have 95 % intervals and are paired: a resample takes the same patients for both.
+    Stored predictions are read, and no image.
 
     Examples:
 

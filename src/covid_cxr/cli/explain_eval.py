@@ -13,9 +13,16 @@ from covid_cxr.config.audit import Budget
 from covid_cxr.results import Estimate, ExplanationBenchmark
 from covid_cxr.types import DISCLAIMER
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of cross-validate, demo or run.")]
-Images = Annotated[int | None, typer.Option(min=1, help="Maximum number of images, sampled.")]
-Effort = Annotated[Budget, typer.Option(help="quick: for a first look; full: for publication.")]
+Run = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="Run folder, made by `cross-validate`, `demo` or `run`."),
+]
+Images = Annotated[
+    int | None, typer.Option(min=1, help="Explain so many images at most; default: all.")
+]
+Effort = Annotated[
+    Budget, typer.Option(help="quick for a first look, with fewer samples; full for publication.")
+]
 
 _COLUMNS = {
     "peak_hit": "peak hits",
@@ -35,27 +42,36 @@ def explain_eval(
         str | None,
         typer.Option(
             metavar="YAML",
-            help="YAML list of methods and their options, or a file with one; default: all.",
+            help="Methods and their settings, as a YAML list or a file with one; default: all. "
+            "Methods: {explainers}.",
         ),
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option(min=10, help="LIME samples; default 300 when quick, 1000 when full."),
+        typer.Option(
+            min=10,
+            max=100_000,
+            help="Changed images shown to the model for LIME; default: 300 if quick, 1000 if full.",
+        ),
     ] = None,
     images: Images = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; default RUN/explain-eval.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for tables and page; default: RUN/explain-eval.")
+    ] = None,
     budget: Effort = "quick",
     seed: Seed = 0,
     threads: Threads = None,
     json: AsJson = False,
 ) -> None:
-    """Measure explanations: against radiologists' masks, the model, noise, seeds and baselines.
+    """Compare explanation methods: do they point at the opacities, and at what the model uses?
 
-    Every image with drawn opacities is explained by a model that has not seen its patient. A
-    method in the list is a name, or a mapping with its options: superpixels (quickshift, slic,
-    lungs, grid), fill (mean, dark, blur, dataset), sampling, samples, regions, kernel_width.
+    Images with opacities drawn by radiologists (or by phantoms) are explained by a model that was
+    trained without their patients. Measured are the overlap with the opacities, how much the score
+    falls where the explanation points, and how much the explanation changes with noise, with the
+    random seed and with random labels; beside simple baselines.
 
-    The same command continues where it was stopped, and measures only methods that are new.
+    A method is a name, or a mapping with its settings, as in the example. Stopped and started
+    again, the same command continues, and it measures only methods that are new.
 
     Examples:
 

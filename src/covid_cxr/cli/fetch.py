@@ -21,21 +21,32 @@ def fetch(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME|URL", help="A set of the list, or an https:// zip or tar."),
+        typer.Argument(
+            metavar="NAME|URL", help="Name of a data set, or the https:// address of a zip or tar."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Data root; the set gets a folder in it.")
+        Path | None, typer.Option(help="Data root; the data set gets a folder in it.")
     ] = None,
     sha256: Annotated[
-        str | None, typer.Option(help="Checksum the archive at URL must have.")
+        str | None, typer.Option(help="SHA-256 that the archive at URL must have.")
     ] = None,
-    folder: Annotated[str | None, typer.Option(help="Another name for its folder.")] = None,
-    listed: Annotated[bool, typer.Option("--list", help="List the sets, as without NAME.")] = False,
+    folder: Annotated[
+        str | None, typer.Option(help="Name of the folder; default: the data set's own.")
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the data sets, as without NAME.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
-    """Fetch a data set, or print the steps where an account is needed.
+    """Download a public data set, or print the steps where an account is needed.
 
-    Examples: `covid-cxr cohort fetch`, `covid-cxr cohort fetch mila --out DATA`,
+    Examples:
+
+    `covid-cxr cohort fetch`: list what there is, with size and licence
+
+    `covid-cxr cohort fetch mila --out DATA`
+
     `covid-cxr cohort fetch https://hospital.example/set.zip --sha256 HEX --out DATA`
     """
     from covid_cxr.cohort.download.catalogue import catalogue

@@ -7,22 +7,37 @@ import logging
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from covid_cxr.cli import audit, build, cohort, compare, evaluate, explain_eval, predict, validate
+from covid_cxr.cli import (
+    audit,
+    build,
+    cohort,
+    compare,
+    evaluate,
+    explain_eval,
+    info,
+    predict,
+    validate,
+)
 from covid_cxr.cli.options import Command
 from covid_cxr.errors import CovidCxrError
 from covid_cxr.types import DISCLAIMER
 
 app = typer.Typer(
     name="covid-cxr",
-    help=f"Explained COVID-19 prediction from frontal chest X-rays.\n\n{DISCLAIMER}",
+    help=(
+        f"Explained COVID-19 prediction from frontal chest X-rays.\n\n{DISCLAIMER}\n\n"
+        "Examples:\n\n`covid-cxr explain radiograph.png --out out`: predict an image and draw why"
+        "\n\n`covid-cxr demo`: train, audit and evaluate a model on synthetic radiographs"
+        "\n\n`covid-cxr run --help`: what a command does and takes"
+    ),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -32,22 +47,32 @@ _EMPTY_VALUE = re.compile(r"--[a-z-]+=")
 _GLOBALS = {"-v", "-vv", "--verbose", "-q", "--quiet", "--debug"}
 # typer raises these from click or from its own copy of it, depending on its version
 _UsageError: Any = typer.BadParameter.__base__
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Use a model": (predict.predict, predict.explain),
+    "Make a model": (build.demo, build.run, build.train, build.export),
+    "Evaluate a model": (
+        *(evaluate.evaluate, audit.audit, validate.cross_validate, validate.validate),
+        *(compare.compare, explain_eval.explain_eval),
+    ),
+    "What is installed": (build.models, info.info),
+}
 cohort.add_to(app)
-for _command in (
-    *(build.demo, build.run, build.train, build.export, build.models),
-    *(predict.predict, predict.explain, explain_eval.explain_eval),
-    *(evaluate.evaluate, validate.cross_validate, validate.validate),
-    *(compare.compare, audit.audit),
-):
-    app.command(cls=Command)(_command)
+for _panel, _functions in _COMMANDS.items():
+    for _function in _functions:
+        app.command(cls=Command, rich_help_panel=_panel)(_function)
 
 
 @app.callback(invoke_without_command=True)
 def _options(
     context: typer.Context,
-    verbose: Annotated[int, typer.Option("-v", "--verbose", count=True, help="Log more.")] = 0,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Log warnings only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    verbose: Annotated[
+        int, typer.Option("-v", "--verbose", count=True, help="Also log details of the work.")
+    ] = 0,
+    quiet: Annotated[
+        bool,
+        typer.Option("-q", "--quiet", help="Log warnings and errors only, draw no progress bars."),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
@@ -55,7 +80,7 @@ def _options(
 
         typer.echo(__version__)
         raise typer.Exit
-    level = logging.WARNING if quiet else logging.DEBUG if verbose > 1 else logging.INFO
+    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
     console = Console(stderr=True)
     handler = RichHandler(console=console, show_path=False, show_level=False)
     plain = logging.StreamHandler()

@@ -14,23 +14,50 @@ from typer.core import TyperCommand
 from covid_cxr.errors import ConfigError, CovidCxrError, InputError
 
 Config = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="YAML file, such as configs/default.yaml.")
+    Path,
+    typer.Argument(
+        metavar="CONFIG",
+        help="YAML file with the settings, such as configs/default.yaml. Its `model` is one of: "
+        "{architectures}.",
+    ),
 ]
-RunFolderPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
+RunFolderPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Run folder, made by `demo`, `run` or `train`.")
+]
 CohortFile = Annotated[
     Path, typer.Option("--cohort", help="cohort.csv, as `covid-cxr cohort build` writes it.")
 ]
-Data = Annotated[Path | None, typer.Option("--data", help="Folder that holds the data sets.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="Folder that holds the data sets; paths in cohort.csv are relative to it."
+    ),
+]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("-s", "--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+    typer.Option(
+        "-s",
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting of the configuration, such as training.runs=3; may be repeated.",
+    ),
 ]
 Runs = Annotated[
-    int | None, typer.Option(min=1, help="Train with this many seeds; keep the best on validation.")
+    int | None,
+    typer.Option(
+        min=1,
+        max=100,
+        help="Train so many times, with other random seeds, and keep the best on validation.",
+    ),
 ]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")]
-Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads, all by default.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Seed = Annotated[
+    int,
+    typer.Option(min=0, max=2**32 - 1, help="Random seed; the same seed gives the same result."),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="CPU threads; all cores by default.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 class Interrupted(CovidCxrError):
@@ -40,7 +67,28 @@ class Interrupted(CovidCxrError):
 
 
 class Command(TyperCommand):
-    """A command with finite numbers, which bounds do not make sure of, that says what is kept."""
+    """A command that takes finite numbers alone and, interrupted, says what is kept.
+
+    In the help of its parameters {architectures}, {checks}, {datasets} and {explainers} stand for
+    the names that are installed, plugins included.
+    """
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, with the names that are installed."""
+        import covid_cxr
+
+        lists = {
+            "{architectures}": covid_cxr.architectures,
+            "{checks}": covid_cxr.audit_checks,
+            "{datasets}": covid_cxr.datasets,
+            "{explainers}": covid_cxr.explainers,
+        }
+        parameter: Any
+        for parameter in self.params:
+            for placeholder, names in lists.items():
+                if placeholder in (getattr(parameter, "help", None) or ""):
+                    parameter.help = parameter.help.replace(placeholder, ", ".join(names()))
+        super().format_help(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.

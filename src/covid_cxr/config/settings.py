@@ -179,15 +179,15 @@ class TrainingConfig(Strict):
 
     method: Literal["gradient", "linear-probe"] = "gradient"
     ridge_alpha: float = Field(1.0, gt=0, le=1e9)
-    batch_size: int = Field(32, ge=1)
-    max_epochs: int = Field(30, ge=1)
+    batch_size: int = Field(32, ge=1, le=4096)
+    max_epochs: int = Field(30, ge=1, le=10_000)
     patience: int = Field(7, ge=1)
     learning_rate: float | None = Field(None, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "cosine"] = "constant"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     imbalance: Literal["class-weights", "oversample", "focal", "none"] = "class-weights"
-    runs: int = Field(1, ge=1)
+    runs: int = Field(1, ge=1, le=100)
     class_multipliers: dict[str, Factor] = Field(default_factory=dict)
     label_weights: dict[Finding, Factor] = Field(default_factory=dict)
     bf16: bool | None = None
@@ -225,7 +225,7 @@ class EvaluationConfig(Strict):
 
     threshold: Literal["youden", "sensitivity", "half"] = "youden"
     min_sensitivity: float = Field(0.875, gt=0, le=1)
-    bootstrap: int = Field(2000, ge=100)
+    bootstrap: int = Field(2000, ge=100, le=100_000)
 
 
 class ExplainConfig(Strict):
@@ -244,8 +244,8 @@ class ExplainConfig(Strict):
     """
 
     methods: tuple[str, ...] = ("lime", "cam")
-    examples: int = Field(8, ge=0)
-    errors: int = Field(4, ge=0)
+    examples: int = Field(8, ge=0, le=10_000)
+    errors: int = Field(4, ge=0, le=10_000)
     montages: bool = True
     samples: int = Field(1000, ge=10)
     superpixels: Literal["quickshift", "slic", "lungs", "grid"] = "lungs"

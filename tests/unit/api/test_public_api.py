@@ -6,6 +6,7 @@ import doctest
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -243,6 +244,43 @@ def test_a_batch_with_something_that_is_no_image_is_not_begun(model: covid_cxr.M
     for sources in (None, 3, [EIGHT, None], [EIGHT, [EIGHT]]):
         with pytest.raises(covid_cxr.InputError, match="cannot read a radiograph from"):
             model.predict_many(sources)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: covid_cxr.load(3), "bundle is 3, expected the path"),
+        (lambda: covid_cxr.load(""), "bundle is '', expected the path"),
+        (lambda: covid_cxr.load("nowhere"), "'nowhere' is no bundle"),
+        (lambda: covid_cxr.load(threads=0), "threads is 0, expected 1 to 1024, or None"),
+        (lambda: covid_cxr.load(threads="all"), "threads is 'all'"),
+        (lambda: covid_cxr.evaluate_run(None), "run is None, expected the path"),
+        (lambda: covid_cxr.audit_run([]), r"run is \[\], expected the path"),
+        (lambda: covid_cxr.audit_run("x", budget="slow"), "budget is 'slow', expected 'quick'"),
+        (lambda: covid_cxr.build_cohort(None, "o"), "no data root"),
+        (lambda: covid_cxr.build_cohort(".", None), "out is None, expected the path"),
+        (lambda: covid_cxr.train_run(3, "c", "o"), "config is 3, expected the path"),
+        (lambda: covid_cxr.train_run("c.yaml", "c", "o"), "config 'c.yaml' cannot be read"),
+        (lambda: covid_cxr.train_run(covid_cxr.RunConfig(), 3, "o", data="."), "cohort is 3"),
+    ],
+)
+def test_wrong_arguments_are_one_line(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(covid_cxr.InputError, match=message) as error:
+        call()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("evaluation.bootstrap=100001", "training.batch_size=4097", "training.runs=101"),
+        *("audit.folds=51", "audit.permutations=100001", "explain.examples=10001"),
+        *("training.learning_rate=.inf", "training.ridge_alpha=.nan", "audit.bounds.skill=-.inf"),
+    ],
+)
+def test_settings_that_exhaust_memory_or_are_not_finite_are_errors(setting: str) -> None:
+    with pytest.raises(covid_cxr.ConfigError, match=r"less than or equal to|finite"):
+        covid_cxr.build_cohort(".", "out", settings=[setting])
 
 
 def test_the_functions_of_a_run_say_what_is_wrong(tmp_path: Path) -> None:
