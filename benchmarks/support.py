@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.explain.resampling import mask_on_grid
 from covid_cxr.explanation_benchmark.cases import held_out_parts
 from covid_cxr.imaging.crop import spans
 from covid_cxr.inference import Predictor

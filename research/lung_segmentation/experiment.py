@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from covid_cxr import imaging
 from covid_cxr.cohort import masks as drawings
 from covid_cxr.cohort.splits.grouped import components
-from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.explain.resampling import mask_on_grid
 from covid_cxr.files import atomic_write
 from covid_cxr.inference.lungs import LungSegmenter
 from covid_cxr.progress import track

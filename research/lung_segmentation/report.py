@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from covid_cxr.explain.rendering.grid import enlarge
+from covid_cxr.explain.resampling import enlarge
 from covid_cxr.files import atomic_write
 from covid_cxr.inference.lungs import CARD
 from covid_cxr.types import DISCLAIMER, BoolArray, Lungs

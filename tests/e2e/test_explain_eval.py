@@ -250,7 +250,7 @@ def test_a_perfect_explainer_beats_every_baseline(
     folds: Path, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Phantoms know their truth: a map that is it scores 1 wherever 1 can be reached."""
-    from covid_cxr.explain.rendering.grid import mask_on_grid
+    from covid_cxr.explain.resampling import mask_on_grid
     from covid_cxr.inference import Predictor
 
     folder = pipeline.RunFolder.open(folds)

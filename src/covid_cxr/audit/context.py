@@ -21,7 +21,7 @@ from covid_cxr import imaging
 from covid_cxr.audit import acquisition_features, regions
 from covid_cxr.cohort.splits.grouped import components, grouped_folds
 from covid_cxr.config import AuditConfig, RunConfig
-from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.explain.resampling import mask_on_grid
 from covid_cxr.imaging.markers import remove_markers
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.inputs import ModelInput

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from covid_cxr import imaging
 from covid_cxr.config import PreprocessSpec
-from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.explain.resampling import mask_on_grid
 from covid_cxr.imaging.crop import crop, lung_box
 from covid_cxr.types import BoolArray, FloatArray, Lungs
 

@@ -13,7 +13,7 @@ from scipy import ndimage
 from skimage.segmentation import quickshift, slic
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.explain.resampling import mask_on_grid
 from covid_cxr.explain.settings import Fill, RegionSettings
 from covid_cxr.types import BoolArray, FloatArray, IntArray
 

@@ -15,7 +15,7 @@ from covid_cxr.explain import superpixels
 from covid_cxr.explain.base import Model
 from covid_cxr.explain.measures import baselines, faithfulness, sanity, stability
 from covid_cxr.explain.measures.localisation import agreement
-from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.explain.resampling import mask_on_grid
 from covid_cxr.explanation_benchmark.cases import Case
 from covid_cxr.explanation_benchmark.settings import MethodSpec, Settings
 from covid_cxr.imaging.crop import crop, crop_lungs

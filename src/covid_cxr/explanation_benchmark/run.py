@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from covid_cxr.explain.measures.baselines import BASELINES
-from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.explain.resampling import mask_on_grid
 from covid_cxr.explanation_benchmark import summary
 from covid_cxr.explanation_benchmark.cases import TEST_SPLIT, Case, cases, held_out_parts
 from covid_cxr.explanation_benchmark.checkpoint import Checkpoint

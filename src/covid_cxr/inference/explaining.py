@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 from covid_cxr import explain
 from covid_cxr.errors import InputError
-from covid_cxr.explain.methods.counterfactual import (
+from covid_cxr.explain import resampling
+from covid_cxr.explain.counterfactual import (
     Counterfactual,
     CounterfactualSettings,
     counterfactual_regions,
 )
-from covid_cxr.explain.rendering import grid
 from covid_cxr.explain.rendering.overlay import DEFAULT_STYLE, OverlayStyle
 from covid_cxr.explain.rendering.page import Caption
 from covid_cxr.explain.rendering.writing import save
@@ -156,7 +156,7 @@ def on_radiograph(
     explanation: Explanation, model_input: ModelInput, lungs: Lungs | None = None
 ) -> Explanation:
     """Return an explanation on a grid that spans the radiograph, with its shares by lung zone."""
-    return with_lungs(grid.on_radiograph(explanation, model_input.box), lungs)
+    return with_lungs(resampling.on_radiograph(explanation, model_input.box), lungs)
 
 
 def explain_inference(model: Runtime, inference: Inference, settings: ExplainSettings) -> Explained:

@@ -14,7 +14,7 @@ from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.explain import Model
 from covid_cxr.explain.measures.sanity import cascade, similarity
-from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.explain.resampling import mask_on_grid
 from covid_cxr.imaging.crop import crop
 from covid_cxr.metrics import Interval
 from covid_cxr.progress import track

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from covid_cxr.errors import InputError, UnknownName
-from covid_cxr.explain.rendering.grid import SMOOTHING, mask_on_grid
+from covid_cxr.explain.resampling import SMOOTHING, mask_on_grid
 from covid_cxr.types import BoolArray, FloatArray
 
 _WIDTH = 1 / 4  # standard deviation of the centre, as a share of the edge

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from covid_cxr.errors import InputError
-from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.explain.resampling import mask_on_grid
 from covid_cxr.metrics import average_precision
 from covid_cxr.types import BoolArray, Explanation, FloatArray
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain.base import AGAINST, Attribution, Model, margin
-from covid_cxr.explain.rendering.grid import SMOOTHING, from_cells
+from covid_cxr.explain.resampling import SMOOTHING, from_cells
 from covid_cxr.types import FloatArray
 
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain.base import AGAINST, Attribution, Model
-from covid_cxr.explain.rendering.grid import from_cells
+from covid_cxr.explain.resampling import from_cells
 from covid_cxr.explain.settings import Settings
 from covid_cxr.explain.superpixels import filled
 from covid_cxr.models import zoo

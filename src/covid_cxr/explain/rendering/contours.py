@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from covid_cxr.explain.rendering.grid import enlarge
+from covid_cxr.explain.resampling import enlarge
 from covid_cxr.types import BoolArray, Explanation, FloatArray
 
 _MOST = 6  # regions that are outlined at most

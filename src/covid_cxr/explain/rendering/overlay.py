@@ -11,7 +11,7 @@ from PIL import Image
 
 from covid_cxr.errors import InputError, UnknownName
 from covid_cxr.explain.rendering.contours import coverage, distance, smooth_mask, strongest
-from covid_cxr.explain.rendering.grid import enlarge
+from covid_cxr.explain.resampling import enlarge
 from covid_cxr.types import Explanation, FloatArray
 
 ByteArray = NDArray[np.uint8]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from covid_cxr.explain.measures.localisation import inside_lungs
-from covid_cxr.explain.rendering.grid import mask_on_grid
+from covid_cxr.explain.resampling import mask_on_grid
 from covid_cxr.types import Explanation, IntArray, Lungs, LungZones
 
 BANDS = ("upper", "middle", "lower")

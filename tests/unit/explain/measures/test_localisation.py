@@ -15,7 +15,7 @@ from covid_cxr.explain.measures.localisation import (
     overlap,
     peak,
 )
-from covid_cxr.explain.rendering.grid import enlarge, from_cells
+from covid_cxr.explain.resampling import enlarge, from_cells
 from covid_cxr.types import Explanation
 
 

@@ -32,6 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     network = zoo.build("efficientnet-lite0-stride16", 2)
     manifest = {
+        "preprocess": {"size": EDGE},
         "architecture": "efficientnet-lite0-stride16",
         "classes": ["non-covid-19", "covid-19"],
         "id": "abc",

@@ -16,7 +16,7 @@ from covid_cxr import registry
 from covid_cxr.errors import BundleError, InputError, UnknownName
 from covid_cxr.explain import EXPLAINERS, get
 from covid_cxr.explain.methods import cam, gradients
-from covid_cxr.explain.rendering.grid import enlarge, from_cells, mask_on_grid
+from covid_cxr.explain.resampling import enlarge, from_cells, mask_on_grid
 from covid_cxr.models import zoo
 from covid_cxr.testing.explainers import QuadrantModel, dotted_input
 
@@ -133,7 +133,11 @@ def _bundle(folder: Path, architecture: str) -> nn.Module:
     torch.manual_seed(0)
     network = zoo.build(architecture, 2).eval()
     save_file(network.state_dict(), folder / "weights.safetensors")
-    manifest = {"architecture": architecture, "classes": ["non-covid-19", "covid-19"]}
+    manifest = {
+        "architecture": architecture,
+        "classes": ["non-covid-19", "covid-19"],
+        "preprocess": {"size": 224},
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return network
 

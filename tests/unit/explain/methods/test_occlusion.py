@@ -200,7 +200,7 @@ def test_occlusion_and_flips_work_where_torch_cannot_be_imported() -> None:
     code = (
         f"{BLOCK_TORCH}\n"
         "from covid_cxr.explain import get\n"
-        "import covid_cxr.explain.methods.counterfactual\n"
+        "import covid_cxr.explain.counterfactual\n"
         "get('occlusion'), get('occlusion-regions')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from covid_cxr.explain.rendering.grid import enlarge
 from covid_cxr.explain.rendering.montage import MontageWriter, Tile
 from covid_cxr.explain.rendering.overlay import OverlayStyle, panel
 from covid_cxr.explain.rendering.page import Caption, Layout, draw_page
 from covid_cxr.explain.rendering.zones import with_lungs
+from covid_cxr.explain.resampling import enlarge
 from covid_cxr.phantoms import Phantom, draw
 from covid_cxr.types import Explanation, FloatArray, Lungs
 

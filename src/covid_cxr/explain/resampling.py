@@ -1,4 +1,4 @@
-"""Between grids: a map on the model's input grid, a mask at the radiograph's resolution."""
+"""Resampling: a map on the model's input grid, a mask at the radiograph's resolution."""
 
 from __future__ import annotations
 

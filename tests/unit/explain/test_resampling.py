@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from covid_cxr.explain.rendering.grid import on_radiograph
+from covid_cxr.explain.resampling import on_radiograph
 from covid_cxr.imaging.crop import crop
 from covid_cxr.types import WHOLE, Box, Explanation
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from covid_cxr.errors import InputError, UnknownName
-from covid_cxr.explain.methods.counterfactual import CounterfactualSettings, counterfactual_regions
+from covid_cxr.explain.counterfactual import CounterfactualSettings, counterfactual_regions
 from covid_cxr.inference.predictor import predicted_class
 from covid_cxr.metrics import decisions
 from covid_cxr.types import CLASSES, Explanation
