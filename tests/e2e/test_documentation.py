@@ -47,16 +47,20 @@ def desk(
     shutil.copytree(tiny_run, desk / "runs/default")
     shutil.copytree(tiny_folds, desk / "runs/oof")
     (desk / "BUNDLE").symlink_to(tiny_run / "bundle")
-    for name in ("configs", "constraints.txt"):
-        (desk / name).symlink_to(ROOT / name)
-    images = sorted((phantoms / "images").glob("*.png"))[:3]
-    (desk / "radiographs").mkdir()
-    for path in images:
-        shutil.copy(path, desk / "radiographs")
-    write_export(desk / "DATA/export", images)
-    shutil.copy(desk / "DATA/export/0.dcm", desk / "radiograph.dcm")
-    shutil.copy(images[0], desk / "radiograph.png")
+    write_images(desk, phantoms)
+    shutil.copytree(desk / "export", desk / "DATA/export")
     return desk
+
+
+def write_images(folder: Path, phantoms: Path) -> None:
+    """Write radiograph.dcm, radiograph.png, radiographs/ and a DICOM export."""
+    images = sorted((phantoms / "images").glob("*.png"))[:3]
+    (folder / "radiographs").mkdir()
+    for path in images:
+        shutil.copy(path, folder / "radiographs")
+    write_export(folder / "export", images)
+    shutil.copy(folder / "export/0.dcm", folder / "radiograph.dcm")
+    shutil.copy(images[0], folder / "radiograph.png")
 
 
 def write_export(folder: Path, images: list[Path]) -> None:
@@ -114,22 +118,20 @@ def run_once(arguments: list[str], done: Path) -> None:
 
 @pytest.mark.skipif("COVID_CXR_SOAK" not in os.environ, reason="hours; scripts/soak runs it")
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_long_examples_run(
-    page: Path, real_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_long_examples_run(page: Path, phantoms: Path, real_data: Path) -> None:
     folder = Path(os.environ["COVID_CXR_SOAK"])
-    for name in ("configs", "benchmarks", "research", "docs", "scripts", ".venv"):
-        if not (folder / name).exists():
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        write_images(folder, phantoms)
+        (folder / "DATA").symlink_to(real_data.resolve())
+        for name in ("configs", "benchmarks", "research", "docs", "scripts"):
             (folder / name).symlink_to(ROOT / name)
-    if not (folder / "DATA").exists():
-        (folder / "DATA").symlink_to(real_data)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for block in blocks(page):
         for words in commands(block) if block.language == "bash" else ():
             if is_for_soak(block, words):
-                done = subprocess.run(
-                    words, cwd=folder, env={**os.environ, "PATH": path}, check=False
-                )
+                environment = {**os.environ, "PATH": path}
+                done = subprocess.run(words, cwd=folder, env=environment, check=False)
                 assert done.returncode in WORKED, words
 
 
