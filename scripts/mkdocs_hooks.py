@@ -62,10 +62,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {page: (ROOT / path).read_text("utf-8") for path, page in ELSEWHERE.items()}
     pages["reference/cli.md"] = command_line()
     pages["reference/api.md"] = (ROOT / "docs/reference/api.md").read_text("utf-8") + api()
-    for page, text in {**pages, **tutorials()}.items():
-        if old := files.get_file_from_path(page):
+    for name, content in {**pages, **tutorials()}.items():
+        if old := files.get_file_from_path(name):
             files.remove(old)
-        files.append(File.generated(config, page, content=text))
+        files.append(File.generated(config, name, content=content))
     return files
 
 
@@ -100,14 +100,14 @@ def api() -> str:
     return "".join(f"\n::: covid_cxr.{name}\n" for name in names)
 
 
-def tutorials() -> dict[str, str]:
-    """Return the notebooks as pages, with the outputs they hold."""
+def tutorials() -> dict[str, str | bytes]:
+    """Return the notebooks as pages, and the pictures among their outputs."""
     folder = Path(os.environ.get("TUTORIALS", ROOT / "docs" / "tutorials"))
-    return {f"tutorials/{path.stem}.md": _page(path) for path in sorted(folder.glob("*.ipynb"))}
-
-
-def _page(path: Path) -> str:
-    notebook = nbformat.read(path, as_version=4)
-    exporter = MarkdownExporter(embed_images=True)
-    text, _ = exporter.from_notebook_node(notebook)
-    return str(text)
+    files: dict[str, str | bytes] = {}
+    for path in sorted(folder.glob("*.ipynb")):
+        resources = {"unique_key": path.stem, "output_files_dir": f"{path.stem}_files"}
+        notebook = nbformat.read(path, as_version=4)
+        text, result = MarkdownExporter().from_notebook_node(notebook, resources)
+        files[f"tutorials/{path.stem}.md"] = text
+        files |= {f"tutorials/{name}": data for name, data in result["outputs"].items()}
+    return files

@@ -81,13 +81,12 @@ def write_export(folder: Path, images: list[Path]) -> None:
 
 def run_python(code: str, namespace: dict[str, Any]) -> None:
     """Execute a block or cell as a notebook does: what its last line gives is displayed."""
-    *body, last = ast.parse(code).body or [ast.Pass(lineno=1, col_offset=0)]
-    shown = ast.Expression(last.value) if isinstance(last, ast.Expr) else None
-    rest = ast.Module(body if shown else [*body, last], [])
-    exec(compile(rest, "<example>", "exec"), namespace)
-    if shown is not None:
-        value = eval(compile(shown, "<example>", "eval"), namespace)
-        getattr(value, "_repr_png_", lambda: repr(value))()
+    tree = ast.parse(code)
+    if tree.body and isinstance(last := tree.body[-1], ast.Expr):
+        tree.body[-1] = ast.Assign([ast.Name("_", ast.Store())], last.value)
+    exec(compile(ast.fix_missing_locations(tree), "<example>", "exec"), namespace)
+    value = namespace.pop("_", None)
+    getattr(value, "_repr_png_", lambda: repr(value))()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
