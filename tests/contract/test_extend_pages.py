@@ -8,16 +8,19 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from covid_cxr import explain
 from covid_cxr.audit import checks
 from covid_cxr.cohort import datasets
 from covid_cxr.models import zoo
-from covid_cxr.testing.explainers import QuadrantModel, dotted_input
-from support.plugin_pages import PAGES, install_page, write_code
+from covid_cxr.phantoms import draw
+from covid_cxr.testing.explainers import QuadrantModel
+from support.plugin_pages import PAGES, files_of, install_page, write_code
 
 CODE = TemporaryDirectory(prefix="covid-cxr-pages-")
 atexit.register(CODE.cleanup)
@@ -55,12 +58,18 @@ def test_the_plugins_are_listed_and_imported_by_name() -> None:
     assert checks.get("sex-gap").title == "Sex gap"
 
 
-def test_an_explainer_from_a_package_has_settings_and_a_record() -> None:
-    found = explain.explain_image(
-        *("rise", QuadrantModel(), dotted_input(), "covid-19"), masks="64", seed=1
-    )
+def test_the_explainer_is_used_as_its_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = draw("covid-19", seed=1).pixels
+    Image.fromarray(np.uint8(pixels * 255)).save(tmp_path / "radiograph.png")
+    monkeypatch.chdir(tmp_path)
+    code = files_of("explainer.md")["use_rise.py"].replace("masks=500", "masks=20")
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    found = namespace["reading"].explanation
     assert (found.method, found.seed) == ("rise", 1)
-    assert found.parameters == {"masks": 64, "cells": 7, "visible": 0.5}
+    assert found.parameters == {"masks": 20, "cells": 7, "visible": 0.5}
 
 
 def test_rise_by_hand() -> None:

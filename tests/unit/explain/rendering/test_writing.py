@@ -248,10 +248,10 @@ def test_a_failed_write_leaves_the_old_file(
     save(tmp_path / "a", _radiograph(), halves(), CAPTION)
     before = (tmp_path / "a.png").read_bytes()
 
-    def full(self: Path, content: bytes) -> int:
+    def full(file: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         save(tmp_path / "a", _radiograph(), halves(0.1, 0.2), CAPTION)
     assert (tmp_path / "a.png").read_bytes() == before
