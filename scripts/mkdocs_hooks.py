@@ -106,8 +106,16 @@ def tutorials() -> dict[str, str | bytes]:
     files: dict[str, str | bytes] = {}
     for path in sorted(folder.glob("*.ipynb")):
         resources = {"unique_key": path.stem, "output_files_dir": f"{path.stem}_files"}
-        notebook = nbformat.read(path, as_version=4)
+        notebook = _without_logs(nbformat.read(path, as_version=4))
         text, result = MarkdownExporter().from_notebook_node(notebook, resources)
         files[f"tutorials/{path.stem}.md"] = text
         files |= {f"tutorials/{name}": data for name, data in result["outputs"].items()}
     return files
+
+
+def _without_logs(notebook: Any) -> Any:
+    """Remove what cells wrote to stderr: progress bars and warnings of libraries."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
+    return notebook

@@ -143,6 +143,9 @@ def test_tutorials_run(
     for cell in json.loads(notebook.read_text("utf-8"))["cells"]:
         if cell["cell_type"] == "code":
             run_python("".join(cell["source"]), namespace)
+    if "audit" in namespace:  # the text says that the injected shortcut is found
+        assert namespace["audit"].verdict == "fail"
+        assert namespace["metrics"].splits["test"].pooled.auroc.value > 0.9
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)
