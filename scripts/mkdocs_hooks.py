@@ -7,9 +7,11 @@ pages from files that lie elsewhere in the repository.
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,11 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from nbconvert import MarkdownExporter
+from pydantic import BaseModel
 from typer.testing import CliRunner
 
 import covid_cxr
+from covid_cxr.config import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = "src/covid_cxr/bundles"
@@ -61,7 +65,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages."""
     pages = {page: (ROOT / path).read_text("utf-8") for path, page in ELSEWHERE.items()}
     pages["reference/cli.md"] = command_line()
-    pages["reference/api.md"] = (ROOT / "docs/reference/api.md").read_text("utf-8") + api()
+    for page, more in {"api": api(), "configuration": configuration()}.items():
+        name = f"reference/{page}.md"
+        pages[name] = (ROOT / "docs" / name).read_text("utf-8") + more
     for name, content in {**pages, **tutorials()}.items():
         if old := files.get_file_from_path(name):
             files.remove(old)
@@ -90,14 +96,46 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 def command_line() -> str:
     """Return the reference of all commands, made of their help texts."""
     words = ["covid_cxr.cli.main", "utils", "docs", "--name", "covid-cxr"]
-    result = CliRunner().invoke(typer.cli.app, words, catch_exceptions=False)
-    return result.stdout.replace("# `covid-cxr`", "# Command line", 1)
+    text = CliRunner().invoke(typer.cli.app, words, catch_exceptions=False).stdout
+    text = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+", "", text)  # they follow, in full
+    return text.replace("# `covid-cxr`", "# Command line", 1)
 
 
 def api() -> str:
-    """Return a heading for every public name."""
+    """Return the documentation of every public name: functions, the model, records, errors."""
     names = [name for name in covid_cxr.__all__ if not name.startswith("__")]
-    return "".join(f"\n::: covid_cxr.{name}\n" for name in names)
+    objects = {name: getattr(covid_cxr, name) for name in names}
+    errors = [name for name, value in objects.items() if _is_error(value)]
+    functions = [name for name, value in objects.items() if not isinstance(value, type)]
+    records = [name for name in names if name not in {*errors, *functions, "Model"}]
+    groups = {"The model": ["load", "Model"], "Functions": functions, "Records": records}
+    groups["Functions"].remove("load")
+    return "".join(
+        f"\n## {title}\n" + "".join(f"\n::: covid_cxr.{name}\n{_OPTIONS}" for name in members)
+        for title, members in {**groups, "Errors": errors}.items()
+    )
+
+
+_OPTIONS = "    options: {heading_level: 3, inherited_members: [predict]}\n"
+
+
+def _is_error(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Exception)
+
+
+def configuration() -> str:
+    """Return a table of all settings and their defaults."""
+    rows = "".join(f"| `{key}` | `{value}` |\n" for key, value in _defaults(RunConfig(), ""))
+    return f"\n## Defaults\n\n| setting | default |\n| --- | --- |\n{rows}"
+
+
+def _defaults(settings: BaseModel, before: str) -> Iterator[tuple[str, object]]:
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield from _defaults(value, f"{before}{name}.")
+        else:
+            yield before + name, "null" if value is None else json.dumps(value)
 
 
 def tutorials() -> dict[str, str | bytes]:
