@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from covid_cxr.config import RunConfig
     from covid_cxr.config.audit import Budget
     from covid_cxr.inference.model import Model
+    from covid_cxr.inference.predictor import ForProcessing
     from covid_cxr.models.bundle import Bundle
     from covid_cxr.results import AuditResult, RunMetrics
 
@@ -27,16 +28,22 @@ if TYPE_CHECKING:
 _MOST_THREADS = 1024
 
 
-def load(bundle: Location | None = None, threads: int | None = None) -> Model:
+def load(
+    bundle: Location | None = None,
+    threads: int | None = None,
+    for_processing: ForProcessing = "assess",
+) -> Model:
     """Open a model, ready to predict.
 
     Args:
         bundle: folder or zip of a bundle; None for the one that ships in the package.
         threads: CPU threads, 1 to 1024; None for all cores.
+        for_processing: "assess" DICOM images that hold detector values before any processing for
+            display, with a flag, or "abstain" from them.
 
     Raises:
         BundleError: not a bundle, damaged, or of an incompatible version.
-        InputError: `bundle` is no path, or `threads` is out of range.
+        InputError: `bundle` is no path, or another argument is out of range.
 
     >>> import covid_cxr
     >>> model = covid_cxr.load(threads=1)
@@ -48,8 +55,10 @@ def load(bundle: Location | None = None, threads: int | None = None) -> Model:
 
     if threads is not None and (type(threads) is not int or not 1 <= threads <= _MOST_THREADS):
         raise InputError(f"threads is {threads!r}, expected 1 to {_MOST_THREADS}, or None")
+    if for_processing not in ("assess", "abstain"):
+        raise InputError(f"for_processing is {for_processing!r}, expected 'assess' or 'abstain'")
     opened = default_bundle() if bundle is None else bundles.load(_path(bundle, "bundle"))
-    return Model(opened, threads)
+    return Model(opened, threads, for_processing)
 
 
 def default_bundle() -> Bundle:

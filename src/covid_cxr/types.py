@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
+from io import BytesIO
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -24,6 +26,7 @@ CLASSES: dict[Task, tuple[str, ...]] = {
     "binary": ("non-covid-19", "covid-19"),
     "multiclass": ("normal", "pneumonia", "covid-19"),
 }
+_THUMBNAIL = 512  # pixels of the longest side, in notebooks
 DISCLAIMER = "Research use only. Not a medical device; not for diagnosis or triage."
 
 
@@ -38,9 +41,20 @@ def class_of(finding: str, task: Task) -> str:
     return "non-covid-19"
 
 
+def _png(pixels: FloatArray) -> bytes:
+    """Return grey levels (H, W) in [0, 1] as a small PNG, for notebooks."""
+    from PIL import Image
+
+    buffer = BytesIO()
+    image = Image.fromarray((np.clip(pixels, 0, 1) * 255).round().astype(np.uint8))
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 @dataclass(frozen=True)
 class Radiograph:
-    """One decoded radiograph.
+    """One decoded radiograph; a notebook draws it.
 
     Attributes:
         pixels: float32 (H, W) in [0, 1]; larger is brighter, as bone is.
@@ -52,7 +66,7 @@ class Radiograph:
         flags: warnings of the decoder ("window missing", ...).
     """
 
-    pixels: FloatArray
+    pixels: FloatArray = field(repr=False)
     origin: str
     format: str
     bit_depth: int
@@ -68,10 +82,15 @@ class Radiograph:
     def width(self) -> int:
         return int(self.pixels.shape[1])
 
+    def _repr_png_(self) -> bytes:
+        return _png(self.pixels)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Lungs:
     """Where the lungs lie on an upright frontal radiograph, on a grid that spans all of it.
+
+    A notebook draws the right lung white and the left one grey.
 
     Attributes:
         right: bool (h, w), the patient's right lung, which lies on the left of the image.
@@ -85,6 +104,13 @@ class Lungs:
     def both(self) -> BoolArray:
         """Both lungs, bool (h, w)."""
         return self.right | self.left
+
+    def __repr__(self) -> str:
+        height, width = self.right.shape
+        return f"Lungs({height} x {width}, {self.both.mean():.0%} of the image)"
+
+    def _repr_png_(self) -> bytes:
+        return _png(np.where(self.right, 1, 0.6 * self.left).astype(np.float32))
 
 
 class Box(NamedTuple):
@@ -135,9 +161,9 @@ class Explanation:
 
     method: str
     label: str
-    attribution: FloatArray
-    segments: IntArray | None = None
-    weights: tuple[float, ...] = ()
+    attribution: FloatArray = field(repr=False)
+    segments: IntArray | None = field(default=None, repr=False)
+    weights: tuple[float, ...] = field(default=(), repr=False)
     fidelity: float | None = None
     inside_lungs: float | None = None
     lungs: Lungs | None = None
@@ -149,7 +175,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the system answers for one file; one row of `predictions.csv`.
+    """What the system answers for one file; one row of `predictions.csv`, a table in a notebook.
 
     `probabilities` is empty unless `status` is "ok". `message` is one line, empty when ok.
     """
@@ -165,3 +191,18 @@ class Prediction:
     explanation_fidelity: float | None = None
     model: str = ""
     seconds: float = 0.0
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks; what does not apply is left out."""
+        rows = {
+            "file": self.file,
+            "status": self.status,
+            "message": self.message,
+            "predicted class": self.predicted_class,
+            **{f"probability of {name}": f"{p:.3f}" for name, p in self.probabilities.items()},
+            "threshold": "" if self.threshold is None else f"{self.threshold:.3f}",
+            "flags": "; ".join(self.flags),
+            "model": self.model,
+        }
+        lines = (f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows.items() if v)
+        return f"<table>{''.join(lines)}</table><p>{DISCLAIMER}</p>"

@@ -48,10 +48,10 @@ def audit(
 
     `covid-cxr audit runs/default --budget full --only lungs-removed --only lungs-only`
     """
-    from covid_cxr import pipeline
+    import covid_cxr
 
     with output.progress(context):
-        result = pipeline.audit(pipeline.RunFolder.open(run), budget=budget, only=only or ())
+        result = covid_cxr.audit_run(run, budget=budget, only=only or ())
     if json:
         output.as_json(result.model_dump(mode="json"))
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -125,40 +124,16 @@ def train(
 
     Example: `covid-cxr train configs/default.yaml --cohort cohort/cohort.csv --data DATA --runs 3`
     """
-    from covid_cxr import pipeline
-
-    folder = begin_run(context, config, cohort, data, out, with_runs(settings, runs))
-    with output.progress(context):
-        made = pipeline.train(folder)
-    output.out.print(f"Bundle {made.id}: {made.folder}", soft_wrap=True)
-    output.out.print(f"Next: covid-cxr evaluate {folder.path}", soft_wrap=True)
-
-
-def begin_run(
-    context: typer.Context,
-    config: Path,
-    cohort: Path,
-    data: Path | None,
-    out: Path | None,
-    settings: Sequence[str] | None,
-) -> RunFolder:
-    """Start the run folder of a recipe on a cohort, or continue it.
-
-    Raises:
-        InputError: the configuration, the cohort or the data root cannot be used.
-        LeakError: a patient of the cohort is in two splits.
-    """
+    import covid_cxr
     from covid_cxr import config as configuration
-    from covid_cxr import pipeline
-    from covid_cxr.cohort import schema
 
-    chosen = configuration.load(config, settings or ())
-    root = data_root(data, chosen.data_root)
-    table = schema.load(cohort)
-    path = out or Path("runs") / chosen.name
-    folder = pipeline.RunFolder.create(path, chosen, root, repeat_command(context))
-    folder.put_cohort(table)
-    return folder
+    chosen = configuration.load(config, with_runs(settings, runs))
+    root, folder = data_root(data, chosen.data_root), out or Path("runs") / chosen.name
+    command = repeat_command(context)
+    with output.progress(context):
+        made = covid_cxr.train_run(chosen, cohort, folder, data=root, command=command)
+    output.out.print(f"Bundle {made.id}: {made.folder}", soft_wrap=True)
+    output.out.print(f"Next: covid-cxr evaluate {folder}", soft_wrap=True)
 
 
 def export(

@@ -69,26 +69,20 @@ def build_cohort(
     `covid-cxr cohort build --data DATA --out ours --dataset dicom=/export
     -s cohort.filters.views='[PA, AP]'`
     """
+    import covid_cxr
     from covid_cxr import config as configuration
-    from covid_cxr.cohort import build, inventory
+    from covid_cxr.cohort import build
     from covid_cxr.config import DatasetConfig
 
     chosen = configuration.load(config, settings or ())
-    wanted = chosen.cohort
     if dataset:
         named = _named_paths(dataset)
         datasets = {name: DatasetConfig(adapter=name, path=path) for name, path in named.items()}
-        wanted = wanted.model_copy(update={"datasets": datasets})
+        cohort = chosen.cohort.model_copy(update={"datasets": datasets})
+        chosen = chosen.model_copy(update={"cohort": cohort})
+    root, processes = data_root(data, None), processes or os.cpu_count() or 1
     with output.progress(context):
-        result = build.build(
-            data_root(data, None),
-            wanted,
-            chosen.seed,
-            files=out / inventory.NAME,
-            max_pixels=chosen.preprocess.max_pixels,
-            processes=processes or os.cpu_count() or 1,
-        )
-    build.write(result, out)
+        result = covid_cxr.build_cohort(root, out, config=chosen, processes=processes)
     counts = build.split_counts(result.cohort)
     if json:
         output.as_json(counts.to_dict("records"))

@@ -35,8 +35,8 @@ def evaluate(
 
     `covid-cxr evaluate runs/default --prevalence 0.05`
     """
-    from covid_cxr import pipeline
+    import covid_cxr
 
     with output.progress(context):
-        folder = pipeline.evaluate(pipeline.RunFolder.open(run), prevalence=prevalence)
-    output.summarise(folder.metrics(), run, json)
+        metrics = covid_cxr.evaluate_run(run, prevalence=prevalence)
+    output.summarise(metrics, run, json)

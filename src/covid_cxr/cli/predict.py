@@ -22,7 +22,6 @@ from covid_cxr.types import DISCLAIMER
 if TYPE_CHECKING:
     from covid_cxr.inference.predictions_csv import Start
     from covid_cxr.inference.similar_cases import ImageLoader
-    from covid_cxr.models.bundle import Bundle
     from covid_cxr.types import Radiograph
 
 
@@ -240,8 +239,8 @@ def predict(
 
     `covid-cxr predict radiographs/ more/chest.dcm --method cam --montage --out out`
     """
+    import covid_cxr
     from covid_cxr.explain.rendering.overlay import OverlayStyle
-    from covid_cxr.inference import Predictor
     from covid_cxr.inference.batch import predict_to
     from covid_cxr.inference.explaining import ExplainSettings
 
@@ -258,7 +257,7 @@ def predict(
             counterfactual=counterfactual,
             load_image=_image_loader(cohort, data),
         )
-    predictor = Predictor(_bundle(model), threads, for_processing)
+    predictor = covid_cxr.load(model, threads, for_processing)
     with output.progress(context):
         path = predict_to(out, predictor, paths, settings=settings, start=_start(resume, restart))
     _report(path, json)
@@ -280,13 +279,6 @@ def explain(**given: Any) -> None:
     `covid-cxr explain radiographs/ --method lime --set samples=300 --set fill=blur --out out`
     """
     predict(**given)
-
-
-def _bundle(path: Path | None) -> Bundle:
-    import covid_cxr
-    from covid_cxr.models import bundle
-
-    return bundle.load(path) if path else covid_cxr.default_bundle()
 
 
 def _start(resume: bool, restart: bool) -> Start:

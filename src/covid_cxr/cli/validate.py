@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,7 +10,6 @@ import typer
 
 from covid_cxr.cli import output
 from covid_cxr.cli.build import Out as RunOut
-from covid_cxr.cli.build import begin_run
 from covid_cxr.cli.evaluate import Prevalence
 from covid_cxr.cli.options import (
     AsJson,
@@ -23,7 +23,7 @@ from covid_cxr.cli.options import (
 from covid_cxr.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from covid_cxr.pipeline import ExternalValidation
+    from covid_cxr.pipeline import ExternalValidation, RunFolder
     from covid_cxr.results.external_validation import RecalibrationMetrics
 
 MOST_FOLDS, MOST_SEEDS = 50, 50
@@ -98,7 +98,7 @@ def cross_validate(
 
     if folds and hold_out:
         raise ConfigError("--folds and --leave-out exclude each other; give one of them")
-    folder = begin_run(context, config, cohort, data, out, settings)
+    folder = _begin_run(context, config, cohort, data, out, settings)
     with output.progress(context):
         if hold_out:
             result = pipeline.hold_out_validation(folder, seeds, hold_out)
@@ -108,6 +108,33 @@ def cross_validate(
         output.hold_out_scores(result, json)
     else:
         output.summarise(folder.metrics(), folder.path, json)
+
+
+def _begin_run(
+    context: typer.Context,
+    config: Path,
+    cohort: Path,
+    data: Path | None,
+    out: Path | None,
+    settings: Sequence[str] | None,
+) -> RunFolder:
+    """Start the run folder of a recipe on a cohort, or continue it.
+
+    Raises:
+        InputError: the configuration, the cohort or the data root cannot be used.
+        LeakError: a patient of the cohort is in two splits.
+    """
+    from covid_cxr import config as configuration
+    from covid_cxr import pipeline
+    from covid_cxr.cohort import schema
+
+    chosen = configuration.load(config, settings or ())
+    root = data_root(data, chosen.data_root)
+    table = schema.load(cohort)
+    path = out or Path("runs") / chosen.name
+    folder = pipeline.RunFolder.create(path, chosen, root, repeat_command(context))
+    folder.put_cohort(table)
+    return folder
 
 
 def validate(

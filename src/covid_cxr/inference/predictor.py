@@ -43,7 +43,7 @@ _BLANK = 0.01  # least spread of grey levels (out of 1) of an image that shows a
 
 @dataclass(frozen=True)
 class Reading:
-    """A prediction with the picture of why; shows itself in a notebook.
+    """A prediction with the picture of why, which a notebook draws; without one, as a table.
 
     `explanation` is None where the image was abstained from, where a flag says why, or where the
     model has no class activation map and no other method was asked for. `similar_cases` are the
@@ -64,6 +64,9 @@ class Reading:
 
     def _repr_png_(self) -> bytes | None:
         return None if self.picture is None else png(self.picture)
+
+    def _repr_html_(self) -> str | None:
+        return self.prediction._repr_html_() if self.picture is None else None
 
 
 class ReducedRadiograph(NamedTuple):

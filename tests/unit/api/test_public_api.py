@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import pkgutil
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -212,6 +213,31 @@ def test_settings_of_a_method_are_checked(model: covid_cxr.Model) -> None:
         model.explain(EIGHT, "lyme")
 
 
+def test_a_notebook_draws_what_it_is_given(model: covid_cxr.Model) -> None:
+    reading = model.predict(EIGHT)
+    assert reading._repr_png_().startswith(b"\x89PNG") and reading._repr_html_() is None
+    assert len(repr(reading)) < 2000  # no arrays
+    rejected = model.predict(EIGHT[::-1])
+    assert rejected._repr_png_() is None
+    assert "<td>abstained</td>" in rejected._repr_html_()
+    radiograph, lungs = model.read(EIGHT), model.segment_lungs(EIGHT)
+    assert Image.open(BytesIO(radiograph._repr_png_())).size[0] <= 512
+    picture = np.asarray(Image.open(BytesIO(lungs._repr_png_())).resize(EIGHT.shape[::-1]))
+    assert picture[lungs.right].mean() > 200 > picture[lungs.left].mean() > 100
+    assert repr(lungs).startswith(f"Lungs({EIGHT.shape[0]} x {EIGHT.shape[1]}, ")
+
+
+def test_html_escapes_what_files_are_called() -> None:
+    html = Prediction("<script>.png", "error", "'<b>' is no image")._repr_html_()
+    assert "<script>" not in html and "<b>" not in html and "Not a medical device" in html
+
+
+def test_detector_values_can_be_abstained_from() -> None:
+    image = dataset_of(GREY, BitsStored=12, PresentationIntentType="FOR PROCESSING")
+    strict = covid_cxr.load(threads=1, for_processing="abstain")
+    assert strict.predict(image).prediction.status == "abstained"
+
+
 def test_many_are_answered_with_a_row_each(model: covid_cxr.Model, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.png").write_bytes(png(EIGHT))
@@ -254,6 +280,7 @@ def test_a_batch_with_something_that_is_no_image_is_not_begun(model: covid_cxr.M
         (lambda: covid_cxr.load("nowhere"), "'nowhere' is no bundle"),
         (lambda: covid_cxr.load(threads=0), "threads is 0, expected 1 to 1024, or None"),
         (lambda: covid_cxr.load(threads="all"), "threads is 'all'"),
+        (lambda: covid_cxr.load(for_processing="x"), "for_processing is 'x', expected 'assess'"),
         (lambda: covid_cxr.evaluate_run(None), "run is None, expected the path"),
         (lambda: covid_cxr.audit_run([]), r"run is \[\], expected the path"),
         (lambda: covid_cxr.audit_run("x", budget="slow"), "budget is 'slow', expected 'quick'"),
@@ -296,3 +323,15 @@ def test_the_functions_of_a_run_say_what_is_wrong(tmp_path: Path) -> None:
         covid_cxr.train_run(
             covid_cxr.RunConfig(), tmp_path / "c.csv", tmp_path, settings=["modle=x"]
         )
+
+
+def test_the_functions_of_a_run_return_typed_results(tiny_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    trained = covid_cxr.train_run(run / "config.json", run / "cohort.csv", run)
+    assert trained.id == covid_cxr.load(run / "bundle", threads=1).bundle.id
+    metrics = covid_cxr.evaluate_run(run, prevalence=0.05)
+    assert isinstance(metrics, covid_cxr.RunMetrics) and metrics.bundle == trained.id
+    assert metrics.splits["test"].at_prevalence is not None
+    audit = covid_cxr.audit_run(run, only="leak")
+    assert isinstance(audit, covid_cxr.AuditResult)
+    assert [check.name for check in audit.checks] == ["leak"]
