@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 
 from covid_cxr.cohort.masks import FOLDER
+from covid_cxr.cohort.metadata_tables import metadata_table
 from covid_cxr.cohort.records import read_table
-from covid_cxr.cohort.sources import locate
-from covid_cxr.config import CohortConfig
 from covid_cxr.types import FloatArray, Radiograph
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -91,18 +90,25 @@ def group_of(column: str) -> str:
     return next(name for name, starts in GROUPS.items() if column.startswith(starts))
 
 
-def devices(rows: pd.DataFrame, data_root: Path, config: CohortConfig) -> pd.DataFrame:
+def devices(rows: pd.DataFrame, data_root: Path) -> pd.DataFrame:
     """Return columns `device_...` (N, K): 1 present, 0 absent, NaN not stated.
 
-    Tubes, lines and intensive care. Mila's `metadata.csv` states them for about half of its images,
-    and the radiologists' masks name the tubes and lines that they outlined.
+    Tubes, lines and intensive care. Mila's `metadata.csv`, where it lies beside a cohort's images,
+    states them for about half of its images, and the radiologists' masks name the tubes and lines
+    that they outlined.
+
+    Args:
+        rows: (N) of the cohort; `path` says where each image lies, whatever its source is called.
+        data_root: folder that `path` is relative to.
     """
     columns = pd.DataFrame(index=rows.index)
-    for name, source in locate(data_root, config.datasets).items():
-        if source.options.adapter != "mila":
+    mila = metadata_table("mila")
+    roots = rows["path"].map(lambda path: str(data_root / Path(path).parent.parent))
+    for name, own in rows.groupby(roots):
+        root = Path(str(name))
+        if not mila.lies_in(root):
             continue
-        own = rows[rows["source"] == name]
-        stated = read_table(source.root / "metadata.csv", ("filename",)).set_index("filename")
+        stated = read_table(root / mila.file, ("filename",)).set_index("filename")
         stated = stated[~stated.index.duplicated()].reindex(
             own["image_id"].str.split(":", n=1).str[1]
         )

@@ -21,6 +21,7 @@ from covid_cxr import imaging
 from covid_cxr.audit import acquisition_features, regions
 from covid_cxr.cohort.splits.grouped import components, grouped_folds
 from covid_cxr.config import AuditConfig, RunConfig
+from covid_cxr.errors import CohortError, CovidCxrError
 from covid_cxr.explain.resampling import mask_on_grid
 from covid_cxr.imaging.markers import remove_markers
 from covid_cxr.inference import Predictor
@@ -44,10 +45,10 @@ _BATCH = 16
 
 
 class ReadImages(NamedTuple):
-    """Images (N, S, S), not standardised, and their acquisition features (N rows)."""
+    """Images (N, S, S), not standardised, and what is measured of each without the chest (N)."""
 
     pixels: NDArray[np.float16]
-    features: pd.DataFrame
+    measured: list[dict[str, Any]]
 
 
 class DilatedLungs(NamedTuple):
@@ -80,11 +81,11 @@ class AuditContext:
     ) -> None:
         self.run, self.config, self.cohort, self.bundle = run, config, cohort, bundle
         self._network, self._threads = network, processors()
-        folds = audit_folds(cohort, config)
-        linked = cohort.assign(row=cohort.index, component=components(cohort), fold=folds)
+        linked = cohort.assign(row=cohort.index, component=components(cohort))
         audited = linked[linked["split"].isin(("train", "val"))]
         self.rows = sample_patients(audited, self.settings.images, config.seed)
         self._features: dict[str, FloatArray] = {}
+        self._unreadable: CovidCxrError | None = None
 
     @property
     def settings(self) -> AuditConfig:
@@ -115,7 +116,28 @@ class AuditContext:
 
     @cached_property
     def folds(self) -> NDArray[np.int64]:
-        return np.asarray(self.rows["fold"], dtype=np.int64)
+        """(N,) fold of each image.
+
+        Raises:
+            CohortError: images with, or without, COVID-19 are of fewer than two patients.
+        """
+        self.require_both_classes()
+        folds = audit_folds(self.cohort, self.config)
+        return np.asarray(folds[self.rows["row"]], dtype=np.int64)
+
+    def require_both_classes(self) -> None:
+        """Raise an error where no classifier can be trained on some patients and scored on others.
+
+        Raises:
+            CohortError: images with, or without, COVID-19 are of fewer than two patients.
+        """
+        for name, chosen in (("with", self.events), ("without", ~self.events)):
+            patients = np.unique(self.clusters[chosen]).size
+            if patients < 2:
+                raise CohortError(
+                    f"the training and validation images {name} COVID-19 come from {patients} "
+                    "patients, expected 2 or more"
+                )
 
     @cached_property
     def origins(self) -> dict[str, NDArray[Any]]:
@@ -138,6 +160,29 @@ class AuditContext:
 
     @cached_property
     def images(self) -> ReadImages:
+        """The images, read once.
+
+        Raises:
+            CohortError: there is none.
+            UnreadableImage: one can no longer be read; raised again without reading the others.
+        """
+        if self._unreadable:
+            raise self._unreadable
+        if self.rows.empty:
+            raise CohortError("the cohort has no training or validation image")
+        try:
+            return self._read_all()
+        except CovidCxrError as error:
+            self._unreadable = error
+            raise
+
+    @cached_property
+    def acquisition(self) -> pd.DataFrame:
+        """The acquisition features (N, F) of the images."""
+        stated = acquisition_features.devices(self.rows, self.data_root)
+        return acquisition_features.table(self.images.measured, self.rows, stated)
+
+    def _read_all(self) -> ReadImages:
         spec, size = self.config.preprocess, self.settings.size
         resize = regions.resize_only(spec, size)
 
@@ -161,8 +206,7 @@ class AuditContext:
             for row, (image, measured) in enumerate(reading):
                 pixels[row] = image
                 features.append(measured)
-        stated = acquisition_features.devices(self.rows, self.data_root, self.config.cohort)
-        return ReadImages(pixels, acquisition_features.table(features, self.rows, stated))
+        return ReadImages(pixels, features)
 
     @cached_property
     def lungs(self) -> DilatedLungs:
@@ -193,6 +237,7 @@ class AuditContext:
     def features(self, view: str) -> FloatArray:
         """Return the image features (N, F) of one of `regions.VIEWS`."""
         if view not in self._features:
+            self.require_both_classes()
             starts = range(0, len(self.rows), _BATCH)
             parts = [
                 self.network.features(self.inputs(view, slice(start, start + _BATCH)))

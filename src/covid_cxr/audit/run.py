@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from covid_cxr import progress
 from covid_cxr.audit import checks
 from covid_cxr.audit.context import AuditContext
-from covid_cxr.audit.verdicts import result, summary, worst
+from covid_cxr.audit.verdicts import not_made, result, summary, worst
 from covid_cxr.cohort import schema
 from covid_cxr.config import RunConfig
 from covid_cxr.config.audit import Budget
-from covid_cxr.errors import UnknownName
+from covid_cxr.errors import CovidCxrError, UnknownName
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.results import AUDIT, AuditResult, CheckResult
 
@@ -39,6 +39,9 @@ def run_audit(
 ) -> AuditResult:
     """Run the checks on a run and write `audit.json` into its folder.
 
+    A check that raises an error of this package (an image that can no longer be read, too few
+    patients, ...) is "not made", with the error as the reason; the others are.
+
     Args:
         run: folder with `cohort.csv`; where it holds `predictions-val.csv` or
             `predictions-oof.csv`, the scores of the run's own model are checked too.
@@ -51,7 +54,6 @@ def run_audit(
 
     Raises:
         UnknownName: no such check.
-        UnreadableImage: an image of the cohort that can no longer be read.
     """
     names = select_checks(config, only)
     context = AuditContext(run, config, schema.read(run / "cohort.csv"), bundle, network=network)
@@ -89,7 +91,11 @@ def select_checks(config: RunConfig, only: Sequence[str] = ()) -> list[str]:
 def _run_check(name: str, context: AuditContext, budget: Budget) -> CheckResult:
     started = time.perf_counter()
     check, number = checks.get(name), checks.names().index(name) + 1
-    findings = check.measure(context, budget)
+    try:
+        findings = check.measure(context, budget)
+    except CovidCxrError as error:
+        log.warning("audit: %s is not made: %s", name, error)
+        findings = [not_made(name, str(error))]
     outcome = result(name, number, check, findings, time.perf_counter() - started)
     log.debug("%s: %s in %.1f s", name, outcome.verdict, outcome.seconds)
     return outcome

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from covid_cxr import imaging
 from covid_cxr.audit.context import AuditContext
-from covid_cxr.audit.verdicts import finding
+from covid_cxr.audit.verdicts import finding, not_made
 from covid_cxr.cohort.splits.grouped import components, grouped_folds
 from covid_cxr.config import AuditConfig, PreprocessSpec, RunConfig
 from covid_cxr.config.audit import Budget
@@ -73,16 +73,19 @@ def view_scores(
 
 
 def too_few_lungs(context: AuditContext) -> AuditFinding | None:
-    """Return a warning where lungs were segmented on less than half of the images, else None."""
+    """Return why there is no score without, or of, the lungs alone; None where there is one."""
+    context.require_both_classes()
     segmented = context.lungs.segmented
     events, share = context.events[segmented], float(segmented.mean())
     if share >= _ENOUGH and events.any() and not events.all():
         return None
+    if share >= _ENOUGH:
+        return not_made("lungs found", "the images with segmented lungs are all of one class")
     sentence = (
-        f"Lungs were segmented on {int(segmented.sum())} of {segmented.size} images; too few for "
-        "this check."
+        f"Not made: lungs were segmented on {int(segmented.sum())} of {segmented.size} images, "
+        "too few for this check."
     )
-    return finding("lungs found", "warn", sentence, Interval(share), bound=_ENOUGH)
+    return finding("lungs found", "not made", sentence, Interval(share), bound=_ENOUGH)
 
 
 def run_predictions(context: AuditContext) -> list[ScoredRows]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import TypeAdapter
 
 from covid_cxr.config.audit import Budget
+from covid_cxr.errors import CovidCxrError
 from covid_cxr.files import packaged
 from covid_cxr.metrics import Interval
 from covid_cxr.results import AuditFinding, CheckResult, Estimate
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from covid_cxr.audit.context import AuditContext
 
 # In order of severity.
-SEVERITY: tuple[Verdict, ...] = ("info", "pass", "warn", "fail")
+SEVERITY: tuple[Verdict, ...] = ("not made", "info", "pass", "warn", "fail")
 UNDEFINED = Interval()
 
 
@@ -128,6 +129,23 @@ def finding(
     )
 
 
+def not_made(name: str, reason: str) -> AuditFinding:
+    """Return the finding of what these data or this bundle do not allow to measure.
+
+    >>> not_made("one origin", "all images come from one source").sentence
+    'Not made: all images come from one source.'
+    """
+    return finding(name, "not made", f"Not made: {' '.join(reason.split()).rstrip('.')}.")
+
+
+def or_not_made(name: str, measure: Callable[[], AuditFinding]) -> AuditFinding:
+    """Return a finding, or that it is not made where measuring it raises an error of ours."""
+    try:
+        return measure()
+    except CovidCxrError as error:
+        return not_made(name, str(error))
+
+
 def text(interval: Interval, digits: int = 2) -> str:
     """Return the interval as the sentences of an audit write it.
 
@@ -141,6 +159,7 @@ def result(
     name: str, number: int, check: AuditCheck, findings: Sequence[AuditFinding], seconds: float
 ) -> CheckResult:
     """Return the result of a check: the verdict and the sentence of its first worst finding."""
+    findings = findings or [not_made(name, "there is nothing to measure on these images")]
     verdict = worst(one.verdict for one in findings)
     return CheckResult(
         name=name,
@@ -156,14 +175,17 @@ def result(
 
 
 def summary(checks: Sequence[CheckResult]) -> str:
-    """Return one sentence that names the failing checks."""
+    """Return one sentence that names the failing checks, and those that were not made."""
+    unmade = [check.title.lower() for check in checks if check.verdict == "not made"]
+    checks = [check for check in checks if check.verdict != "not made"]
+    missing = f" Not made: {', '.join(unmade)}." if unmade else ""
     failed = [check.title.lower() for check in checks if check.verdict == "fail"]
     warned = sum(check.verdict == "warn" for check in checks)
     warnings = f" {warned} warn{'s' if warned == 1 else ''}." if warned else ""
     if not failed:
         count = f"{len(checks)} checks" if len(checks) > 1 else "1 check"
-        return f"None of {count} fails.{warnings}"
+        return f"None of {count} fails.{warnings}{missing}" if checks else missing.strip()
     fails = "checks fail" if len(failed) > 1 else "checks fails"
     if len(checks) == 1:
         fails = "check fails"
-    return f"{len(failed)} of {len(checks)} {fails}: {', '.join(failed)}.{warnings}"
+    return f"{len(failed)} of {len(checks)} {fails}: {', '.join(failed)}.{warnings}{missing}"

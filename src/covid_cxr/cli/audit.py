@@ -13,7 +13,7 @@ from covid_cxr.results import AuditResult
 from covid_cxr.types import DISCLAIMER
 
 _FAILED = 3
-STYLES = {"fail": "bold red", "warn": "yellow", "pass": "green", "info": "dim"}
+STYLES = {"fail": "bold red", "warn": "yellow", "pass": "green", "info": "dim", "not made": "dim"}
 
 
 def audit(

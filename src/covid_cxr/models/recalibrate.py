@@ -75,8 +75,11 @@ def recalibrate(
     return bundle.load(out)
 
 
-def need_onnx() -> Any:
+def need_onnx(purpose: str = "recalibrating") -> Any:
     """Return the package onnx.
+
+    Args:
+        purpose: what it is needed for.
 
     Raises:
         MissingDependency: it is not installed.
@@ -87,7 +90,7 @@ def need_onnx() -> Any:
         import onnx.numpy_helper
     except ModuleNotFoundError as error:
         raise MissingDependency(
-            "recalibrating needs the package 'onnx', which is not installed: "
+            f"{purpose} needs the package 'onnx', which is not installed: "
             "pip install 'covid-cxr[train]'"
         ) from error
     return onnx

@@ -138,7 +138,10 @@ def supported(
     auroc, calibration, groups = split.pooled.auroc, split.calibration, compare_groups(split)
     yield "ranks", not split.is_small and auroc.is_above(0.5)
     is_backed = backing(metrics, split).status == "backed"
-    yield "reads_disease", is_backed and audit is not None and not failed_checks(audit)
+    is_audited = audit is not None and all(
+        check.verdict not in ("fail", "not made") for check in audit.checks
+    )
+    yield "reads_disease", is_backed and is_audited
     measured = calibration is not None and None not in (
         *(calibration.slope.value, calibration.slope.low),
         *(calibration.intercept.low, calibration.ece.high),

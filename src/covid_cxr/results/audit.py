@@ -11,7 +11,7 @@ from covid_cxr.results.estimates import Estimate, Record, ResultFile
 
 AUDIT = "audit.json"
 
-Verdict = Literal["pass", "warn", "fail", "info"]
+Verdict = Literal["pass", "warn", "fail", "info", "not made"]
 Better = Literal["lower", "higher"]
 Scalar = int | float | str | None
 Detail = Scalar | Estimate | tuple[Scalar, ...] | Mapping[str, Scalar]
@@ -25,7 +25,8 @@ class AuditFinding(Estimate):
         name: what was measured.
         bound: what the number is compared with; None for nothing.
         better: which way is good.
-        verdict: "info" where there is no bound.
+        verdict: "info" where there is no bound, "not made" where these data or this bundle do not
+            allow it.
         sentence: the same for a reader.
         details: further numbers.
     """
@@ -39,7 +40,10 @@ class AuditFinding(Estimate):
 
 
 class CheckResult(Record):
-    """One check: its verdict is that of its worst finding, its sentence that finding's."""
+    """One check: its verdict is that of its worst finding, its sentence that finding's.
+
+    A check that raised an error has the verdict "not made", and the error as its sentence.
+    """
 
     name: str
     number: int

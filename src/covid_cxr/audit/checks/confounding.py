@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from covid_cxr.audit.context import AuditContext
 from covid_cxr.audit.scores import ScoredRows, run_predictions
-from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, text
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, or_not_made, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval
 from covid_cxr.metrics.covariate_baseline import out_of_fold_prevalence
@@ -24,6 +24,7 @@ from covid_cxr.results import AuditFinding
 from covid_cxr.results.audit import Details
 
 _MOST_LISTED = 6
+_POOLED, _PROBE = "pooled over within", "linear probe"
 
 
 def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
@@ -38,12 +39,18 @@ def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
             "model recognises the hospital, nor how it performs elsewhere."
         )
         return [*findings, finding("one origin", "warn", sentence)]
-    everyone = np.arange(len(context.rows))
-    scored = [ScoredRows("linear probe", "A linear classifier", everyone, context.scores)]
-    scored += run_predictions(context)
     kind, names = context.origin
-    findings += [_pooled(context, one, kind, context.origin_codes) for one in scored]
-    return [*findings, _one_class(context, kind, names, context.origin_codes)]
+    origin = context.origin_codes
+    findings.append(
+        or_not_made(f"{_POOLED}, {_PROBE}", lambda: _pooled(context, _probe(context), kind, origin))
+    )
+    findings += [_pooled(context, one, kind, origin) for one in run_predictions(context)]
+    return [*findings, _one_class(context, kind, names, origin)]
+
+
+def _probe(context: AuditContext) -> ScoredRows:
+    everyone = np.arange(len(context.rows))
+    return ScoredRows(_PROBE, "A linear classifier", everyone, context.scores)
 
 
 def _alone(context: AuditContext, name: str, values: NDArray[Any]) -> AuditFinding:
@@ -89,7 +96,7 @@ def _pooled(context: AuditContext, scored: ScoredRows, kind: str, origin: Codes)
             f"both classes: it may do no more than tell the {kind}s apart."
         )
     details: Details = {"pooled": pooled, "within": within, "images": len(scored.rows)}
-    name = f"pooled over within, {scored.name}"
+    name = f"{_POOLED}, {scored.name}"
     return check_bound(name, loss, bound, sentence, details=details)
 
 

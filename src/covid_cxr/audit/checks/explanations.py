@@ -10,7 +10,7 @@ import numpy as np
 
 from covid_cxr import explain
 from covid_cxr.audit.context import AuditContext
-from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, text
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, not_made, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.explain import Model
 from covid_cxr.explain.measures.sanity import cascade, similarity
@@ -47,8 +47,8 @@ def _inside_lungs(context: AuditContext, method: str) -> AuditFinding:
     defined = ~np.isnan(ratio)
     count = int(defined.sum())
     if count < 2:
-        sentence = "Too few validation images with COVID-19, segmented lungs and a map."
-        return finding(name, "info", sentence)
+        reason = "too few validation images with COVID-19, segmented lungs and a map"
+        return not_made(name, reason)
     clusters = context.clusters[rows.index[defined]]
     median = context.bootstrap.quantiles(ratio[defined], clusters, {"median": 0.5})["median"]
     bound = context.settings.bounds.attribution
@@ -75,9 +75,10 @@ def _map(image: FloatArray, model: Model, method: str) -> FloatArray:
 def _random_network(context: AuditContext, method: str) -> AuditFinding:
     name = "map of a random network"
     if not context.bundle.has_weights:
-        sentence = "Not checked: the bundle ships no weights, so they cannot be made random."
-        return finding(name, "info", sentence)
+        return not_made(name, "the bundle has no weights that could be made random")
     rows = context.sample_validation(_NORMS, lambda rows: rows["finding"] != "")
+    if rows.empty:
+        return not_made(name, "there is no validation image")
     inputs = np.stack([prepared.image for prepared in context.prepare(rows)])
     explained = inputs[: context.settings.cascaded]
     trained = [_map(image, context.predictor.runtime, method) for image in explained]

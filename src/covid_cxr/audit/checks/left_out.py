@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covid_cxr.audit.context import AuditContext
-from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, text
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, not_made, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics.ridge import out_of_fold_scores
 from covid_cxr.metrics.scores import Array, Codes
@@ -28,8 +28,8 @@ _GROUPS = 5
 def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
     """Return the AUROC lost when each source, and each site, is held out of training."""
     if context.origin is None:
-        sentence = "All images come from one source and one site; there is nothing to hold out."
-        return [finding("one origin", "warn", sentence)]
+        reason = "all images come from one source and one site, so that none can be held out"
+        return [not_made("one origin", reason)]
     within = context.origin[0]
     return [_finding(context, kind, values, within) for kind, values in context.origins.items()]
 
@@ -55,9 +55,9 @@ def _finding(context: AuditContext, kind: str, values: NDArray[Any], within: str
         Ranking(context.scores, codes), Ranking(scores, codes)
     )
     bound = context.settings.bounds.left_out
-    meaning = "it does not generalise" if loss.value > bound else "it generalises"
+    meaning = "much is lost" if loss.value > bound else "little is lost"
     if trained.low < 0.5:  # near chance level before anything was held out
-        meaning = "there was nothing to generalise"
+        meaning = "there was nothing to lose"
     sentence = (
         f"Among images of the same {within}, a linear classifier reaches AUROC {text(trained)} if "
         f"that {kind} was in its training and {text(left_out)} if not: {meaning}."

@@ -6,9 +6,11 @@ small data", IJERPH 2020: if a model reads the disease, removing everything else
 
 from __future__ import annotations
 
+from functools import partial
+
 from covid_cxr.audit.context import AuditContext
 from covid_cxr.audit.scores import RECIPES, too_few_lungs, view_scores
-from covid_cxr.audit.verdicts import AuditCheck, check_bound, text
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, or_not_made, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics.within_source import Ranking
 from covid_cxr.results import AuditFinding
@@ -17,7 +19,15 @@ from covid_cxr.results import AuditFinding
 def measure(context: AuditContext, budget: Budget) -> list[AuditFinding]:
     """Return the AUROC of the whole image less that of the lungs, by each recipe."""
     warning = too_few_lungs(context)
-    return [warning] if warning else [_finding(context, recipe) for recipe in RECIPES[budget]]
+    if warning:
+        return [warning]
+    return [
+        or_not_made(_name(recipe), partial(_finding, context, recipe)) for recipe in RECIPES[budget]
+    ]
+
+
+def _name(recipe: Budget) -> str:
+    return "whole over lungs" + (", retrained" if recipe == "full" else "")
 
 
 def _finding(context: AuditContext, recipe: Budget) -> AuditFinding:
@@ -34,7 +44,7 @@ def _finding(context: AuditContext, recipe: Budget) -> AuditFinding:
     sentence = (
         f"The lungs alone reach AUROC {text(lungs)}, the whole image {text(whole)}: {meaning}."
     )
-    name = "whole over lungs" + (", retrained" if recipe == "full" else "")
+    name = _name(recipe)
     details = {"whole": whole, "lungs_only": lungs}
     return check_bound(name, gain, bound, sentence, details=details)
 

@@ -8,9 +8,11 @@ template common to all images hides most of it, and `outline` in the details has
 
 from __future__ import annotations
 
+from functools import partial
+
 from covid_cxr.audit.context import AuditContext
 from covid_cxr.audit.scores import RECIPES, too_few_lungs, view_scores
-from covid_cxr.audit.verdicts import AuditCheck, check_bound, text
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, or_not_made, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval
 from covid_cxr.results import AuditFinding
@@ -28,10 +30,14 @@ def measure(context: AuditContext, budget: Budget) -> list[AuditFinding]:
         return [warning]
     outline = _auroc(context, "outline", "quick")
     return [
-        _finding(context, view, recipe, outline)
+        or_not_made(_name(view, recipe), partial(_finding, context, view, recipe, outline))
         for recipe in RECIPES[budget]
         for view in _DESCRIPTIONS
     ]
+
+
+def _name(view: str, recipe: Budget) -> str:
+    return view if recipe == "quick" else f"{view}, retrained"
 
 
 def _finding(context: AuditContext, view: str, recipe: Budget, outline: Interval) -> AuditFinding:
@@ -51,7 +57,7 @@ def _finding(context: AuditContext, view: str, recipe: Budget, outline: Interval
         "images": int(segmented.sum()),
         "images_without_segmented_lungs": int((~segmented).sum()),
     }
-    name = view if recipe == "quick" else f"{view}, retrained"
+    name = _name(view, recipe)
     return check_bound(name, area, bound, f"{_DESCRIPTIONS[view]}, {result}.", details=details)
 
 

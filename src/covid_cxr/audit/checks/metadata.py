@@ -37,7 +37,7 @@ _DESCRIPTIONS = {
 
 def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
     """Return the AUROC of all acquisition features together and of each group of them."""
-    table = context.images.features
+    table = context.acquisition
     groups = table.columns.map(group_of)
     chosen = {_ALL: table.columns[groups != "devices"]}
     chosen |= {name: table.columns[groups == name] for name in GROUPS}

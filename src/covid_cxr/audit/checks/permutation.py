@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from covid_cxr.audit.context import AuditContext
 from covid_cxr.audit.scores import ScoredRows, run_predictions
-from covid_cxr.audit.verdicts import AuditCheck, check_bound, text
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, not_made, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval
 from covid_cxr.metrics.permutation import permutation_p_value, permute_labels
@@ -28,6 +28,7 @@ from covid_cxr.results import AuditFinding, rounded
 
 def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
     """Return the AUROC of permuted labels, the p value of the true ones, and the skill."""
+    context.require_both_classes()
     times = context.settings.permutations
     labels = permute_labels(
         context.events, context.clusters, context.origin_codes, times, context.seed
@@ -79,8 +80,11 @@ def _areas(labels: NDArray[np.bool_], scores: Array, origin: Codes | None) -> Ar
 
 
 def _skill(context: AuditContext, scored: ScoredRows) -> AuditFinding:
-    events = context.events[scored.rows].astype(np.float64)
-    prior = float(context.events[(context.rows["split"] == "train").to_numpy()].mean())
+    events, name = context.events[scored.rows].astype(np.float64), f"skill, {scored.name}"
+    trained_on = context.events[(context.rows["split"] == "train").to_numpy()]
+    if not trained_on.size:
+        return not_made(name, "there is no training image")
+    prior = float(trained_on.mean())
     gain = (prior - events) ** 2 - (scored.scores - events) ** 2
     (skill,) = context.bootstrap.means(gain[:, None], context.clusters[scored.rows])
     bound = context.settings.bounds.skill
@@ -89,7 +93,7 @@ def _skill(context: AuditContext, scored: ScoredRows) -> AuditFinding:
         f"{scored.subject} is {meaning} than a constant forecast of {prior:.0%}: its Brier score "
         f"is lower by {text(skill, 3)}."
     )
-    return check_bound(f"skill, {scored.name}", skill, bound, sentence, better="higher")
+    return check_bound(name, skill, bound, sentence, better="higher")
 
 
 CHECK = AuditCheck.built_in("permutation", measure)

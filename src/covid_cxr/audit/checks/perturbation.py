@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from covid_cxr.audit.context import AuditContext
-from covid_cxr.audit.verdicts import AuditCheck, finding, text, verdict_of, worst
+from covid_cxr.audit.verdicts import AuditCheck, finding, not_made, text, verdict_of, worst
 from covid_cxr.config.audit import Budget
 from covid_cxr.imaging.markers import remove_markers
 from covid_cxr.metrics.scores import Array
@@ -50,6 +50,9 @@ class Perturbation(NamedTuple):
 def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
     """Return the median and the 95th percentile of the change by each perturbation."""
     rows = context.sample_validation(context.settings.perturbed, lambda rows: rows["finding"] != "")
+    if len(rows) < _FEWEST:
+        reason = f"there are {len(rows)} validation images, expected {_FEWEST} or more"
+        return [not_made("changes", reason)]
     images = [context.read_reduced(row) for _, row in rows.iterrows()]
     donors = _donors(context)
     before = _probabilities(context, images)
@@ -59,9 +62,6 @@ def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
         if kept.size >= _FEWEST:
             change = np.abs(_probabilities(context, perturbed) - before[kept])
             findings.append(_finding(context, name, change, rows.index[kept].to_numpy()))
-    if not findings:
-        sentence = f"{len(rows)} validation images are too few to measure the changes."
-        return [finding("changes", "info", sentence)]
     return findings
 
 
@@ -95,7 +95,7 @@ def _hospitals(context: AuditContext) -> NDArray[np.str_]:
 
 def _donors(context: AuditContext) -> list[tuple[str, Donor]]:
     """Return images with burnt-in text, each with its hospital."""
-    hospitals, features = _hospitals(context), context.images.features
+    hospitals, features = _hospitals(context), context.acquisition
     if "marker_share" not in features:
         return []
     marked = np.flatnonzero(features["marker_share"].to_numpy() > 0)

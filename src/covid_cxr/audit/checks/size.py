@@ -11,16 +11,23 @@ import math
 import numpy as np
 
 from covid_cxr.audit.context import AuditContext
-from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, text
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, finding, or_not_made, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics import Interval
+from covid_cxr.models.recalibrate import need_onnx
 from covid_cxr.results import AuditFinding
+
+_RATIO = "events a million weights"
 
 
 def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
     """Return the width of the decisive interval, patients of the rarer class, and parameters."""
     with_covid = np.unique(context.clusters[context.events]).size
-    return [_width(context), _rarer_class(context, with_covid), _parameters(context, with_covid)]
+    return [
+        or_not_made("width", lambda: _width(context)),
+        _rarer_class(context, with_covid),
+        or_not_made(_RATIO, lambda: _parameters(context, with_covid)),
+    ]
 
 
 def _width(context: AuditContext) -> AuditFinding:
@@ -59,16 +66,14 @@ def _rarer_class(context: AuditContext, with_covid: int) -> AuditFinding:
 
 
 def _parameters(context: AuditContext, with_covid: int) -> AuditFinding:
-    import onnx
-
-    graph = onnx.load(context.bundle.graph).graph
+    graph = need_onnx("counting weights").load(context.bundle.graph).graph
     weights = int(sum(math.prod(tensor.dims) for tensor in graph.initializer))
     sentence = (
         f"{with_covid} patients with COVID-19 for {weights / 1e6:.1f} million weights: only "
         "pretraining and early stopping keep such a network from memorising its images."
     )
-    name, ratio = "events a million weights", Interval(with_covid / weights * 1e6)
-    return finding(name, "info", sentence, ratio, details={"weights": weights})
+    ratio = Interval(with_covid / weights * 1e6)
+    return finding(_RATIO, "info", sentence, ratio, details={"weights": weights})
 
 
 CHECK = AuditCheck.built_in("size", measure)

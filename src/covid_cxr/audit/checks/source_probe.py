@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covid_cxr.audit.context import AuditContext
-from covid_cxr.audit.verdicts import AuditCheck, finding, text
+from covid_cxr.audit.verdicts import AuditCheck, finding, not_made, text
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics.ridge import out_of_fold_scores
 from covid_cxr.metrics.scores import Array, Codes
@@ -25,13 +25,13 @@ _VISIBLE = 0.8
 def measure(context: AuditContext, _: Budget) -> list[AuditFinding]:
     """Return the mean AUROC of one origin against the others, within each class."""
     if context.origin is None or context.origin_codes is None:
-        return [finding("one origin", "info", "All images come from one source and one site.")]
+        return [not_made("one origin", "all images come from one source and one site")]
     kind, values = context.origin
     name = f"{kind} inside a class"
     scored = _scored(context, context.origin_codes)
     if not scored:
-        sentence = f"No {kind} has enough images of a class, beside others, to be identified."
-        return [finding(name, "info", sentence)]
+        reason = f"no {kind} has enough images of a class, beside others, to be identified"
+        return [not_made(name, reason)]
 
     def statistic(weights: Array | None) -> dict[str, Array]:
         areas = [

@@ -11,7 +11,7 @@ import numpy as np
 
 from covid_cxr.audit.context import AuditContext, audit_folds
 from covid_cxr.audit.scores import too_few_lungs, view_scores
-from covid_cxr.audit.verdicts import AuditCheck, check_bound
+from covid_cxr.audit.verdicts import AuditCheck, check_bound, not_made, or_not_made
 from covid_cxr.config.audit import Budget
 from covid_cxr.metrics.intervals import standard_deviation_interval
 from covid_cxr.metrics.ridge import out_of_fold_scores
@@ -24,14 +24,22 @@ _RETRAINED = 3
 
 def measure(context: AuditContext, budget: Budget) -> list[AuditFinding]:
     """Return the standard deviation of the AUROC across seeds."""
+    context.require_both_classes()
     findings = [_finding(context, "folds", "with other folds", _folds(context))]
     is_random = context.config.training.method != "linear-probe"
     if budget == "full" and is_random and not too_few_lungs(context):
-        findings.append(_finding(context, "retrained", "retrained", _retrained(context)))
+        name = "seeds, retrained"
+        findings.append(or_not_made(name, lambda: _retrained_finding(context)))
     return findings
 
 
+def _retrained_finding(context: AuditContext) -> AuditFinding:
+    return _finding(context, "retrained", "retrained", _retrained(context))
+
+
 def _finding(context: AuditContext, name: str, description: str, areas: Array) -> AuditFinding:
+    if np.isnan(areas).any():
+        return not_made(f"seeds, {name}", "the images scored are all of one class")
     deviation, bound = standard_deviation_interval(areas), context.settings.bounds.spread
     meaning = "the best of them would be chance" if deviation.value > bound else "stable enough"
     sentence = (
