@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
+import scipy
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from covid_cxr.errors import InputError
 from covid_cxr.imaging.crop import spans
@@ -31,7 +31,9 @@ def from_cells(cells: FloatArray, shape: tuple[int, int]) -> FloatArray:
     middle of the region; the map is 0 outside the image.
     """
     sigma = SMOOTHING * shape[0]
-    smooth: FloatArray = gaussian_filter(enlarge(cells, shape), sigma, mode="constant")
+    smooth: FloatArray = scipy.ndimage.gaussian_filter(
+        enlarge(cells, shape), sigma, mode="constant"
+    )
     return smooth
 
 

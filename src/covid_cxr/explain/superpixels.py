@@ -8,9 +8,9 @@ from functools import lru_cache
 from itertools import islice
 
 import numpy as np
+import scipy
+import skimage
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.segmentation import quickshift, slic
 
 from covid_cxr.errors import InputError
 from covid_cxr.explain.resampling import mask_on_grid
@@ -51,7 +51,7 @@ def filled(pixels: FloatArray, segments: IntArray, fill: Fill) -> FloatArray:
     if fill == "mean":
         return region_means(pixels, segments).astype(np.float32)[segments]
     if fill == "blur":
-        return np.asarray(ndimage.gaussian_filter(pixels, _BLUR * len(pixels)), np.float32)
+        return np.asarray(scipy.ndimage.gaussian_filter(pixels, _BLUR * len(pixels)), np.float32)
     return np.full_like(pixels, _LUNG if fill == "dark" else _MEAN)
 
 
@@ -106,7 +106,7 @@ def _segmented(
     pixels = np.frombuffer(content, np.float32).reshape(edge, edge)
     if method == "quickshift":
         colour = np.repeat(pixels[..., None], 3, axis=2)
-        labels = quickshift(colour, rng=seed, **QUICKSHIFT)  # type: ignore[no-untyped-call]
+        labels = skimage.segmentation.quickshift(colour, rng=seed, **QUICKSHIFT)  # type: ignore[no-untyped-call]
     elif method == "grid":
         labels = square_grid(edge, max(2, round(math.sqrt(regions))))
     elif masks:
@@ -122,7 +122,7 @@ def _segmented(
 
 def _slic(pixels: FloatArray, regions: float, mask: BoolArray | None) -> IntArray:
     """Return about that many regions of a mask, numbered from 1."""
-    labels: IntArray = slic(
+    labels: IntArray = skimage.segmentation.slic(
         pixels,
         n_segments=max(1, round(regions)),
         compactness=_COMPACT,

@@ -11,7 +11,7 @@ so that the size of the image does not matter.
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from covid_cxr.imaging.morphology import Slices, bounds, grown, moved, regions, sliding
 from covid_cxr.types import BoolArray, FloatArray
@@ -192,13 +192,13 @@ def _fill(pixels: FloatArray, mask: BoolArray, wanted: BoolArray) -> FloatArray:
     result = np.array(pixels, dtype=np.float32)
     for box, part in regions(mask, holding=wanted):
         # Wide enough to reach the innermost masked pixel from outside.
-        reach = float(ndimage.distance_transform_edt(np.pad(part, 1)).max())
+        reach = float(scipy.ndimage.distance_transform_edt(np.pad(part, 1)).max())
         sigma = max(1.0, reach / 2)
         around = grown(box, round(4 * sigma) + 1)
         unmasked = (~mask[around]).astype(np.float32)
         own = moved(box, -around[0].start, -around[1].start)
-        weight = ndimage.gaussian_filter(unmasked, sigma)[own]
-        total = ndimage.gaussian_filter(pixels[around] * unmasked, sigma)[own]
+        weight = scipy.ndimage.gaussian_filter(unmasked, sigma)[own]
+        total = scipy.ndimage.gaussian_filter(pixels[around] * unmasked, sigma)[own]
         mean = total / np.maximum(weight, 1e-6)
         result[box][part] = mean[part]
     return result

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from covid_cxr.types import BoolArray
 
@@ -81,8 +81,8 @@ def regions(
         within: where to search; None for all that is set.
     """
     part = bounds(mask) if within is None else within  # labelling the empty rest takes time
-    labels, count = ndimage.label(mask[part], structure=np.ones((3, 3)))
-    boxes = ndimage.find_objects(labels, count)
+    labels, count = scipy.ndimage.label(mask[part], structure=np.ones((3, 3)))
+    boxes = scipy.ndimage.find_objects(labels, count)
     numbers = range(1, count + 1) if holding is None else np.unique(labels[holding[part]])
     top, left = (side.start for side in part)
     for number in numbers:

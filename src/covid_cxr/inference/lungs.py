@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from pydantic import ValidationError
-from scipy import ndimage
 
 from covid_cxr import imaging
 from covid_cxr.config import PreprocessSpec, Strict
@@ -189,11 +189,11 @@ def _largest_piece(mask: BoolArray) -> BoolArray:
     """Keep the largest piece, holes filled."""
     piece_mask, box = np.zeros_like(mask), bounds(mask)
     piece = mask[box]
-    numbers, count = ndimage.label(piece)
+    numbers, count = scipy.ndimage.label(piece)
     if count > 1:
         piece = numbers == np.bincount(numbers.ravel())[1:].argmax() + 1
     # As `binary_fill_holes`, in a third of the time: outside is what a rim around it touches.
-    outside, _ = ndimage.label(np.pad(~piece, 1, constant_values=True))
+    outside, _ = scipy.ndimage.label(np.pad(~piece, 1, constant_values=True))
     piece_mask[box] = outside[1:-1, 1:-1] != outside[0, 0]
     return piece_mask
 

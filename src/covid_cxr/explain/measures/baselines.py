@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from covid_cxr.errors import InputError, UnknownName
 from covid_cxr.explain.resampling import SMOOTHING, mask_on_grid
@@ -43,21 +43,23 @@ def lungs(image: FloatArray, lungs: BoolArray | None = None, seed: int = 0) -> F
     if lungs is None or not lungs.any():
         raise InputError("no lungs are known for this image")
     inside = mask_on_grid(lungs, image.shape[-2:])
-    smooth = ndimage.gaussian_filter(inside.astype(np.float32), SMOOTHING * len(inside))
+    smooth = scipy.ndimage.gaussian_filter(inside.astype(np.float32), SMOOTHING * len(inside))
     return np.asarray(smooth * inside, np.float32)
 
 
 def edges(image: FloatArray, lungs: BoolArray | None = None, seed: int = 0) -> FloatArray:
     """Return the magnitude (S, S) of the Sobel gradient of the smoothed image."""
-    smooth = ndimage.gaussian_filter(image.reshape(image.shape[-2:]), _FINEST * image.shape[-1])
-    gradient = np.hypot(ndimage.sobel(smooth, axis=0), ndimage.sobel(smooth, axis=1))
+    smooth = scipy.ndimage.gaussian_filter(
+        image.reshape(image.shape[-2:]), _FINEST * image.shape[-1]
+    )
+    gradient = np.hypot(scipy.ndimage.sobel(smooth, axis=0), scipy.ndimage.sobel(smooth, axis=1))
     return np.asarray(gradient, np.float32)
 
 
 def random(image: FloatArray, lungs: BoolArray | None = None, seed: int = 0) -> FloatArray:
     """Return noise (S, S) as smooth as a class activation map."""
     noise = np.random.default_rng(seed).standard_normal(image.shape[-2:])
-    return np.asarray(ndimage.gaussian_filter(noise, SMOOTHING * len(noise)), np.float32)
+    return np.asarray(scipy.ndimage.gaussian_filter(noise, SMOOTHING * len(noise)), np.float32)
 
 
 BASELINES: dict[str, Baseline] = {

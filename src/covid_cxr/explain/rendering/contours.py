@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+import scipy
 
 from covid_cxr.explain.resampling import enlarge
 from covid_cxr.types import BoolArray, Explanation, FloatArray
@@ -40,7 +40,9 @@ def strongest(explanation: Explanation, direction: int) -> FloatArray | None:
         chosen = [region for region in chosen if explanation.weights[region] * direction > 0]
         return smooth_mask(np.isin(explanation.segments, chosen)) if chosen else None
     sigma = _SMOOTH_MAP * max(explanation.attribution.shape)
-    smooth = gaussian_filter(explanation.attribution.astype(np.float32), sigma, mode="nearest")
+    smooth = scipy.ndimage.gaussian_filter(
+        explanation.attribution.astype(np.float32), sigma, mode="nearest"
+    )
     highest = float(np.abs(smooth).max())
     if highest == 0 or (direction * smooth).max() <= _SHARE * highest:
         return None
@@ -50,7 +52,7 @@ def strongest(explanation: Explanation, direction: int) -> FloatArray | None:
 def smooth_mask(mask: BoolArray) -> FloatArray:
     """Return a field (h, w) that is above 0.5 inside the mask, without the steps of its pixels."""
     sigma = max(0.6, _SMOOTH_MASK * max(mask.shape))
-    return np.asarray(gaussian_filter(mask.astype(np.float32), sigma, mode="nearest"))
+    return np.asarray(scipy.ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="nearest"))
 
 
 def distance(field: FloatArray, shape: tuple[int, int]) -> FloatArray:
