@@ -67,8 +67,8 @@ def test_loading_imports_nothing_heavy() -> None:
         "light = {'numpy', 'pydantic', 'onnxruntime'} & set(sys.modules)\n"
         "assert not light, f'import covid_cxr imports {light}'\n"
         "covid_cxr.load(threads=1)\n"
-        "heavy = ['torch', 'lightning', 'pandas', 'matplotlib', 'sklearn', 'skimage.segmentation',\n"
-        "    'scipy.stats', 'scipy.optimize', 'scipy.ndimage', 'pandera']\n"
+        "heavy = ['torch', 'lightning', 'pandas', 'matplotlib', 'sklearn',\n"
+        "    'skimage.segmentation', 'scipy.stats', 'scipy.optimize', 'scipy.ndimage', 'pandera']\n"
         "loaded = [name for name in heavy if name in sys.modules]\n"
         "assert not loaded, loaded\n"
     )

@@ -37,7 +37,9 @@ class ConcatBlock(nn.Module):
 def dcnn_resnet(
     n_classes: int, settings: DcnnResnetSettings | None = None, size: int = 224
 ) -> Classifier:
-    """Build it; by default 3 blocks and Adam 1e-5 when binary, 4 and 2e-4 otherwise.
+    """The network of COVID-CXR (2020), from random weights.
+
+    By default 3 blocks and Adam 1e-5 when binary, 4 and 2e-4 otherwise.
 
     Args:
         n_classes: number of classes.

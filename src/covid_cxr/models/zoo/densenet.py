@@ -9,7 +9,7 @@ from covid_cxr.models.zoo.classifier import Classifier, Recipe
 
 
 def densenet121(n_classes: int) -> Classifier:
-    """Huang et al., "Densely Connected Convolutional Networks" (CVPR 2017), 121 layers."""
+    """DenseNet-121 (Huang et al., CVPR 2017), from random weights."""
     network = DenseNet121(spatial_dims=2, in_channels=3, out_channels=n_classes)
     features = nn.Sequential(network.features, nn.ReLU())
     return Classifier(features, nn.Linear(1024, n_classes), Recipe(3e-4))

@@ -38,7 +38,7 @@ class EfficientNetFeatures(nn.Module):
 
 
 def efficientnet_lite0(n_classes: int) -> Classifier:
-    """Tan & Le, "EfficientNet" (ICML 2019), lite0 variant; ImageNet weights, mean = std = 0.5."""
+    """EfficientNet-lite0 (Tan and Le, ICML 2019) with ImageNet weights; mean = std = 0.5."""
     features = EfficientNetFeatures(pretrained())
     return Classifier(features, nn.Linear(1280, n_classes), Recipe(5e-4))
 

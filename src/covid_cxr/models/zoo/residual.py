@@ -11,12 +11,12 @@ from covid_cxr.models.zoo.classifier import Classifier, Recipe
 
 
 def resnet18(n_classes: int) -> Classifier:
-    """He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), 18 layers."""
+    """ResNet-18 (He et al., CVPR 2016), from random weights."""
     return _classifier(nets.resnet18(**_options()), 512, n_classes)
 
 
 def resnet50(n_classes: int) -> Classifier:
-    """He et al. (CVPR 2016), 50 layers with bottlenecks."""
+    """ResNet-50 with bottlenecks (He et al., CVPR 2016), from random weights."""
     return _classifier(nets.resnet50(**_options()), 2048, n_classes)
 
 
