@@ -14,7 +14,7 @@ import pandas as pd
 
 from covid_cxr.cohort.masks import FOLDER
 from covid_cxr.cohort.metadata_tables import metadata_table
-from covid_cxr.cohort.records import read_table
+from covid_cxr.cohort.tables import read_table
 from covid_cxr.types import FloatArray, Radiograph
 
 GROUPS: dict[str, tuple[str, ...]] = {

@@ -71,7 +71,7 @@ def build_cohort(
     """
     import covid_cxr
     from covid_cxr import config as configuration
-    from covid_cxr.cohort import build
+    from covid_cxr.cohort import build, notes
     from covid_cxr.config import DatasetConfig
 
     chosen = configuration.load(config, settings or ())
@@ -88,29 +88,51 @@ def build_cohort(
         output.as_json(counts.to_dict("records"))
         return
     output.out.print(counts.to_string(index=False))
-    for line in build.notes(result):
+    for line in notes.notes(result):
         output.out.print(line, soft_wrap=True, markup=False, highlight=False)
     output.out.print(f"Cohort: {out / 'cohort.csv'}; its tables are beside it", soft_wrap=True)
 
 
 def check_cohort(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="cohort.csv, as built or edited.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Data root: also compare each file with its sha256.")
+    ] = None,
 ) -> None:
     """Check that no patient and no duplicate image is in two splits.
 
     Each one that is gets a line, and the exit status is 3.
 
-    Example: `covid-cxr cohort check runs/default/cohort.csv`
+    Ids that may be two spellings of one patient are a warning. With `--data`, files that were
+    replaced or are gone since the cohort was built end with exit status 3 too.
+
+    Examples:
+
+    `covid-cxr cohort check runs/default/cohort.csv`
+
+    `covid-cxr cohort check cohort/cohort.csv --data DATA`
     """
-    from covid_cxr.cohort import schema
+    from covid_cxr.cohort import inventory, patient_ids, schema
     from covid_cxr.cohort.splits import leakage
 
-    problems = leakage.find_leaks(schema.read(file))
-    for problem in problems:
-        output.out.print(problem, soft_wrap=True, markup=False)
-    if problems:
+    cohort = schema.read(file)
+    problems = leakage.find_leaks(cohort)
+    spellings = patient_ids.spelling_warnings(cohort)
+    altered = []
+    if data:
+        with output.progress(context):
+            altered = inventory.altered(cohort, data_root(data, None))
+    lines = [*problems, *altered, *(f"Warning: {spelling}" for spelling in spellings)]
+    for line in lines:
+        output.out.print(line, soft_wrap=True, markup=False, highlight=False)
+    if not problems:
+        unless = ", unless an id above is another's second spelling" if spellings else ""
+        output.out.print(f"No leak in {file}{unless}", soft_wrap=True)
+    if data and not altered:
+        output.out.print(f"All files below {data} are those of the cohort", soft_wrap=True)
+    if problems or altered:
         raise typer.Exit(3)
-    output.out.print(f"No leak in {file}", soft_wrap=True)
 
 
 def _named_paths(texts: list[str]) -> dict[str, str]:

@@ -46,14 +46,14 @@ def show_cohort(
 
     `covid-cxr cohort show cohort/cohort.csv --data DATA --out cohort/summary`
     """
-    from covid_cxr.cohort import schema
+    from covid_cxr.cohort import build, schema
     from covid_cxr.cohort.summary.summary import summarise
 
     if data and not out:
         raise ConfigError("--data draws montages, which need a folder: give --out DIR")
     root = data_root(data, None) if data else None
     cohort = schema.load(file)
-    summary = summarise(cohort, seed=seed)
+    summary = summarise(cohort, seed=seed, flags=build.read_flags(file))
     written: list[str] = []
     if out:
         from covid_cxr.report import cohort_page

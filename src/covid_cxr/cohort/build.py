@@ -12,18 +12,20 @@ from pathlib import Path
 import pandas as pd
 
 from covid_cxr.cohort import datasets, exclusions, schema
+from covid_cxr.cohort.cells import view_of
 from covid_cxr.cohort.dedup import resolution
+from covid_cxr.cohort.file_names import with_files
 from covid_cxr.cohort.inventory import File, Inventory, as_unicode, fingerprints
-from covid_cxr.cohort.records import view_of
+from covid_cxr.cohort.records import Record
 from covid_cxr.cohort.sources import Source, locate
 from covid_cxr.cohort.splits import strategies
 from covid_cxr.cohort.splits.leakage import assert_no_leak
-from covid_cxr.cohort.splits.warnings import split_warnings
 from covid_cxr.config import CohortConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
 from covid_cxr.imaging.raster import MAX_PIXELS
 
+_FLAGS = {"source": "str", "flag": "str", "images": "int64", "included": "int64"}
 _MISTAKES = ("modality", "label", "file")
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ class CohortResult:
             copies carry different findings.
         near_duplicates: `first, second, similarity`: the pairs of hashes that made the groups.
         boxes: `image_id, x, y, width, height` of marked opacities, pixels of the file.
+        flags: `source, flag, images, included`: what reading flagged, of included rows too.
+        unread: `source, column, value, images`: cells that are stated and not understood.
     """
 
     cohort: pd.DataFrame
@@ -47,6 +51,8 @@ class CohortResult:
     duplicates: pd.DataFrame
     near_duplicates: pd.DataFrame
     boxes: pd.DataFrame
+    flags: pd.DataFrame
+    unread: pd.DataFrame
 
 
 def build(
@@ -61,7 +67,7 @@ def build(
     """Read every source, exclude by rule, find duplicates and split.
 
     Rules in order: modality (no radiograph), view (not frontal; a missing view stays), label
-    (unknown, or another finding), children, time window, file (missing or unreadable),
+    (unknown, or another finding), children, time window, file (missing, unreadable or blank),
     duplicates, one per patient, external (a patient or copy of an external source that is also
     in a source that is trained on), split (left out by the split strategy). What a table does
     not state of modality and view, a DICOM file may.
@@ -100,27 +106,58 @@ def build(
     cohort = table[list(schema.COLUMNS)]
     schema.validate(cohort)
     assert_no_leak(cohort)
-    duplicates = resolution.duplicates_table(cohort)
-    return CohortResult(cohort, exclusions.attrition(table), duplicates, pairs, _boxes(table))
+    return CohortResult(
+        cohort,
+        exclusions.attrition(table),
+        resolution.duplicates_table(cohort),
+        pairs,
+        _boxes(table),
+        exclusions.reading_flags(table),
+        exclusions.unread_cells(table),
+    )
 
 
 def write(result: CohortResult, out_dir: Path | str) -> None:
     """Write `cohort.csv` and its tables, each whole or not at all.
 
     The tables are `attrition.csv`, `duplicates.csv`, `overlap.csv` (what sources share),
-    `near-duplicates.csv` (the pairs behind it) and, where a source marks opacities, `boxes.csv`.
+    `near-duplicates.csv` (the pairs behind it), `reading-flags.csv`, `unread-cells.csv` and, where
+    a source marks opacities, `boxes.csv`.
     """
     tables = {
         "attrition": result.attrition,
         "duplicates": result.duplicates,
         "overlap": resolution.overlap(result.duplicates),
         "near-duplicates": result.near_duplicates,
+        "reading-flags": result.flags,
+        "unread-cells": result.unread,
         **({"boxes": result.boxes} if len(result.boxes) else {}),
     }
     for name, table in tables.items():
         text = table.to_csv(index=False, lineterminator="\n", float_format="%.4g")
         atomic_write(Path(out_dir) / f"{name}.csv", text)
     schema.save(result.cohort, Path(out_dir) / "cohort.csv")  # last: where it is, all is
+
+
+def read_flags(cohort: Path) -> pd.DataFrame:
+    """Return `reading-flags.csv` from beside a `cohort.csv`, without rows where there is none.
+
+    Raises:
+        CohortError: the table cannot be read.
+    """
+    file = cohort.with_name("reading-flags.csv")
+    try:
+        return pd.read_csv(file, dtype=_FLAGS, keep_default_na=False)[list(_FLAGS)]
+    except FileNotFoundError:
+        return no_flags()
+    except (OSError, ValueError, LookupError, pd.errors.ParserError) as error:
+        reason = " ".join(str(error).split())
+        raise CohortError(f"'{file}' is no table of flags ({reason}); build it again") from error
+
+
+def no_flags() -> pd.DataFrame:
+    """Return the table of `read_flags` without rows."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in _FLAGS.items()})
 
 
 def split_counts(cohort: pd.DataFrame) -> pd.DataFrame:
@@ -131,26 +168,6 @@ def split_counts(cohort: pd.DataFrame) -> pd.DataFrame:
     counts["total"] = counts.sum(axis=1)
     counts.columns.name = None
     return counts.reset_index()
-
-
-def notes(result: CohortResult) -> list[str]:
-    """Return what a person should know of a cohort, a line each.
-
-    Exclusions, copies, labels that conflict, and splits that cannot be scored.
-    """
-    removed = result.attrition.groupby("rule", sort=False)["removed"].sum()
-    reasons = ", ".join(f"{rule} {count}" for rule, count in removed[removed > 0].items())
-    lines = [f"{removed.sum()} rows excluded: {reasons}"] if reasons else ["no row excluded"]
-    shared = resolution.overlap(result.duplicates)
-    shared = shared[shared["source"] != shared["other"]]
-    lines += [
-        f"{row.images} images of {row.source} and {row.images_of_other} of {row.other} are copies"
-        for row in shared.itertuples()
-    ]
-    conflicts = result.duplicates[result.duplicates["conflict"]]["duplicate_group"].nunique()
-    if conflicts:
-        lines.append(f"{conflicts} images carry different findings in different copies")
-    return [*lines, *(f"Warning: {warning}" for warning in split_warnings(result.cohort))]
 
 
 def _described(sources: dict[str, Source], data_root: Path) -> pd.DataFrame:
@@ -171,7 +188,7 @@ def _rows(name: str, source: Source, data_root: Path) -> Iterator[dict[str, obje
     if not records:
         raise CohortError(f"source '{name}' in '{source.root}' has no images")
     base = source.root if source.root.is_dir() else source.root.parent
-    for record in records:
+    for record in with_files(_once(records, name), base, name):
         path = _relative(base / record.path, data_root)
         yield {
             **asdict(record),
@@ -185,6 +202,17 @@ def _rows(name: str, source: Source, data_root: Path) -> Iterator[dict[str, obje
         }
 
 
+def _once(records: Sequence[Record], source: str) -> list[Record]:
+    """Return the records without those that repeat another in everything."""
+    once = list({repr(record): record for record in records}.values())  # NaN is not equal to NaN
+    if len(once) < len(records):
+        logger.warning(
+            "source '%s': %d rows repeat another in all that is read and are passed over",
+            *(source, len(records) - len(once)),
+        )
+    return once
+
+
 def _relative(path: Path, data_root: Path) -> str:
     """Return `path` relative to the data root where it lies in it, else absolute."""
     # Not Path.resolve(): a data set that is linked into the data root lies in it.
@@ -196,6 +224,7 @@ def _add_files(table: pd.DataFrame, files: Sequence[File], config: CohortConfig)
     """Fill in, in place, what the files say, and apply the rules on it."""
     for column in ("sha256", "width", "height"):
         table[column] = [getattr(file, column) for file in files]
+    table["flags"] = [file.flag_list for file in files]
     reasons = pd.Series([file.reason for file in files], index=table.index)
     reasons = reasons.mask(table["misnamed"], "unreadable: its name is no Unicode, rename it")
     exclusions.exclude(table, "file", reasons)
@@ -209,7 +238,7 @@ def _add_groups(table: pd.DataFrame, files: Sequence[File]) -> pd.DataFrame:
     """Fill in `duplicate_group`, in place, and return the pairs of near-duplicates."""
     # A file that is not decodable has a hash but no fingerprint: its copies are unknown.
     usable = [file for file in files if file.fingerprint]
-    hashes = table["sha256"].where(table["width"] > 0, "")
+    hashes = table["sha256"].where([bool(file.fingerprint) for file in files], "")
     table["duplicate_group"], pairs = resolution.group(hashes, fingerprints(usable))
     return pairs
 
@@ -240,7 +269,13 @@ def _check_emptied(table: pd.DataFrame) -> None:
             continue
         counts = rows["exclusion"].value_counts()
         reasons = ", ".join(f"{why} ({count})" for why, count in counts.head(3).items())
-        message = f"source '{name}' has no usable image left of {len(rows)}: {reasons}"
+        settings = [
+            setting for rule, setting in exclusions.SETTINGS.items() if (rows["rule"] == rule).any()
+        ]
+        hint = f"; see the setting {' and '.join(settings)}" if settings else ""
+        message = f"source '{name}' has no usable image left of {len(rows)}: {reasons}{hint}"
+        if (rows["exclusion"] == "file missing").all():
+            message += f", such as '{rows['path'].iloc[0]}'"
         if rows["rule"].isin(_MISTAKES).all() or (table["exclusion"] != "").all():
             raise CohortError(message)
         logger.warning("%s", message)

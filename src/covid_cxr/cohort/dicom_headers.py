@@ -21,7 +21,8 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from covid_cxr.cohort.records import Record, age_of, sex_of, view_of
+from covid_cxr.cohort.cells import age_of
+from covid_cxr.cohort.records import Record, with_columns
 from covid_cxr.errors import CohortError, UnreadableImage
 from covid_cxr.files import packaged
 from covid_cxr.imaging.dicom import file as dicom_file
@@ -78,12 +79,11 @@ def read_header(path: Path) -> dict[str, str] | None:
 
 def described(record: Record, header: Mapping[str, str]) -> Record:
     """Return the record with the view, sex, age, modality and date that `read_header` found."""
-    view = view_of(header["ViewPosition"])
+    record = with_columns(record, header, view="ViewPosition", sex="PatientSex", age="PatientAge")
     return replace(
         record,
-        view=view or _CODED_VIEWS.get(header["ViewCodeSequence"].casefold(), ""),
-        sex=sex_of(header["PatientSex"]),
-        age=_age(header),
+        view=record.view or _CODED_VIEWS.get(header["ViewCodeSequence"].casefold(), ""),
+        age=_age(header) if math.isnan(record.age) else record.age,
         modality=header["Modality"],
         taken=_taken(header),
     )
@@ -117,10 +117,7 @@ def _taken(header: Mapping[str, str]) -> str:
 
 
 def _age(header: Mapping[str, str]) -> float:
-    """Return years: as stated, else from birth to study."""
-    stated = age_of(header["PatientAge"])
-    if not math.isnan(stated):
-        return stated
+    """Return years from birth to study."""
     try:
         born, taken = (
             datetime.strptime(header[keyword], "%Y%m%d")

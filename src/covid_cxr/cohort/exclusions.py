@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from covid_cxr.cohort import labels
+from covid_cxr.cohort.cells import is_view_understood, view_of
 from covid_cxr.cohort.dedup import resolution
-from covid_cxr.cohort.records import view_of
 from covid_cxr.cohort.splits.grouped import components
 from covid_cxr.cohort.splits.strategies import HELD_OUT
 from covid_cxr.config import CohortConfig, FilterConfig
@@ -30,6 +30,8 @@ RULES = (
     "external",
     "split",
 )
+# The settings that a rule follows.
+SETTINGS = {"view": "cohort.filters.views", "children": "cohort.filters.min_age"}
 _RADIOGRAPHY = ("", "x-ray", "xr", "cr", "dx", "dr", "rg")
 # What DICOM calls a converted image of which the converter did not say more (PS3.3 C.7.3.1.1.1).
 _CONVERTED = ("ot", "sc")
@@ -100,6 +102,28 @@ def by_duplicates(table: pd.DataFrame, config: CohortConfig) -> None:
     shared = outside & linked.isin(inside)
     reason = "patient or copy also in a source that is trained on"
     exclude(table, "external", pd.Series(reason, index=table.index).where(shared, ""))
+
+
+def unread_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `source, column, value, images` of what is stated and was not understood.
+
+    Views count where they leave an image out: they come from the table or from the file.
+    """
+    listed = table[["source", "unread"]].explode("unread").dropna()
+    pairs = zip(listed["source"], listed["unread"], strict=True)
+    cells = [(source, *cell) for source, cell in pairs]
+    views = table[(table["rule"] == "view") & ~table["view"].map(is_view_understood)]
+    cells += [(row.source, "view", row.view) for row in views.itertuples()]
+    counts = pd.DataFrame(cells, columns=["source", "column", "value"], dtype="str").value_counts()
+    return counts.rename("images").sort_index().reset_index()
+
+
+def reading_flags(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `source, flag, images, included`: what reading said of files, per source."""
+    listed = table.assign(included=table["exclusion"] == "").explode("flags").dropna(subset="flags")
+    counts = listed.groupby(["source", "flags"])["included"].agg(["size", "sum"]).reset_index()
+    counts.columns = pd.Index(["source", "flag", "images", "included"])
+    return counts.astype({"images": "int64", "included": "int64"})
 
 
 def attrition(table: pd.DataFrame) -> pd.DataFrame:

@@ -21,27 +21,35 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from covid_cxr import imaging
 from covid_cxr.cohort.dedup.fingerprint import Fingerprint, fingerprint
+from covid_cxr.cohort.splits.leakage import one_line
 from covid_cxr.errors import CohortError, UnreadableImage
+from covid_cxr.files import sha256_of
 from covid_cxr.imaging.raster import MAX_PIXELS
-from covid_cxr.progress import report
+from covid_cxr.progress import report, track
 
 NAME = "files.sqlite"
+BLANK = "blank: one grey value all over"
 CRASHED = "unreadable: decoding it crashed the decoder"
-_VERSION = 1  # of what a row holds; another version is read anew
+_VERSION = 2  # of what a row holds; another version is read anew
+_BLANK = 0.01  # least spread of grey levels (out of 1), as of an image that is answered
 _CHUNK = 16  # files a task of another process
 _ROUND = 512  # tasks until the processes are started anew, which frees what decoders keep
 _SAVED = 256  # answers that a build which is killed loses at most
 _WORTH = 200  # so many files pay for the seconds that further processes take to start
 _TABLE = """CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, stamp TEXT, sha256 TEXT, width INTEGER, height INTEGER,
-    reason TEXT, view TEXT, modality TEXT, fingerprint BLOB)"""
+    reason TEXT, view TEXT, modality TEXT, fingerprint BLOB, flags TEXT)"""
 
 
 class File(NamedTuple):
-    """One file: `reason` is "" if it can be used, else `fingerprint` is empty and the size 0."""
+    """One file: `reason` is "" if it can be used, else `fingerprint` is empty.
+
+    The size of a file that cannot be decoded is 0.
+    """
 
     sha256: str
     width: int
@@ -50,6 +58,11 @@ class File(NamedTuple):
     view: str = ""
     modality: str = ""
     fingerprint: bytes = b""
+    flags: str = ""  # of the radiograph, "\n" between them
+
+    @property
+    def flag_list(self) -> list[str]:
+        return self.flags.split("\n") if self.flags else []
 
 
 def examine(path: Path, max_pixels: int = MAX_PIXELS) -> File:
@@ -69,15 +82,41 @@ def examine(path: Path, max_pixels: int = MAX_PIXELS) -> File:
     except UnreadableImage as error:
         reason = str(error).removeprefix("'<bytes>' ")
         return File(digest, 0, 0, f"unreadable: {reason}")
+    blank = float(np.ptp(radiograph.pixels)) < _BLANK
     return File(
         digest,
         radiograph.width,
         radiograph.height,
-        reason="",
+        reason=BLANK if blank else "",
         view=radiograph.view or "",
         modality=radiograph.metadata.get("modality", ""),
-        fingerprint=fingerprint(radiograph.pixels).tobytes(),
+        # All blank images look alike: they would be copies of each other.
+        fingerprint=b"" if blank else fingerprint(radiograph.pixels).tobytes(),
+        flags="\n".join(radiograph.flags),
     )
+
+
+def altered(cohort: pd.DataFrame, data_root: Path) -> list[str]:
+    """Return a line for each file that is gone or was replaced since the cohort was built.
+
+    Args:
+        cohort: as `schema.read` returns it; rows without a hash had no readable file.
+        data_root: folder that its paths are relative to.
+    """
+    rows = cohort[cohort["sha256"] != ""]
+    lines = []
+    for row in track(rows.itertuples(), "comparing files with the cohort", len(rows)):
+        path = data_root / row.path
+        try:
+            present = sha256_of(path) if path.is_file() else "no file"
+        except OSError as error:
+            present = f"cannot be read: {error.strerror}"
+        if present != row.sha256:
+            lines.append(
+                f"image '{one_line(row.image_id)}': '{one_line(str(path))}' is not the file that "
+                f"the cohort was built on (sha256 {row.sha256:.12} then, {present:.12} now)"
+            )
+    return lines
 
 
 def fingerprints(files: Iterable[File]) -> Fingerprint:
@@ -103,6 +142,9 @@ class Inventory:
             if database is not None:
                 database.parent.mkdir(parents=True, exist_ok=True)
             self._rows = sqlite3.connect(database or ":memory:")
+            if self._rows.execute("PRAGMA user_version").fetchone() != (_VERSION,):
+                self._rows.execute("DROP TABLE IF EXISTS files")
+                self._rows.execute(f"PRAGMA user_version = {_VERSION}")
             self._rows.execute(_TABLE)
 
     def close(self) -> None:
@@ -151,7 +193,7 @@ class Inventory:
 
     def _keep(self, path: Path, stamp: str, file: File) -> None:
         row = (as_unicode(str(path)), stamp, *file)
-        self._rows.execute("INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?,?,?)", row)
+        self._rows.execute("INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?,?,?,?)", row)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
-from covid_cxr.cohort.records import read_table
 from covid_cxr.cohort.splits.leakage import assert_no_leak
+from covid_cxr.cohort.tables import read_table
 from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
 from covid_cxr.types import FINDINGS
@@ -99,10 +99,12 @@ def read(path: Path | str) -> pd.DataFrame:
     Raises:
         CohortError: no such file, not a CSV, or not according to the schema.
     """
-    cohort = read_table(Path(path), COLUMNS)
+    cohort = read_table(Path(path), COLUMNS).reset_index(drop=True)
     for column, kind, empty in (("age", float, math.nan), ("width", int, 0), ("height", int, 0)):
         try:
-            cohort[column] = [kind(cell) if cell else empty for cell in cohort[column]]
+            cohort[column] = [
+                kind(cell.replace(",", ".")) if cell else empty for cell in cohort[column]
+            ]
         except ValueError as error:
             raise CohortError(f"cohort '{path}' column '{column}': {error}") from error
     validate(cohort)

@@ -38,16 +38,35 @@ def locate(data_root: Path, chosen: Mapping[str, DatasetConfig]) -> dict[str, So
         for kind in datasets.names()
         for root in _recognised(data_root, kind)
     }
+    used = {source.root for source in recognised.values()}
+    left = sorted(set(_folders(data_root)) - used)
+    for folder in left:
+        _check_misfit(folder)
     if not recognised:
         kinds = filter(datasets.recogniser, datasets.names())
         raise CohortError(
             f"'{data_root}' neither is nor holds a data set that is recognised by layout; looked "
             f"for {', '.join(kinds)}; name others in the configuration's datasets"
         )
-    used = {source.root for source in recognised.values()}
-    for folder in sorted(set(_folders(data_root)) - used - {data_root}):
-        logger.info("'%s' is left out: its layout is not recognised", folder.name)
+    names = [folder.name for folder in left if folder != data_root]
+    if names and data_root not in used:
+        logger.warning("left out, as their layout is not recognised: %s", ", ".join(names))
     return recognised
+
+
+def _check_misfit(folder: Path) -> None:
+    """Raise for a folder with files of a set in a form that is not recognised."""
+    misfits = {
+        kind: wrong
+        for kind in datasets.names()
+        if (misfit := datasets.misfit(kind)) and (wrong := misfit(folder))
+    }
+    if misfits:
+        kind = max(misfits, key=lambda kind: misfits[kind][0])
+        raise CohortError(
+            f"'{folder}' has files of a data set '{kind}', but {misfits[kind][1]}; correct it, "
+            "move the folder away, or name the sets to use in the configuration's datasets"
+        )
 
 
 def _one(data_root: Path, name: str, options: DatasetConfig) -> Source:

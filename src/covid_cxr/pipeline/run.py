@@ -8,7 +8,7 @@ from pathlib import Path
 
 from covid_cxr import explain, registry
 from covid_cxr.audit.run import run_audit, select_checks
-from covid_cxr.cohort import build, inventory
+from covid_cxr.cohort import build, inventory, notes
 from covid_cxr.cohort.splits.hold_out import HoldOutUnits
 from covid_cxr.config import RunConfig
 from covid_cxr.config.audit import Budget
@@ -52,6 +52,8 @@ def run(
             processes=processes,
         )
         build.write(built, out)
+        for warning in notes.warnings(built):
+            log.warning("cohort: %s", warning)
         folder.write_environment()
     bundle = train(folder)
     audit_unless_done(folder)  # before the test split is read, which an audit does not need

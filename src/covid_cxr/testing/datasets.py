@@ -19,7 +19,8 @@ import pytest
 
 from covid_cxr.cohort import datasets, labels
 from covid_cxr.cohort.build import build
-from covid_cxr.cohort.records import Record, view_of
+from covid_cxr.cohort.cells import view_of
+from covid_cxr.cohort.records import Record
 from covid_cxr.config import CohortConfig, DatasetConfig, FilterConfig
 from covid_cxr.errors import CohortError
 

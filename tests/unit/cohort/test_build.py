@@ -163,7 +163,7 @@ def test_root_is_recognised_itself_or_in_its_folders(tmp_path: Path, caplog):
     (tmp_path / "holiday").mkdir()
     with caplog.at_level(logging.INFO):
         inside = build(tmp_path, CohortConfig(), seed=1).cohort
-    assert "'holiday' is left out" in caplog.text
+    assert "left out, as their layout is not recognised: holiday" in caplog.text
     assert inside["path"].tolist()[0] == "chest/No_findings/00000001_000.png"
     itself = build(tmp_path / "chest", CohortConfig(), seed=1).cohort
     assert itself["path"].tolist()[0] == "No_findings/00000001_000.png"
@@ -218,6 +218,8 @@ def test_what_is_written_is_read_back_unchanged(tmp_path: Path, written: Path):
         "duplicates.csv",
         "near-duplicates.csv",
         "overlap.csv",
+        "reading-flags.csv",
+        "unread-cells.csv",
     ]
     again = written.with_name("again.csv")
     schema.save(schema.load(written), again)

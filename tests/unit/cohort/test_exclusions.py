@@ -172,7 +172,7 @@ def test_boxes_of_a_source_are_written(tmp_path: Path, monkeypatch: pytest.Monke
     from covid_cxr.cohort import datasets
     from covid_cxr.cohort.records import Record
 
-    Image.new("L", (40, 40)).save(tmp_path / "a.png")
+    Image.linear_gradient("L").save(tmp_path / "a.png")
     found = [Record("a", "a.png", "1", "pneumonia", boxes=((1, 2, 3, 4), (5, 6, 7, 8.5)))]
     monkeypatch.setattr(datasets, "adapter", lambda name: lambda root, options: found)
     chosen = CohortConfig(datasets={"r": DatasetConfig(adapter="csv", path=".")})

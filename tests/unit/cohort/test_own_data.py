@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from covid_cxr.cohort.build import build, notes
+from covid_cxr.cohort.build import build
+from covid_cxr.cohort.notes import notes
 from covid_cxr.cohort.splits.warnings import split_warnings
 from covid_cxr.cohort.summary.summary import summarise
 from covid_cxr.config import CohortConfig, DatasetConfig, FilterConfig
@@ -80,7 +81,10 @@ def test_a_source_without_a_wanted_view_is_a_warning(two: Path, caplog):
     manifest(two / "x", "3.png,1,normal,AP", head="path,patient_id,finding,view")
     with caplog.at_level(logging.WARNING):
         build(two, config("a", "x", filters=FilterConfig(views=("pa",))), seed=1)
-    assert caplog.messages == ["source 'x' has no usable image left of 1: view AP (1)"]
+    assert caplog.messages == [
+        "source 'x' has no usable image left of 1: view AP (1); see the setting "
+        "cohort.filters.views"
+    ]
     with pytest.raises(CohortError, match="no usable image left of 1: view PA"):
         build(two, config("a", "x", filters=FilterConfig(views=("LAO",))), seed=1)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from covid_cxr.cohort.records import pictures_below, read_table
+from covid_cxr.cohort.records import pictures_below
+from covid_cxr.cohort.tables import read_table
 from covid_cxr.errors import CohortError
 
 

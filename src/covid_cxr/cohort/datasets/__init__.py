@@ -1,7 +1,8 @@
 """Adapters: each turns a public or own data set's folder into records, one file an adapter.
 
 An adapter module has `records(root, options) -> list[Record]` and, where its layout is
-unmistakable, `recognise(root) -> bool`. Hold a new one to `covid_cxr.testing.datasets`.
+unmistakable, `recognise(root) -> bool`; where files of the set can lie there in a form that is not
+recognised, `misfit(root)` says what is wrong. Hold a new one to `covid_cxr.testing.datasets`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from covid_cxr import registry
 
 if TYPE_CHECKING:  # pandas stays unimported while names are only listed
-    from covid_cxr.cohort.records import Adapter, Recogniser
+    from covid_cxr.cohort.records import Adapter, Misfit, Recogniser
 
 DATASETS: dict[str, str] = {
     "mila": "covid_cxr.cohort.datasets.mila:records",
@@ -57,3 +58,12 @@ def recogniser(name: str) -> Recogniser | None:
     """
     module = import_module(adapter(name).__module__)
     return cast("Recogniser | None", getattr(module, "recognise", None))
+
+
+def misfit(name: str) -> Misfit | None:
+    """Return `misfit` from the adapter's module, None where it has none.
+
+    Raises:
+        UnknownName: no such adapter.
+    """
+    return cast("Misfit | None", getattr(import_module(adapter(name).__module__), "misfit", None))

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from covid_cxr.cohort.cells import host_of
 from covid_cxr.cohort.metadata_tables import metadata_table
-from covid_cxr.cohort.records import Record, host_of, offset_of, pictures_below, with_columns
+from covid_cxr.cohort.records import Record, pictures_below, with_columns
 from covid_cxr.config import DatasetConfig
 
 _FOLDER = "chest_xray_images/covid19"
@@ -25,6 +26,11 @@ _FINDING = "COVID-19"
 def recognise(root: Path) -> bool:
     """Whether `metadata.csv` has this collection's columns, beside its folder of images."""
     return metadata_table("covid-cxnet").lies_in(root)
+
+
+def misfit(root: Path) -> tuple[float, str] | None:
+    """Return what is wrong with a folder that has files of this set; see `MetadataTable.misfit`."""
+    return metadata_table("covid-cxnet").misfit(root)
 
 
 def records(root: Path, options: DatasetConfig) -> list[Record]:
@@ -46,12 +52,12 @@ def _described(row: Mapping[str, str], admitted: bool) -> Record:
     record = Record(
         image_id=name,
         path=f"{_FOLDER}/{name}",
-        patient_id=row["patient_id"].strip() or f"file-{name}",
+        patient_id=row["patient_id"] or f"file-{name}",
         raw_finding=row["label"].strip(),
         site=host_of(row["url"]),
-        offset=offset_of(row["admission_offset" if admitted else "symptom_offset"]),
     )
-    return with_columns(record, row, "view", "sex", "age")
+    offset = "admission_offset" if admitted else "symptom_offset"
+    return with_columns(record, row, "view", "sex", "age", offset=offset)
 
 
 def _undescribed(path: str) -> Record:

@@ -28,15 +28,18 @@ over: nothing is lost with them.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from covid_cxr.cohort import patient_ids
 from covid_cxr.cohort.dicom_headers import described, quiet, read_header
 from covid_cxr.cohort.labels import HEADER_UNREADABLE, NOT_CHOSEN, REPEATED
-from covid_cxr.cohort.records import Record, header_of, offset_of, pictures_below, read_table
+from covid_cxr.cohort.records import Record, pictures_below, with_columns
+from covid_cxr.cohort.tables import header_of, read_table
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError
 from covid_cxr.files import sha256_of
@@ -45,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 NAME = "labels.csv"
 KEYS = ("SOPInstanceUID", "AccessionNumber", "StudyInstanceUID")
+_COLUMNS = ("finding", "offset", *KEYS)
 _RADIOGRAPHS = ("CR", "DX", "DR", "RG", "XR")
 _FRONTAL = ("PA", "AP", "AP Supine", "")
 _CHEST = ("chest", "thorax", "torax", "lung", "rib")
@@ -69,8 +73,18 @@ class _Image(NamedTuple):
 
 def recognise(root: Path) -> bool:
     """Whether `labels.csv` has `finding` and a column of DICOM identifiers."""
-    header = header_of(root / NAME)
+    header = header_of(root / NAME, _COLUMNS)
     return "finding" in header and not header.isdisjoint(KEYS)
+
+
+def misfit(root: Path) -> tuple[float, str] | None:
+    """Return what is wrong with a `labels.csv` that has identifiers of DICOM and is not read."""
+    header = header_of(root / NAME, _COLUMNS)
+    named = {re.sub(r"[\W_]", "", name).casefold() for name in header}
+    if recognise(root) or named.isdisjoint(key.casefold() for key in KEYS):
+        return None
+    needed = f"columns finding and {' or '.join(KEYS)}"
+    return 0.5, f"its table '{NAME}' lacks {needed}; it has {', '.join(sorted(header))}"
 
 
 def records(root: Path, options: DatasetConfig) -> list[Record]:
@@ -92,10 +106,12 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     if not chosen:
         raise CohortError(
             f"none of {len(images)} DICOM files below '{folder}' has a {key} that is in '{table}', "
-            f"such as '{missing[0]}'; files and labels must come from the same export"
+            f"such as '{missing[0]}'{_other_side(missing[0], images)}; files and labels must come "
+            "from the same export"
         )
     if missing:
-        logger.warning("no file for %d of the labels, such as '%s'", len(missing), missing[0])
+        first, other = missing[0], _other_side(missing[0], images)
+        logger.warning("no file for %d of the labels, such as '%s'%s", len(missing), first, other)
     patients = {image.study: image.record.patient_id for image in images if image.record.patient_id}
     records = [
         replace(_labelled(image, labels, chosen), patient_id=_patient(image, patients))
@@ -106,15 +122,16 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
 
 def _labels(table: Path) -> tuple[str, dict[str, _Label]]:
     """Return the key column's name and key -> label."""
-    rows = read_table(table, ("finding",))
+    rows = read_table(table, ("finding",), _COLUMNS)
     keys = [key for key in KEYS if key in rows.columns]
     if len(keys) != 1:
         raise CohortError(
             f"'{table}' has the key columns {', '.join(keys) or '(none)'}; expected exactly one of "
             f"{', '.join(KEYS)}"
         )
+    patient_ids.check(table, rows, keys[0])
     labels: dict[str, _Label] = {}
-    for number, row in enumerate(rows.to_dict("records"), start=2):
+    for number, row in zip(rows.index, rows.to_dict("records"), strict=True):
         value = row[keys[0]].strip()
         label = _Label(row["finding"].strip(), row.get("offset", "").strip())
         if not value:
@@ -129,17 +146,30 @@ def _labels(table: Path) -> tuple[str, dict[str, _Label]]:
     return keys[0], labels
 
 
+def _other_side(label: str, images: Iterable[_Image]) -> str:
+    """Return a key of the files to hold beside that of a label without one."""
+    keys = list(filter(None, (image.key for image in images)))
+    same = [key for key in keys if key.lstrip("0") == label.lstrip("0")]
+    if same:
+        return f", the files '{same[0]}' (were leading zeros lost in the table?)"
+    return f", the files have such as '{keys[0]}'" if keys else ", the files have none"
+
+
 def _read_all(folder: Path, key: str) -> Iterator[_Image]:
     """Yield one image a DICOM object, in order of path."""
-    others = 0
+    others, nobody = 0, []
     for number, path in enumerate(pictures_below(folder), start=1):
         image = _read(path, path.relative_to(folder).as_posix(), key)
         if number % 10_000 == 0:
             logger.info("looked into %d files below '%s'", number, folder)
         if image is None:
             others += 1
-        else:
-            yield image
+            continue
+        stated = patient_ids.stated(image.record.patient_id)
+        nobody += [] if stated else [image.record.patient_id]
+        yield image._replace(record=replace(image.record, patient_id=stated))
+    instead = "of its study's patient, else a patient of its own"
+    patient_ids.warn_of_nobody(folder, nobody, "PatientID", instead)
     logger.info("%d files below '%s' are no DICOM objects and are passed over", others, folder)
 
 
@@ -232,7 +262,8 @@ def _labelled(image: _Image, labels: Mapping[str, _Label], chosen: Mapping[str, 
     if chosen[image.key] is not image:
         return replace(image.record, raw_finding=NOT_CHOSEN)
     label = labels[image.key]
-    return replace(image.record, raw_finding=label.finding, offset=offset_of(label.offset))
+    record = replace(image.record, raw_finding=label.finding)
+    return with_columns(record, {"offset": label.offset}, "offset")
 
 
 def _without_file(value: str, label: _Label) -> Record:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from covid_cxr.cohort.metadata_tables import metadata_table
-from covid_cxr.cohort.records import Record, offset_of, view_of, with_columns
+from covid_cxr.cohort.records import Record, with_columns
 from covid_cxr.config import DatasetConfig
 
 _FINDING = "COVID-19"
@@ -25,6 +25,11 @@ _LICENSE = "CC BY 3.0"
 def recognise(root: Path) -> bool:
     """Whether `data.csv` has this repository's columns, beside a folder `png`."""
     return metadata_table("hannover").lies_in(root)
+
+
+def misfit(root: Path) -> tuple[float, str] | None:
+    """Return what is wrong with a folder that has files of this set; see `MetadataTable.misfit`."""
+    return metadata_table("hannover").misfit(root)
 
 
 def records(root: Path, options: DatasetConfig) -> list[Record]:
@@ -41,13 +46,12 @@ def _record(row: Mapping[str, str]) -> Record:
     record = Record(
         image_id=image,
         path=f"png/{image}.png",
-        patient_id=row["patient_id"].strip() or f"file-{image}",
+        patient_id=row["patient_id"] or f"file-{image}",
         raw_finding=_FINDING,
         site=_SITE,
-        view=view_of(row["projection"]),
         license=_LICENSE,
-        offset=0.0 - offset_of(row["admission_offset"]),
     )
-    record = with_columns(record, row, "sex", "age", "modality")
-    # Its description says m/w, its rows m/f.
-    return replace(record, sex="F") if row["sex"].strip() == "w" else record
+    record = with_columns(
+        record, row, "sex", "age", "modality", view="projection", offset="admission_offset"
+    )
+    return replace(record, offset=0.0 - record.offset)

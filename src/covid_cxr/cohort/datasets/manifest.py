@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from covid_cxr.cohort.records import Record, read_table, with_columns
+from covid_cxr.cohort import patient_ids
+from covid_cxr.cohort.records import Record, with_columns
+from covid_cxr.cohort.tables import read_table
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError
 
@@ -35,12 +37,17 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     path = root / NAME if root.is_dir() else root
     named = {field: options.columns.get(field, field) for field in _REQUIRED + _OPTIONAL}
     chosen = [named[field] for field in _REQUIRED] + list(options.columns.values())
-    rows = read_table(path, chosen).to_dict("records")
-    records = [_record({f: row.get(c, "").strip() for f, c in named.items()}) for row in rows]
-    for number, record in enumerate(records, start=2):
-        if not (record.path and record.patient_id):
-            raise CohortError(f"'{path}' line {number} lacks path or patient_id; fill in both")
-    return records
+    table = read_table(path, chosen, named.values())
+    patient_ids.check(path, table, named["patient_id"])
+    rows = table.to_dict("records")
+    rows = [{f: row.get(column, "").strip() for f, column in named.items()} for row in rows]
+    for line, row in zip(table.index, rows, strict=True):
+        if not (row["path"] and patient_ids.stated(row["patient_id"])):
+            raise CohortError(
+                f"'{path}' line {line} lacks path or patient_id: '{row['path']}', "
+                f"'{row['patient_id']}'; fill in both"
+            )
+    return list(map(_record, rows))
 
 
 def _record(row: Mapping[str, str]) -> Record:

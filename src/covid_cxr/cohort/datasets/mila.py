@@ -11,14 +11,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from covid_cxr.cohort.cells import host_of
 from covid_cxr.cohort.metadata_tables import metadata_table
-from covid_cxr.cohort.records import Record, host_of, with_columns
+from covid_cxr.cohort.records import Record, with_columns
 from covid_cxr.config import DatasetConfig
 
 
 def recognise(root: Path) -> bool:
     """Whether `metadata.csv` has this collection's columns, beside a folder `images`."""
     return metadata_table("mila").lies_in(root)
+
+
+def misfit(root: Path) -> tuple[float, str] | None:
+    """Return what is wrong with a folder that has files of this set; see `MetadataTable.misfit`."""
+    return metadata_table("mila").misfit(root)
 
 
 def records(root: Path, options: DatasetConfig) -> list[Record]:
@@ -35,7 +41,7 @@ def _record(row: Mapping[str, str]) -> Record:
     record = Record(
         image_id=name,
         path=f"{folder or 'images'}/{name}",
-        patient_id=row["patientid"].strip() or f"file-{name}",
+        patient_id=row["patientid"] or f"file-{name}",
         raw_finding=row["finding"].strip(),
         site=host_of(row["url"]),
     )

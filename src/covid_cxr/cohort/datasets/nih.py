@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from covid_cxr.cohort.records import Record, age_of, pictures_below, read_table, sex_of, view_of
+from covid_cxr.cohort import patient_ids
+from covid_cxr.cohort.records import Record, pictures_below, with_columns
+from covid_cxr.cohort.tables import read_table
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError
 
@@ -59,23 +61,25 @@ def _official(root: Path, table: Path) -> list[Record]:
         if folder.is_dir()
         for path in folder.iterdir()
     }
-    rows = read_table(table, _COLUMNS).to_dict("records")
-    return [_row(row, paths) for row in rows]
+    rows = read_table(table, _COLUMNS)
+    patient_ids.check(table, rows, "Patient ID")
+    instead = "the patient that its file name states"
+    patient_ids.warn_of_nobody(table, rows["Patient ID"], "Patient ID", instead)
+    return [_row(row, paths) for row in rows.to_dict("records")]
 
 
 def _row(row: Mapping[str, str], paths: Mapping[str, str]) -> Record:
     name = row["Image Index"].strip()
-    return Record(
+    patient = patient_ids.stated(row["Patient ID"]) or name.partition("_")[0]
+    record = Record(
         image_id=Path(name).stem,
         path=paths.get(name, f"images/{name}"),
-        patient_id=row["Patient ID"].strip().zfill(8),
+        patient_id=patient.zfill(8),
         raw_finding=row["Finding Labels"].strip(),
         site=_SITE,
-        view=view_of(row["View Position"]),
-        sex=sex_of(row["Patient Gender"]),
-        age=age_of(row["Patient Age"]),
         license=_LICENSE,
     )
+    return with_columns(record, row, view="View Position", sex="Patient Gender", age="Patient Age")
 
 
 def _sorted(root: Path) -> list[Record]:

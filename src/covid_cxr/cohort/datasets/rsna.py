@@ -21,7 +21,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from covid_cxr.cohort.dicom_headers import described, quiet, read_header
-from covid_cxr.cohort.records import Box, Record, header_of, read_table
+from covid_cxr.cohort.records import Box, Record
+from covid_cxr.cohort.tables import header_of, read_table
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError
 
@@ -38,7 +39,17 @@ _SITE = "NIH Clinical Center"
 
 def recognise(root: Path) -> bool:
     """Whether the table of boxes is there, beside its folder of images."""
-    return (root / _IMAGES).is_dir() and header_of(root / _LABELS).issuperset(_COLUMNS)
+    return (root / _IMAGES).is_dir() and header_of(root / _LABELS, _COLUMNS).issuperset(_COLUMNS)
+
+
+def misfit(root: Path) -> tuple[float, str] | None:
+    """Return what is wrong with a folder that has the set's table or its images."""
+    header = header_of(root / _LABELS, _COLUMNS)
+    if not (root / _IMAGES).is_dir():
+        wrong = f"there is no folder '{_IMAGES}' beside '{_LABELS}'"
+        return (0.5, wrong) if (root / _LABELS).exists() else None
+    lacks = ", ".join(column for column in _COLUMNS if column not in header)
+    return (0.5, f"there is no table '{_LABELS}' with the columns {lacks}") if lacks else None
 
 
 def records(root: Path, options: DatasetConfig) -> list[Record]:
@@ -121,7 +132,7 @@ def _classes(table: Path, boxes: Mapping[str, tuple[Box, ...]]) -> dict[str, str
 def _patients(table: Path) -> dict[str, str]:
     """Return image -> the patient of the NIH, the digits before the underscore."""
     try:
-        rows = json.loads(table.read_text(encoding="utf-8"))
+        rows = json.loads(table.read_text(encoding="utf-8-sig"))
         return {row["subset_img_id"]: row["img_id"].partition("_")[0] for row in rows}
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise CohortError(

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from covid_cxr.cohort.records import read_table
 from covid_cxr.cohort.splits import grouped
 from covid_cxr.cohort.splits.leakage import assert_no_leak, one_line
+from covid_cxr.cohort.tables import read_table
 from covid_cxr.config import CohortConfig
 from covid_cxr.errors import CohortError
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from covid_cxr.cohort import build
 from covid_cxr.cohort.dedup import resolution
+from covid_cxr.cohort.patient_ids import spelling_warnings
 from covid_cxr.cohort.splits.warnings import split_warnings
 from covid_cxr.cohort.summary.confounding import confounding
 from covid_cxr.cohort.summary.confounding_warnings import ConfoundingWarnings, confounding_warnings
@@ -42,6 +43,7 @@ class CohortSummary:
         confounding: see `covid_cxr.cohort.summary.confounding.confounding`.
         warnings: the same in sentences.
         seed: random seed behind `confounding`.
+        flags: `source, flag, images, included`: what reading the files flagged.
     """
 
     images: int
@@ -56,6 +58,7 @@ class CohortSummary:
     confounding: pd.DataFrame
     warnings: ConfoundingWarnings
     seed: int
+    flags: pd.DataFrame
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return every table under the name of its CSV file."""
@@ -64,6 +67,7 @@ class CohortSummary:
             **{name.replace(" ", "-"): table for name, table in self.counts.items()},
             "missing": self.missing,
             "excluded": self.reasons,
+            "reading-flags": self.flags,
             "overlap": self.overlap,
             "confounding": self.confounding,
         }
@@ -83,16 +87,19 @@ class CohortSummary:
         }
 
 
-def summarise(cohort: pd.DataFrame, *, seed: int = 0) -> CohortSummary:
+def summarise(
+    cohort: pd.DataFrame, *, seed: int = 0, flags: pd.DataFrame | None = None
+) -> CohortSummary:
     """Summarise a cohort; the order of its rows plays no part.
 
     Args:
         cohort: as `covid_cxr.cohort.schema.load` returns it.
         seed: random seed behind the confounding table.
+        flags: as `build.read_flags` returns them; None for none.
     """
     included = cohort[cohort["split"] != "excluded"]
     columns = strata(included)
-    said = split_warnings(cohort)
+    said = [*split_warnings(cohort), *spelling_warnings(cohort)]
     confounded = confounding(cohort, seed)
     by_source = _cross_table(columns["source"], included["finding"])
     repeated = resolution.duplicates_table(cohort)
@@ -111,6 +118,7 @@ def summarise(cohort: pd.DataFrame, *, seed: int = 0) -> CohortSummary:
         confounding=confounded,
         warnings=confounding_warnings(confounded, by_source).after(said),
         seed=seed,
+        flags=build.no_flags() if flags is None else flags,
     )
 
 

@@ -42,7 +42,7 @@ def text_tables(summary: CohortSummary) -> list[TextTable]:
     may be longer.
     """
     tables = [_by_source(summary), _by_level(summary), _missing(summary)]
-    tables += [_reasons(summary), _overlap(summary), _confounding(summary)]
+    tables += [_reasons(summary), _flags(summary), _overlap(summary), _confounding(summary)]
     return [table for table in tables if table.rows]
 
 
@@ -83,6 +83,12 @@ def _reasons(summary: CohortSummary) -> TextTable:
     if len(rest):
         rows.append((f"{len(rest)} others", "", _cell(rest.sum())))
     return TextTable("Left out", "", ("reason", "source", "images"), tuple(_once(rows)), 2)
+
+
+def _flags(summary: CohortSummary) -> TextTable:
+    rows = [tuple(map(_cell, row)) for row in summary.flags.itertuples(index=False)]
+    columns = ("source", "flag", "images", "included")
+    return TextTable("What reading the files flagged", "", columns, tuple(_once(rows)), 2)
 
 
 def _overlap(summary: CohortSummary) -> TextTable:

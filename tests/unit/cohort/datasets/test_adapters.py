@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from covid_cxr.cohort import datasets
-from covid_cxr.cohort.records import Record, age_of, host_of, offset_of, sex_of, view_of
+from covid_cxr.cohort.cells import age_of, host_of, offset_of, sex_of, view_of
+from covid_cxr.cohort.records import Record
 from covid_cxr.config import DatasetConfig
 from covid_cxr.errors import CohortError, UnknownName
 

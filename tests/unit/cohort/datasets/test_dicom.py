@@ -190,7 +190,9 @@ def test_label_without_a_file_is_a_record_and_a_warning(
     save(tmp_path / "1.1", AccessionNumber="A1")
     with caplog.at_level(logging.WARNING):
         found = export(tmp_path, "A1,normal", "../A2,COVID-19", key="AccessionNumber")
-    assert caplog.messages == ["no file for 1 of the labels, such as '../A2'"]
+    assert caplog.messages == [
+        "no file for 1 of the labels, such as '../A2', the files have such as 'A1'"
+    ]
     assert (found[1].image_id, found[1].raw_finding) == ("label-../A2", "COVID-19")
     assert found[1].path == "missing/label-..%2FA2"  # `build` says "file missing"
 
