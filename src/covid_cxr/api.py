@@ -160,7 +160,7 @@ def build_cohort(
     >>> import covid_cxr, tempfile
     >>> from covid_cxr.phantoms import write_cohort
     >>> folder = Path(tempfile.mkdtemp())
-    >>> _ = write_cohort(folder / "data", patients=9, seed=1, duplicates=0)
+    >>> _ = write_cohort(folder / "data", patients=5, seed=1, duplicates=0)
     >>> dataset = "cohort.datasets={ours: {adapter: csv, path: manifest.csv}}"
     >>> shares = ["cohort.train=0.4", "cohort.val=0.3", "cohort.test=0.3"]
     >>> result = covid_cxr.build_cohort(
