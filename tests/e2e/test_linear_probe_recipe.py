@@ -66,7 +66,7 @@ def test_training_and_prediction_prepare_equally(
     run: Path, config: RunConfig, phantoms: Path, tmp_path: Path
 ) -> None:
     rows = pipeline.RunFolder.open(run).cohort().head(5)
-    radiographs = preprocess_cohort(rows, phantoms, config.preprocess, tmp_path / "films.npy")
+    radiographs, _ = preprocess_cohort(rows, phantoms, config.preprocess, tmp_path / "films.npy")
     predictor = Predictor(bundle.load(run / "bundle"))
     for radiograph, path in zip(radiographs, rows["path"], strict=True):
         displayed = predictor.prepare(predictor.read(phantoms / path))

@@ -152,9 +152,11 @@ def export(
     Example: `covid-cxr export runs/default --out default.zip --no-weights`
     """
     from covid_cxr import pipeline
+    from covid_cxr.inference.runtime import require_finite
     from covid_cxr.models import bundle
 
     made = pipeline.RunFolder.open(run).bundle()
+    require_finite(made)
     copied = bundle.copy(made, out, weights=weights)
     output.out.print(f"Bundle {copied.id}: {out}", soft_wrap=True)
 

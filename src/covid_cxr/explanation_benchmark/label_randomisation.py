@@ -122,7 +122,7 @@ def _networks(folder: RunFolder, data_root: Path, out: Path, seed: int) -> _Netw
 
     config, rows = stand_in(seed), sample(folder.cohort(), seed)
     out = out / f"seed-{seed}"
-    inputs = preprocess_cohort(rows, data_root, config.preprocess, out / "inputs.npy")
+    inputs, _ = preprocess_cohort(rows, data_root, config.preprocess, out / "inputs.npy")
     true = class_numbers(rows, config.task)
     permuted = np.random.default_rng(seed).permutation(true)
     images = np.asarray(inputs, np.float32)

@@ -16,6 +16,9 @@ from covid_cxr.inference.input_check import sample_of
 from covid_cxr.inference.lungs import Analysis, LungSegmenter
 from covid_cxr.types import Box, FloatArray, Lungs
 
+BLANK = "blank image"
+_LEAST_SPREAD = 0.01  # of grey levels (out of 1) of an image that shows anything
+
 
 class ModelInput(NamedTuple):
     """What a model is shown of a radiograph.
@@ -48,10 +51,16 @@ class ReducedPixels(NamedTuple):
     spread: float
 
 
+def rejection_of(radiograph: ReducedPixels, analysis: Analysis) -> str | None:
+    """Return why a radiograph is not answered; None where it is."""
+    return BLANK if radiograph.spread < _LEAST_SPREAD else analysis.rejection
+
+
 class Preparer:
     """Prepares radiographs as a model's spec says; training and prediction share it.
 
-    Prediction also runs the input check; training does not, because its images come with labels.
+    Prediction abstains from what the input check rejects. Training only counts it, because its
+    images come with labels.
 
     Args:
         spec: of the model.

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
+from covid_cxr.errors import BundleError
 from covid_cxr.explain import Settings
 from covid_cxr.explain.rendering.page import draw_page
 from covid_cxr.imaging.dicom.reading import FOR_PROCESSING
@@ -29,7 +30,7 @@ from covid_cxr.inference.explaining import (
     explain_input,
     on_radiograph,
 )
-from covid_cxr.inference.inputs import ModelInput, Preparer, ReducedPixels
+from covid_cxr.inference.inputs import ModelInput, Preparer, ReducedPixels, rejection_of
 from covid_cxr.inference.lungs import Analysis
 from covid_cxr.inference.runtime import Runtime
 from covid_cxr.inference.similar_cases import Reference, SimilarCase, load
@@ -37,8 +38,6 @@ from covid_cxr.models.bundle import REFERENCE, Bundle
 from covid_cxr.types import COVID, Explanation, FloatArray, Prediction, Radiograph
 
 ForProcessing = Literal["assess", "abstain"]
-
-_BLANK = 0.01  # least spread of grey levels (out of 1) of an image that shows anything
 
 
 @dataclass(frozen=True)
@@ -115,11 +114,14 @@ class Predictor:
         Raises:
             UnreadableImage: the source is no image that can be decoded.
             InputError: the source is of another type.
+            BundleError: the bundle's answer is not finite.
             UnknownName: no such explainer.
         """
         started = time.perf_counter()
         radiograph = self.read(source)
         (inference,) = self.infer([radiograph])
+        if inference.prediction.status == "error":
+            raise BundleError(inference.prediction.message)
         is_answered = inference.prediction.status == "ok"
         explained = Explained(inference.prediction)
         if settings is None and self.bundle.manifest.has_cam:
@@ -212,14 +214,18 @@ class Predictor:
         self, radiograph: ReducedRadiograph, analysis: Analysis, probabilities: FloatArray
     ) -> Prediction:
         manifest = self.bundle.manifest
-        rejection = analysis.rejection
+        rejection = rejection_of(radiograph.pixels, analysis)
         if self.for_processing == "abstain" and FOR_PROCESSING in radiograph.flags:
             rejection = "not assessed"
-        elif radiograph.pixels.spread < _BLANK:
-            rejection = "blank image"
         if rejection:
             flags = (*radiograph.flags, rejection)
             return Prediction(radiograph.origin, "abstained", flags=flags, model=manifest.id)
+        if not np.isfinite(probabilities).all():
+            message = (
+                f"'{radiograph.origin}': bundle {manifest.id} answers with numbers that are not "
+                "finite; train or export it again"
+            )
+            return Prediction(radiograph.origin, "error", message, model=manifest.id)
         scores = {name: float(p) for name, p in zip(self.classes, probabilities, strict=True)}
         return Prediction(
             file=radiograph.origin,

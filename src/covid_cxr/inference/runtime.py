@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import onnxruntime
 
+from covid_cxr.errors import BundleError
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.types import FloatArray
 
@@ -57,6 +58,23 @@ class Runtime:
         """Return the class activation maps (C, h, w) of one image (1, S, S)."""
         maps = self.run(np.ascontiguousarray(image[None])).cam
         return None if maps is None else maps[0]
+
+
+def require_finite(bundle: Bundle) -> None:
+    """Raise an error for a bundle that cannot answer a plain grey and a random image.
+
+    Raises:
+        BundleError: a number that it answers with is NaN or infinite.
+    """
+    size = bundle.manifest.preprocess.size
+    images = np.random.default_rng(0).random((2, 1, size, size), dtype=np.float32)
+    images[0] = 0.5
+    for name, values in Runtime(bundle, threads=1).run(images)._asdict().items():
+        if values is not None and not np.isfinite(values).all():
+            raise BundleError(
+                f"the {name} that bundle {bundle.id} in '{bundle.folder}' answers are not finite: "
+                "its training diverged; train it again"
+            )
 
 
 def processors() -> int:

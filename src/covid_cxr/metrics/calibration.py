@@ -16,7 +16,7 @@ from scipy.special import softmax as _softmax
 
 from covid_cxr.metrics.scores import Array, ratio
 
-_COLDEST, _HOTTEST = 0.05, 20.0
+TEMPERATURES = (0.05, 20.0)  # searched
 
 
 class Reliability(NamedTuple):
@@ -55,7 +55,7 @@ def fit_temperature(
     def loss(log_temperature: float) -> float:
         return -float(np.mean(targets * log_softmax(z / np.exp(log_temperature), axis=1)))
 
-    bounds = (np.log(_COLDEST), np.log(_HOTTEST))
+    bounds = tuple(np.log(TEMPERATURES))
     optimum = scipy.optimize.minimize_scalar(
         loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}
     )

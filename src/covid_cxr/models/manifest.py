@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from covid_cxr.config import ModelSettings, PreprocessSpec, Strict
 from covid_cxr.errors import BundleError
 from covid_cxr.results import HeadlineMetrics
+from covid_cxr.results.input_check import InputCheckCounts
 from covid_cxr.results.metrics import SplitName
 from covid_cxr.types import CLASSES, COVID, Task
 
@@ -49,6 +50,8 @@ class Manifest(Strict):
         prevalence: share of COVID-19 that probabilities are for; None: that of the images.
         derived_from: id of the bundle that was recalibrated.
         recalibrated_on: images that temperature, shift and threshold were fitted to.
+        input_check: source -> what the input check says of its training images.
+        warnings: sentences on its training images, its training and its calibration.
         files: file -> sha256.
     """
 
@@ -73,6 +76,8 @@ class Manifest(Strict):
     training_data: tuple[TrainingSource, ...]
     derived_from: str | None = None
     recalibrated_on: tuple[TrainingSource, ...] = ()
+    input_check: dict[str, InputCheckCounts] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     metrics: dict[SplitName, HeadlineMetrics]
     files: dict[str, str]
 

@@ -62,6 +62,7 @@ def recalibrate(
         "recalibrated_on": fitted_to,
         "created": datetime.now(UTC).strftime("%Y-%m-%d"),
         "command": command,
+        "warnings": (),  # of the temperature and threshold that are replaced
         "metrics": {},
     }
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -145,6 +145,8 @@ def bundle_metrics(folder: RunFolder, bundle: Bundle, **more: Any) -> RunMetrics
         threshold=manifest.threshold,
         temperature=manifest.temperature,
         command=folder.command,
+        input_check=manifest.input_check,
+        training_warnings=manifest.warnings,
         **more,
     )
 

@@ -67,7 +67,9 @@ def verdict(metrics: RunMetrics, audit: AuditResult | None = None) -> Verdict:
         return text
 
     return Verdict(
-        warns=inner.status != "backed" or (audit is not None and audit.verdict == "fail"),
+        warns=inner.status != "backed"
+        or bool(metrics.training_warnings)
+        or (audit is not None and audit.verdict == "fail"),
         sentences=tuple(filter(None, map(str.strip, macro("sentences").splitlines()))),
         claims=tuple(
             Claim(holds, macro(name), " ".join(macro(f"{name}_why").split()))

@@ -17,6 +17,7 @@ from covid_cxr.results.clinical_use import (
 from covid_cxr.results.conformal import ConformalMetrics
 from covid_cxr.results.estimates import Estimate, Record, ResultFile
 from covid_cxr.results.external_validation import ExternalValidationMetrics
+from covid_cxr.results.input_check import InputCheckCounts
 from covid_cxr.results.scores import (
     Counts,
     PairedWithinGroups,
@@ -102,6 +103,10 @@ class RunMetrics(ResultFile):
     explanations: dict[str, PointingMetrics] = Field(default_factory=dict)
     external_validation: ExternalValidationMetrics | None = None
     test_evaluations: tuple[SplitUse, ...] = ()
+    input_check: dict[str, InputCheckCounts] = Field(
+        default_factory=dict, description="of the bundle's training images, by source"
+    )
+    training_warnings: tuple[str, ...] = ()
 
     @property
     def primary(self) -> SplitName | None:

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from covid_cxr.config import RunConfig
 from covid_cxr.training.inputs import augmentation
+from covid_cxr.training.sanity_checks import ImageCheck
 from covid_cxr.types import FloatArray
 
 Batch = tuple[Tensor, Tensor]
@@ -31,6 +32,7 @@ class TrainingData:
     sources: NDArray[np.str_] | None = None  # (N,); None: all from one
     label_weights: NDArray[np.float64] | None = None  # (N,) factors within a class; None: 1
     features: FloatArray | None = None  # (V, N, F), see `extract_features`; None: not computed yet
+    checks: tuple[ImageCheck, ...] = ()  # (N,) what the input check says; empty: not checked
 
 
 class InputDataset(Dataset[tuple[Tensor, Tensor]]):

@@ -65,7 +65,14 @@ class CalibrationSet(NamedTuple):
     def of_predictions(
         cls, predictions: Sequence[Prediction], labels: NDArray[np.int64]
     ) -> CalibrationSet:
-        """Return a draft's predictions of images of known classes (N,); rejected ones left out."""
+        """Return a draft's predictions of images of known classes (N,); rejected ones left out.
+
+        Raises:
+            TrainingError: an answer is not finite.
+        """
+        for prediction in predictions:
+            if prediction.status == "error":
+                raise TrainingError(prediction.message)
         is_ok = np.array([prediction.status == "ok" for prediction in predictions])
         rows = [list(prediction.probabilities.values()) for prediction in predictions]
         chosen = [row for row, ok in zip(rows, is_ok, strict=True) if ok]

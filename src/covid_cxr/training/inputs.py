@@ -26,8 +26,9 @@ from torch import Tensor
 
 from covid_cxr import imaging
 from covid_cxr.config import AugmentConfig, PreprocessSpec
-from covid_cxr.inference.inputs import Preparer
+from covid_cxr.inference.inputs import Preparer, rejection_of
 from covid_cxr.progress import track
+from covid_cxr.training.sanity_checks import ImageCheck
 from covid_cxr.types import CLASSES, FloatArray, Task, class_of
 
 _BATCH = 16
@@ -39,19 +40,20 @@ def preprocess_cohort(
     data_root: Path,
     spec: PreprocessSpec,
     cache: Path,
-    preparer: Preparer | None = None,
-) -> NDArray[np.float16]:
-    """Preprocess every image of `cohort` once, into a memory-mapped file.
+) -> tuple[NDArray[np.float16], list[ImageCheck]]:
+    """Preprocess and check every image of `cohort` once, into a memory-mapped file.
+
+    The input check takes the lungs' network, which costs nothing more where the model is cropped
+    to the lungs, and about 20 ms an image on one core where it is not.
 
     Args:
         cohort: rows to read, in the order of the result.
         data_root: folder that `path` is relative to.
         spec: the preprocessing that the bundle will carry.
         cache: `.npy` file to write; float16 keeps a thousand images at 100 MB.
-        preparer: of `spec`, called with the radiographs in order; None for a new one.
 
     Returns:
-        float16 (N, 1, S, S) in [0, 1], memory-mapped.
+        float16 (N, 1, S, S) in [0, 1], memory-mapped, and what the check says of each image (N).
 
     Raises:
         UnreadableImage: a file that cannot be decoded.
@@ -60,17 +62,20 @@ def preprocess_cohort(
     shape = (len(cohort), 1, spec.size, spec.size)
     cache.parent.mkdir(parents=True, exist_ok=True)
     inputs = np.lib.format.open_memmap(cache, mode="w+", dtype=np.float16, shape=shape)
-    preparer = preparer or Preparer(spec)
+    preparer, checks = Preparer(spec), list[ImageCheck]()
     files = list(zip(cohort["path"], cohort["sha256"], strict=True))
     for start in track(range(0, len(files), _BATCH), "reading radiographs"):
-        read = [
-            imaging.read(data_root / path, max_pixels=spec.max_pixels, sha256=sha256).pixels
-            for path, sha256 in files[start : start + _BATCH]
-        ]
-        for i, prepared in enumerate(preparer.prepare(read), start=start):
+        reduced, flags = [], []
+        for path, sha256 in files[start : start + _BATCH]:
+            one = imaging.read(data_root / path, max_pixels=spec.max_pixels, sha256=sha256)
+            reduced.append(preparer.reduce(one.pixels))
+            flags.append(one.flags)
+        checked = zip(preparer.check(reduced), reduced, flags, strict=True)
+        for i, ((prepared, analysis), pixels, own) in enumerate(checked, start=start):
             inputs[i] = prepared.image
+            checks.append(ImageCheck(rejection_of(pixels, analysis) or "", own))
     inputs.flush()
-    return inputs
+    return inputs, checks
 
 
 def class_numbers(cohort: pd.DataFrame, task: Task) -> NDArray[np.int64]:

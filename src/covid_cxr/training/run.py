@@ -16,6 +16,7 @@ from scipy.special import logsumexp
 
 from covid_cxr.cohort.splits.grouped import grouped_folds
 from covid_cxr.config import RunConfig
+from covid_cxr.errors import CohortError
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor, similar_cases
 from covid_cxr.inference.batch import predict_cohort
@@ -34,7 +35,12 @@ from covid_cxr.training.linear_probe import (
     require_classes_out_of_fold,
 )
 from covid_cxr.training.sample_weights import mixed_source_weights
-from covid_cxr.types import FloatArray
+from covid_cxr.training.sanity_checks import (
+    calibration_warnings,
+    count_by_source,
+    input_check_warnings,
+)
+from covid_cxr.types import FloatArray, Prediction
 
 log = logging.getLogger(__name__)
 _BATCH = 64
@@ -74,9 +80,24 @@ def train(
     predictions = predict_cohort(
         Predictor(trained), rows.iloc[data.val], data_root, "predicting val"
     )
+    trained = _with_warnings(trained, data, rows, predictions)
     atomic_write(out / "predictions-val.csv", table(predictions, trained.manifest.classes))
     remove_intermediates(out)
     return trained
+
+
+def _with_warnings(
+    trained: Bundle, data: TrainingData, rows: pd.DataFrame, predictions: Sequence[Prediction]
+) -> Bundle:
+    """Write the warnings into a bundle's manifest, which does not change its id."""
+    counts = count_by_source(rows["source"].tolist(), data.checks)
+    concerns = calibration_warnings(trained.manifest, predictions, rows.iloc[data.val])
+    for sentence in concerns:
+        log.warning(sentence)
+    update = {"input_check": counts, "warnings": (*input_check_warnings(counts), *concerns)}
+    manifest = trained.manifest.model_copy(update=update)
+    bundle.write_manifest(trained.folder, manifest)
+    return bundle.load(trained.folder)
 
 
 def store_reference(trained: Bundle, inputs: NDArray[np.float16], rows: pd.DataFrame) -> Bundle:
@@ -130,6 +151,8 @@ def out_of_fold(
             fresh = predict_cohort(
                 Predictor(trained), rows[left_out], data_root, f"predicting {label}"
             )
+            for sentence in calibration_warnings(trained.manifest, fresh, rows[left_out]):
+                log.warning("%s: %s", label, sentence)
             atomic_write(path, table(fresh, trained.manifest.classes))
             remove_intermediates(folder)
         predictions.append(pd.read_csv(path, dtype=str, keep_default_na=False))
@@ -181,9 +204,14 @@ def development_rows(cohort: pd.DataFrame) -> pd.DataFrame:
 def load_training_data(
     config: RunConfig, rows: pd.DataFrame, data_root: Path, out: Path
 ) -> TrainingData:
-    """Preprocess the images of `rows` into a file in `out`; no row is chosen to train on yet."""
-    inputs = preprocess_cohort(rows, data_root, config.preprocess, out / _INPUTS)
-    return training_data(config, rows, inputs)
+    """Preprocess the images of `rows` into a file in `out`; no row is chosen to train on yet.
+
+    Warns, by source, of images that the input check rejects or that are flagged.
+    """
+    inputs, checks = preprocess_cohort(rows, data_root, config.preprocess, out / _INPUTS)
+    for sentence in input_check_warnings(count_by_source(rows["source"].tolist(), checks)):
+        log.warning(sentence)
+    return replace(training_data(config, rows, inputs), checks=tuple(checks))
 
 
 def training_data(
@@ -263,6 +291,8 @@ def _train_bundle(
     command: str,
     label: str = "training",
 ) -> Bundle:
+    if config.training.method == "gradient":
+        _require_answered(data)
     trained = fit_recipe(config, data, out / "training", label)
     epoch = f"best epoch {trained.epoch}, " if trained.epoch else ""
     log.info("%s: %svalidation loss %.4f", label, epoch, trained.val_loss)
@@ -278,6 +308,22 @@ def _train_bundle(
     calibrated = calibrate(draft, calibration, config.evaluation)
     check_parity(trained.network, calibrated, data.inputs[data.val].astype(np.float32))
     return calibrated
+
+
+def _require_answered(data: TrainingData) -> None:
+    """Raise an error where a training could not be calibrated, before hours are spent on it.
+
+    Raises:
+        CohortError: the input check rejects all validation images with, or without, COVID-19.
+    """
+    chosen = np.array([row for row in data.val if not data.checks[row].rejection], np.int64)
+    covid = data.labels[chosen] == data.labels.max()
+    for name, count in (("with", covid.sum()), ("without", (~covid).sum())):
+        if not count:
+            raise CohortError(
+                f"the input check rejects every validation image {name} COVID-19, so that there "
+                "is nothing to calibrate on; look at them, or change the split"
+            )
 
 
 def _out_of_fold_calibration(
