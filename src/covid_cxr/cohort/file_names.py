@@ -3,6 +3,10 @@
 Tables that went through a spreadsheet or another system have backslashes, absolute paths of
 another machine, names without ending, in another case or another Unicode form. Such a name is
 taken for the one file that it can mean; where there is none or several, the file stays missing.
+
+Folders must agree, as far as the folder of the data set knows them: a mask often has the name of
+its image. A name alone counts only where no name of the table leads to a file with its folders,
+and where all files so found lie in one folder.
 """
 
 from __future__ import annotations
@@ -34,6 +38,10 @@ def with_files(records: Sequence[Record], base: Path, source: str) -> list[Recor
     taken = {record.path for record in records} - {record.path for record in missing}
     folder = _Folder(base, taken)
     meant = {record.path: folder.meant(record.path) for record in missing}
+    if not taken and not any(meant.values()):
+        meant = {path: folder.named(path) for path in meant}
+        if len({PurePosixPath(file).parent for file in meant.values() if file}) > 1:
+            meant = dict.fromkeys(meant)
     several = Counter(meant.values())
     chosen = {path: file for path, file in meant.items() if file and several[file] == 1}
     _report(source, base, chosen, [path for path in meant if path not in chosen], folder)
@@ -56,27 +64,56 @@ class _Folder:
         """The last parts of paths, with and without ending -> the files that have them."""
         tails = defaultdict(set)
         for path in self._files:
-            parts = _parts(path)
-            whole = (*parts[:-1], PurePosixPath(parts[-1]).stem)
-            for names in {parts, whole}:
+            for names in _with_and_without_ending(path):
                 for start in range(len(names)):
                     tails[names[start:]].add(path)
         return tails
 
+    @cached_property
+    def _whole(self) -> Mapping[tuple[str, ...], str | None]:
+        """All parts of paths, with and without ending -> the one file that has them."""
+        paths: dict[tuple[str, ...], str | None] = {}
+        for path in self._files:
+            for names in _with_and_without_ending(path):
+                paths[names] = None if names in paths else path
+        return paths
+
     def meant(self, path: str) -> str | None:
-        """Return the one file that has most of the path's last parts, None for none or several."""
+        """Return the file with the path's folders, None for none or several.
+
+        Of a path of another machine so many of the last folders count as lead to a file, but one.
+        """
         parts = _parts(path)
-        for start in range(len(parts)):
-            files = self._by_tail.get(parts[start:], set())
-            if files:
+        if not _is_foreign(path):
+            return self._whole.get(parts)
+        for start in range(len(parts) - 1):
+            if files := self._by_tail.get(parts[start:]):
                 return next(iter(files)) if len(files) == 1 else None
         return None
+
+    def named(self, path: str) -> str | None:
+        """Return the file with the name of a path that states no folder here, None as above."""
+        parts = _parts(path)
+        if len(parts) > 1 and not _is_foreign(path):
+            return None
+        files = self._by_tail.get(parts[-1:], set())
+        return next(iter(files)) if len(files) == 1 else None
 
     def similar(self, path: str) -> str | None:
         """Return a file whose name differs in leading zeros alone, as spreadsheets drop them."""
         name = PurePosixPath(_parts(path)[-1]).stem.lstrip("0")
         stems = ((PurePosixPath(file).stem, file) for file in self._files)
         return next((file for stem, file in stems if plain(stem).lstrip("0") == name), None)
+
+
+def _with_and_without_ending(path: str) -> set[tuple[str, ...]]:
+    parts = _parts(path)
+    return {parts, (*parts[:-1], PurePosixPath(parts[-1]).stem)}
+
+
+def _is_foreign(path: str) -> bool:
+    """Whether a path is absolute, in the form of any system."""
+    return path.strip().startswith(("/", "\\")) or path.strip()[1:2] == ":"
 
 
 def _parts(path: str) -> tuple[str, ...]:
@@ -98,7 +135,7 @@ def _report(
 ) -> None:
     if chosen:
         first, file = next(iter(chosen.items()))
-        logger.info(
+        logger.warning(
             "source '%s' names %d files in another way than they are, such as '%s' for '%s'",
             *(source, len(chosen), first, file),
         )

@@ -201,10 +201,8 @@ def test_frontal_counts_as_a_view_that_is_not_stated(six: Path, caplog: Any):
     [
         ("images\\1.png", "images/1.png"),
         ("C:\\Data\\export\\images\\1.png", "images/1.png"),
-        ("\\\\server\\share\\1.png", "images/1.png"),
         ("/mnt/elsewhere/images/1.png", "images/1.png"),
         ("images/1", "images/1.png"),
-        ("1", "images/1.png"),
         ("IMAGES/1.PNG", "images/1.png"),
         ("images/caf\u00e9.png", "images/cafe\u0301.png"),
         ("./images/ 1.png ", "images/1.png"),
@@ -216,6 +214,27 @@ def test_a_name_with_one_meaning_is_understood(tmp_path: Path, stated: str, file
     result = built(tmp_path, f"{stated},1,normal,PA,,", "images/2.png,2,normal,PA,,")
     assert result.cohort["exclusion"].tolist() == ["", ""]
     assert result.cohort["path"].tolist() == [file, "images/2.png"]
+
+
+@pytest.mark.parametrize("folder", ["", "\\\\server\\share\\", "D:\\"])
+def test_names_alone_count_where_no_folder_agrees(tmp_path: Path, folder: str):
+    for number in (1, 2):
+        picture(tmp_path / "images" / f"{number}.png", number)
+    rows = [f"{folder}{number}.PNG,{number},normal,PA,," for number in (1, 2)]
+    assert built(tmp_path, *rows).cohort["path"].tolist() == ["images/1.png", "images/2.png"]
+
+
+@pytest.mark.parametrize("folder", ["images/", "C:\\export\\images\\"])
+def test_a_mask_of_the_same_name_is_not_the_image(tmp_path: Path, folder: str):
+    picture(tmp_path / "images" / "2.png", 2)
+    for number in (1, 2):
+        picture(tmp_path / "masks" / f"{number}.png", 10 + number)
+    rows = [f"{folder}{number}.png,{number},normal,PA,," for number in (1, 2)]
+    assert built(tmp_path, *rows).cohort["exclusion"].tolist() == ["file missing", ""]
+    (tmp_path / "images" / "2.png").unlink()
+    if folder == "images/":
+        with pytest.raises(CohortError, match="file missing"):
+            built(tmp_path, *rows)
 
 
 def test_a_name_with_two_meanings_stays_missing(tmp_path: Path, caplog: Any):
