@@ -60,6 +60,15 @@ def test_train_on_a_cohort_then_evaluate_and_audit(
     assert verdicts["metadata"] != "not made"
     assert verdicts["perturbation"] != "not made"
     report = (run / "report.html").read_text("utf-8")
+    card = (run / "bundle" / "MODEL_CARD.md").read_text("utf-8")
+    made = json.loads((run / "bundle" / "manifest.json").read_text("utf-8"))
+    assert sum(count["images"] for count in made["input_check"].values()) == audit["images"]
+    metrics = json.loads((run / "metrics.json").read_text("utf-8"))
+    assert metrics["training_warnings"] == made["warnings"]
+    assert metrics["input_check"] == made["input_check"]
+    for sentence in made["warnings"]:
+        assert sentence in report
+        assert sentence in card
     assert audit["summary"] in report
     if adapter == "folder":  # one source, no site
         assert verdicts["left-out"] == verdicts["source-probe"] == "not made"

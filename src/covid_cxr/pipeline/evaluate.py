@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from covid_cxr import evaluation
-from covid_cxr.errors import LeakError
+from covid_cxr.errors import CohortError, LeakError
 from covid_cxr.files import atomic_write
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import predict_cohort
@@ -66,6 +66,10 @@ def cross_validate(folder: RunFolder, folds: int) -> RunFolder:
     """Score the recipe out of fold over train and val rows; into metrics and the run's report.
 
     Scores at the threshold use the mean of the folds' own thresholds and are indicative only.
+
+    Raises:
+        CohortError: a fold lacks a class, or the input check rejects every image.
+        TrainingError: a loss or a weight is not finite.
     """
     from covid_cxr.training.run import out_of_fold
 
@@ -73,6 +77,11 @@ def cross_validate(folder: RunFolder, folds: int) -> RunFolder:
     path = out_of_fold(config, cohort, folder.data_root, folder.path, folds=folds, command=command)
     rows = cohort[cohort["split"].isin(("train", "val"))]
     predictions = evaluation.read_predictions(path)
+    if not (predictions["status"] == "ok").any():
+        raise CohortError(
+            f"the input check rejects all {len(predictions)} images, so that there is no score; "
+            "look at their orientation and grey levels"
+        )
     threshold = float(predictions["threshold"].mean())
     split = measure(folder, predictions, rows, threshold, _training_shares(cohort, config.task))
     conformal = evaluation.conformal_coverage(

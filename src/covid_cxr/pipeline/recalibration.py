@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from covid_cxr.cohort.splits.grouped import deal
 from covid_cxr.config import EvaluationConfig
-from covid_cxr.errors import CovidCxrError, UnreadableImage
+from covid_cxr.errors import ConfigError, CovidCxrError, UnreadableImage
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.runtime import Outputs, Runtime
 from covid_cxr.metrics import choose_threshold, fit_recalibration, softmax
@@ -51,7 +51,13 @@ class Fit:
 
 
 def sample_patients(rows: pd.DataFrame, share: float, seed: int) -> NDArray[np.bool_]:
-    """Return which images (N,) to fit to: whole patients, stratified by source and finding."""
+    """Return which images (N,) to fit to: whole patients, stratified by source and finding.
+
+    Raises:
+        ConfigError: the share is not over 0 and under 1.
+    """
+    if not 0 < share < 1:
+        raise ConfigError(f"--share is {share:g}, expected over 0 and under 1, such as 0.5")
     everything = pd.Series(True, index=rows.index)
     return np.asarray(deal(rows, everything, (share, 1 - share), seed) == 0)
 
@@ -73,7 +79,7 @@ def fit(
         config: the threshold rule.
     """
     classes, covid = manifest.classes, manifest.classes.index(COVID)
-    is_ok = np.array([prediction.status == "ok" for prediction in predictions])
+    is_ok = np.array([prediction.status == "ok" for prediction in predictions], dtype=np.bool_)
     taken = np.flatnonzero(is_ok & fitted)
     chosen = rows.iloc[taken]
     labels = np.array([classes.index(class_of(name, manifest.task)) for name in chosen["finding"]])

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from covid_cxr import metrics
+from covid_cxr import default_bundle, metrics
 from covid_cxr.config import EvaluationConfig
+from covid_cxr.errors import ConfigError
 from covid_cxr.inference import similar_cases
 from covid_cxr.inference.similar_cases import Reference
 from covid_cxr.models import bundle
@@ -181,3 +182,19 @@ def test_images_of_the_training_are_found_with_their_patients(tiny_run, tmp_path
     (folder / "reference.npz").unlink()
     bundle.write_manifest(folder, made.manifest)
     assert (training_overlap.find(rows, mine, bundle.load(folder))["reason"] == "").all()
+
+
+@pytest.mark.parametrize("share", [float("nan"), 0.0, 1.0])
+def test_a_share_that_is_none_is_an_error(share):
+    with pytest.raises(ConfigError, match=r"--share is .*, expected over 0 and under 1"):
+        recalibration.sample_patients(cohort(), share, 0)
+
+
+@pytest.mark.parametrize("images", [0, 20])
+def test_without_a_class_or_an_image_there_is_a_reason_and_no_fit(images):
+    rows = cohort(share=0.0).iloc[:images]
+    predictions = [Prediction("a.png", "ok", probabilities={"covid-19": 0.5})] * images
+    is_fitted = np.ones(images, dtype=bool)
+    made = default_bundle().manifest
+    reason = recalibration.fit(rows, predictions, is_fitted, made, EvaluationConfig())
+    assert reason.startswith("the images to fit to come from 0 patients with COVID-19")

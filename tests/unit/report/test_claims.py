@@ -47,7 +47,7 @@ AUDIT = results.audit(
     verdict="pass",
     summary="None of 12 checks fails.",
 )
-NAMES = ("tells", "recognises", "probabilities", "group", "hospitals", "diagnose")
+NAMES = ("distinguishes", "recognises", "probabilities", "group", "hospitals", "diagnose")
 
 
 def supported(run, audit=AUDIT):
@@ -64,8 +64,8 @@ def test_all_is_supported_but_use_on_patients():
 @pytest.mark.parametrize(
     ("path", "value", "denied", "why"),
     [
-        ("pooled.auroc", score(0.6, 0.49, 0.7), "tells", "60 times in 100"),
-        ("events", 9, "tells", "Only 9 images of the rarer kind"),
+        ("pooled.auroc", score(0.6, 0.49, 0.7), "distinguishes", "60 times in 100"),
+        ("events", 9, "distinguishes", "Only 9 images of the rarer kind"),
         ("per_source.a.auroc", score(0.7, 0.6, 0.8), "recognises", "higher than the one inside a"),
         ("calibration.slope", score(0.6, 0.4, 0.9), "probabilities", "they are too extreme"),
         ("calibration.slope", score(1.6, 1.1, 1.9), "probabilities", "not extreme enough"),
@@ -125,3 +125,17 @@ def test_a_run_without_groups_and_calibration_denies_what_it_lacks():
     for key in ("per_view", "per_sex", "per_age_band", "per_site"):
         run = results.changed(run, f"splits.test.{key}", {})
     assert not supported(run)["probabilities"] and not supported(run)["group"]
+
+
+def test_a_check_that_was_not_made_backs_no_claim() -> None:
+    made = verdict(metrics(), results.audit(results.check(verdict="pass"), verdict="pass"))
+    missing = results.check(verdict="not made", sentence="Not made: few.")
+    unmade = verdict(metrics(), results.audit(missing, verdict="not made"))
+    assert [claim.supported for claim in (made.claims[1], unmade.claims[1])] == [True, False]
+
+
+def test_warnings_of_the_training_are_said() -> None:
+    warned = metrics().model_copy(update={"training_warnings": ("All images are alike.",)})
+    found = verdict(warned)
+    assert found.warns
+    assert "All images are alike." in found.sentences
