@@ -292,3 +292,46 @@ def test_one_number_on_two_patients_is_an_error(tmp_path: Path):
     with pytest.raises(CohortError, match="AccessionNumber '7' is on images of two patients"):
         export(tmp_path, "7,normal", key="AccessionNumber")
     assert len(export(tmp_path, "1.1,normal", key="SOPInstanceUID")) == 2
+
+
+def test_a_patient_id_that_names_nobody_counts_as_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    for number, study in ((1, "1.5"), (2, "1.6"), (3, "1.6")):
+        save(tmp_path / f"1.{number}", StudyInstanceUID=study, PatientID="N/A")
+    with caplog.at_level(logging.WARNING):
+        found = export(tmp_path, "1.5,normal", "1.6,normal")
+    assert [row.patient_id for row in found] == ["study-1.5", "study-1.6", "study-1.6"]
+    assert "has PatientID that name nobody: 'N/A' (3)" in caplog.text
+
+
+def test_zeros_lost_in_the_labels_are_said_with_a_value_of_either_side(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    save(tmp_path / "1.1", AccessionNumber="00012")
+    save(tmp_path / "1.2", AccessionNumber="13", StudyInstanceUID="1.6", PatientID="Q")
+    zeros = r"'12', the files '00012' \(were leading zeros lost in the table\?\)"
+    with pytest.raises(CohortError, match=zeros):
+        export(tmp_path, "12,normal", key="AccessionNumber")
+    with caplog.at_level(logging.WARNING):
+        export(tmp_path, "12,normal", "13,normal", key="AccessionNumber")
+    assert "no file for 1 of the labels, such as '12', the files '00012'" in caplog.text
+
+
+def test_a_key_that_a_spreadsheet_shortened_is_an_error(tmp_path: Path):
+    save(tmp_path / "1.1", AccessionNumber="102000000001")
+    with pytest.raises(CohortError, match=r"line 2 has '1\.02E\+11' as AccessionNumber"):
+        export(tmp_path, "1.02E+11,normal", key="AccessionNumber")
+
+
+@pytest.mark.parametrize(
+    ("head", "is_misfit"),
+    [("Accession Number,finding", True), ("AccessionNumber,label", True), ("file,label", False)],
+)
+def test_labels_that_are_not_understood_differ_from_those_of_other_sets(
+    tmp_path: Path, head: str, is_misfit: bool
+):
+    (tmp_path / "labels.csv").write_text(f"{head}\n1,normal\n")
+    misfit = datasets.misfit("dicom")
+    assert misfit is not None
+    assert (misfit(tmp_path) is not None) == is_misfit
