@@ -15,6 +15,7 @@ from covid_cxr.cohort import build, schema
 from covid_cxr.config import CohortConfig, DatasetConfig
 from covid_cxr.errors import BundleError, InputError
 from covid_cxr.evaluation.compare import compare
+from covid_cxr.files import sha256_of
 from covid_cxr.inference import Predictor
 from covid_cxr.inference.batch import predict_cohort
 from covid_cxr.inference.runtime import Runtime
@@ -319,10 +320,12 @@ def test_another_prevalence_changes_the_report_alone(
 def test_a_recalibrated_bundle_moves_from_the_share_it_was_fitted_to(
     validated: Path, hospital: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    root, cohort = hospital
+    root, cohort = Path(shutil.copytree(hospital[0], tmp_path / "data")), hospital[1]
     made = bundle.load(validated / "bundle")
     other = schema.load(cohort)
-    other["sha256"] = other["sha256"].str[::-1]  # else all are known to the bundle
+    for path in other["path"]:  # other bytes, else all are known to the bundle
+        (root / path).write_bytes((root / path).read_bytes() + b"\0")
+    other["sha256"] = [sha256_of(root / path) for path in other["path"]]
     schema.save(other, tmp_path / "cohort.csv")
     settings = configuration.load(None, FEW_DRAWS)
     options = {"settings": settings, "command": "c", "prevalence": 0.1}
