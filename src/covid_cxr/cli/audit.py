@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson, RunFolderPath
 from covid_cxr.config.audit import Budget
-from covid_cxr.results import AuditResult
 from covid_cxr.types import DISCLAIMER
+
+if TYPE_CHECKING:
+    from covid_cxr.results import AuditResult
 
 _FAILED = 3
 STYLES = {"fail": "bold red", "warn": "yellow", "pass": "green", "info": "dim", "not made": "dim"}

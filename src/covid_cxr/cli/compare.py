@@ -11,12 +11,12 @@ from rich.table import Table
 
 from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson
-from covid_cxr.results import Estimate
-from covid_cxr.results.comparison import ComparedGroup, ScoreDifferences
 from covid_cxr.types import DISCLAIMER
 
 if TYPE_CHECKING:
     from covid_cxr.evaluation.paired_runs import PredictedSplit
+    from covid_cxr.results import Estimate
+    from covid_cxr.results.comparison import ComparedGroup, ScoreDifferences
 else:
     from typing import Literal
 
@@ -98,5 +98,5 @@ def _difference(scores: ScoreDifferences | None) -> str:
 
 def _cell(score: Estimate, *, signed: bool = False) -> str:
     """Return the value, and on a second line its interval."""
-    value = Estimate(value=score.value).format(2, signed=signed)
+    value = type(score)(value=score.value).format(2, signed=signed)
     return "\n".join(filter(None, (value, score.format_interval(2, signed=signed))))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson, Data, Seed, Threads, data_root, repeat_command
 from covid_cxr.config.audit import Budget
-from covid_cxr.results import Estimate, ExplanationBenchmark
 from covid_cxr.types import DISCLAIMER
+
+if TYPE_CHECKING:
+    from covid_cxr.results import Estimate, ExplanationBenchmark
 
 Run = Annotated[
     Path,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -25,11 +25,13 @@ from rich.table import Table
 from rich.text import Text
 
 from covid_cxr.progress import reporting
-from covid_cxr.results import RunMetrics
-from covid_cxr.results.hold_out import HoldOutValidation
-from covid_cxr.results.metrics import PointingMetrics
-from covid_cxr.results.scores import Scores
 from covid_cxr.types import DISCLAIMER
+
+if TYPE_CHECKING:  # to build the records takes as long as all other imports together
+    from covid_cxr.results import RunMetrics
+    from covid_cxr.results.hold_out import HoldOutValidation
+    from covid_cxr.results.metrics import PointingMetrics
+    from covid_cxr.results.scores import Scores
 
 out = Console()
 _SPLITS = {"test": "test split", "val": "validation split", "external": "external images"}

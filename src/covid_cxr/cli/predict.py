@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from inspect import Signature, signature
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
@@ -16,7 +17,7 @@ from covid_cxr import explain as explainers
 from covid_cxr.cli import output
 from covid_cxr.cli.options import AsJson, Threads, data_root
 from covid_cxr.errors import InputError
-from covid_cxr.explain.rendering.zones import FAIR
+from covid_cxr.explain.settings import FAIR
 from covid_cxr.types import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -27,22 +28,23 @@ if TYPE_CHECKING:
 
 def _list_methods(wanted: bool) -> None:
     """Print every method with its settings; a method whose package is missing says so."""
-    if not wanted:
-        return
-    for name in explainers.names():
-        need = f" (needs {explainers.NEEDS[name]})" if name in explainers.NEEDS else ""
-        output.out.print(f"{name}{need}", highlight=False, markup=False)
-        try:
-            settings = explainers.settings_of(name)
-        except InputError as error:
-            output.out.print(f"  {error}", highlight=False, markup=False)
-            continue
-        for setting in settings.names():
-            field = settings.model_fields[setting]
-            value = "null" if field.default is None else field.default
-            line = f"  {setting}={value}  {_described(field)}"
+    if wanted:
+        for line in chain.from_iterable(map(_lines_of, explainers.names())):
             output.out.print(line, highlight=False, markup=False, soft_wrap=True)
-    raise typer.Exit
+        raise typer.Exit
+
+
+def _lines_of(method: str) -> list[str]:
+    try:
+        needed, settings = explainers.needs(method), explainers.settings_of(method)
+    except InputError as error:
+        return [method, f"  {error}"]
+    lines = [f"{method} (needs {needed})" if needed else method]
+    for name in settings.names():
+        field = settings.model_fields[name]
+        value = "null" if field.default is None else field.default
+        lines.append(f"  {name}={value}  {_described(field)}")
+    return lines
 
 
 def _described(field: FieldInfo) -> str:

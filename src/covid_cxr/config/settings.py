@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -241,6 +241,7 @@ class ExplainConfig(Strict):
         fill: what hides a region.
         sampling: how LIME draws its samples.
         stopping_reliability: reliability at which LIME stops; null: never before the end.
+        settings: method -> its own settings, such as rise: {masks: 500}, over those above.
     """
 
     methods: tuple[str, ...] = ("lime", "cam")
@@ -253,6 +254,16 @@ class ExplainConfig(Strict):
     fill: Literal["mean", "dark", "blur", "dataset"] = "mean"
     sampling: Literal["bernoulli", "antithetic", "balanced"] = "balanced"
     stopping_reliability: float | None = Field(0.9, gt=0, lt=1)
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _settings_are_of_methods(self) -> ExplainConfig:
+        if unknown := sorted(self.settings.keys() - set(self.methods)):
+            raise ValueError(
+                f"settings of '{unknown[0]}', which is not among methods "
+                f"({', '.join(self.methods)}); add it there or remove its settings"
+            )
+        return self
 
 
 class RunConfig(Strict):

@@ -28,6 +28,7 @@ __all__ = [
     "explain_image",
     "get",
     "names",
+    "needs",
     "parse",
     "settings_of",
 ]
@@ -44,7 +45,7 @@ EXPLAINERS: dict[str, str] = {
 }
 GROUP = "covid_cxr.explainers"
 CLASS_MAPS, WEIGHTS = "class activation maps", "weights (weights.safetensors)"
-# What a method needs of a bundle that not every bundle has.
+# What our methods need of a bundle that not every bundle has.
 NEEDS: dict[str, str] = {
     "cam": CLASS_MAPS,
     "gradcam": WEIGHTS,
@@ -78,6 +79,19 @@ def settings_of(name: str) -> type[Settings]:
         UnknownName, MissingDependency, InputError: as `get` does.
     """
     return get(name).settings
+
+
+def needs(name: str) -> str | None:
+    """Return what an explainer needs of a bundle that not every bundle has.
+
+    Returns:
+        `CLASS_MAPS` or `WEIGHTS`; None for one that explains any model.
+
+    Raises:
+        UnknownName: no explainer has that name.
+        MissingDependency, InputError: it is a plugin that cannot be imported.
+    """
+    return NEEDS.get(name) if name in EXPLAINERS else settings_of(name).needs
 
 
 def explain_image(

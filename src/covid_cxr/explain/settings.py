@@ -7,7 +7,7 @@ Every explainer has a class of its own, a subclass of `Settings` with its fields
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import yaml
@@ -19,6 +19,7 @@ from covid_cxr.types import Lungs
 Fill = Literal["mean", "dark", "blur", "dataset"]
 Superpixels = Literal["quickshift", "slic", "lungs", "grid"]
 Sampling = Literal["bernoulli", "antithetic", "balanced"]
+FAIR = 0.5  # fidelity from which a map may be relied on
 _NOT_RECORDED = {"seed", "batch_size"}  # the seed has a place of its own; batches change nothing
 
 
@@ -38,9 +39,12 @@ class Settings(BaseModel):
         batch_size: images per forward pass; changes memory and time, not the explanation.
         lungs: of the explained image, on any grid that spans it, None where not known; set by the
             caller, not by the user.
+        needs: what the method needs of a bundle that not every bundle has, for the error message:
+            `covid_cxr.explain.CLASS_MAPS` or `.WEIGHTS`; annotate it as ClassVar, as here.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    needs: ClassVar[str | None] = None
 
     seed: int = Field(0, ge=0, lt=2**32, description="random seed")
     batch_size: int = Field(64, ge=1, le=1024, description="images per forward pass")

@@ -144,7 +144,7 @@ def _record(
         "version": __version__,
         "model": predictor.bundle.id,
         "number of files": listed.files,
-        "hash of names, sizes and dates": listed.sha256,
+        "SHA-256 of names, sizes and dates": listed.sha256,
         "for processing": predictor.for_processing,
         "method": settings.method if settings else None,
     }

@@ -24,7 +24,8 @@ from covid_cxr.explain.counterfactual import (
 from covid_cxr.explain.rendering.overlay import DEFAULT_STYLE, OverlayStyle
 from covid_cxr.explain.rendering.page import Caption
 from covid_cxr.explain.rendering.writing import save
-from covid_cxr.explain.rendering.zones import FAIR, with_lungs
+from covid_cxr.explain.rendering.zones import with_lungs
+from covid_cxr.explain.settings import FAIR
 from covid_cxr.files import atomic_write
 from covid_cxr.imaging.crop import crop_lungs
 from covid_cxr.imaging.page import png
@@ -103,12 +104,12 @@ def check_method(bundle: Bundle, method: str) -> None:
     """Check that `method` exists and can explain the bundle's model.
 
     Raises:
-        InputError: the bundle lacks what the method needs; the message names those it has all for.
+        InputError: the bundle lacks what the method needs; the message names ours that it has all
+            for.
         UnknownName: no such explainer.
         MissingDependency: it needs a package that is not installed.
     """
-    explain.get(method)
-    needed = explain.NEEDS.get(method)
+    needed = explain.needs(method)
     lacking = {
         need
         for need, is_there in (
@@ -118,11 +119,12 @@ def check_method(bundle: Bundle, method: str) -> None:
         if not is_there
     }
     if needed in lacking:
-        others = [name for name in explain.names() if explain.NEEDS.get(name) not in lacking]
+        others = [name for name in explain.EXPLAINERS if explain.NEEDS.get(name) not in lacking]
         raise InputError(
             f"'{method}' needs {needed}, which bundle {bundle.id} does not hold; "
             f"it can be explained by {', '.join(others)}"
         )
+    explain.get(method)
 
 
 def explain_input(

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from covid_cxr import explain
-from covid_cxr.explain.rendering.zones import FAIR
+from covid_cxr.explain.settings import FAIR
 from covid_cxr.imaging.in_memory import ImageSource, check_source, name_of
 from covid_cxr.inference.answers import Work, answers_of
 from covid_cxr.inference.entries import Entry, expand
-from covid_cxr.inference.explaining import ExplainSettings, Inference
+from covid_cxr.inference.explaining import ExplainSettings, Inference, check_method
 from covid_cxr.inference.predictions_csv import columns
 from covid_cxr.inference.predictor import Predictor, Reading
 from covid_cxr.types import BoolArray, FloatArray, Lungs, Prediction, Radiograph
@@ -111,7 +111,8 @@ class Model(Predictor):
             rejected the image, or where a flag of the prediction says why there is none.
 
         Raises:
-            InputError: the source is no radiograph, or a setting is unknown or out of range.
+            InputError: the source is no radiograph, a setting is unknown or out of range, or the
+                method needs weights or class activation maps that the bundle does not hold.
             UnknownName: no such method.
 
         >>> import covid_cxr
@@ -121,6 +122,7 @@ class Model(Predictor):
         >>> reading.explanation.method
         'occlusion-regions'
         """
+        check_method(self.bundle, method)
         options = explain.get(method).configure(settings)
         return self.predict(source, ExplainSettings(method, options, least_fidelity=min_fidelity))
 

@@ -8,7 +8,6 @@ prediction is continued only where that is the same.
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import json
 import os
@@ -75,15 +74,13 @@ class PredictionsFile:
         multiple: int = 1,
     ) -> None:
         self.part, self._folder, self._classes, self.rows = folder / PART, folder, classes, 0
-        is_begun = self.part.is_file() and self.part.stat().st_size > 0
-        if start == "resume" and not is_begun:
+        if start == "resume" and not (self.part.is_file() and self.part.stat().st_size):
             raise InputError(f"nothing to resume: there is no '{self.part}'; leave --resume out")
-        if is_begun and start != "restart":
-            _check_record(folder, record)
         folder.mkdir(parents=True, exist_ok=True)
         self._stream = self._open()
         try:
-            if is_begun and start != "restart":
+            if start != "restart" and os.fstat(self._stream.fileno()).st_size:
+                _check_record(folder, record)
                 self._continue(entries, multiple)
             else:
                 self._begin(record)
@@ -114,16 +111,25 @@ class PredictionsFile:
     def finish(self) -> Path:
         """Give the file its name, in place of an earlier one, and return that."""
         path = self._folder / PREDICTIONS
+        if os.name == "nt":  # which renames no open file
+            self._stream.close()
         self.part.replace(path)
         (self._folder / RECORD).unlink(missing_ok=True)
         _sync_folder(self._folder)
         return path
 
     def _open(self) -> io.FileIO:
+        """Open the unfinished file, locked so that no other process writes it.
+
+        Raises:
+            InputError: another process does, or has just finished it.
+        """
         stream = self.part.open("a+b", buffering=0)  # so that a failed write leaves none behind
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            _lock(stream)
+            if not os.path.samestat(os.fstat(stream.fileno()), self.part.stat()):
+                raise FileNotFoundError  # renamed between the opening and the lock
+        except (BlockingIOError, FileNotFoundError) as error:
             stream.close()
             raise InputError(
                 f"'{self.part}' is being written by another process; wait for it, or name "
@@ -207,13 +213,33 @@ def _check_record(folder: Path, record: Mapping[str, Value]) -> None:
         then, now = before.get(name), record.get(name)
         if then != now:
             raise InputError(
-                f"'{folder}' holds an unfinished prediction with {name} = {then}, now it is {now}; "
-                f"repeat the command that began it, name another --out, or {anew}"
+                f"'{folder}' holds an unfinished prediction with {name} = {then!s:.16}, now it is "
+                f"{now!s:.16}; repeat the command that began it, name another --out, or {anew}"
             )
+
+
+def _lock(stream: io.FileIO) -> None:
+    """Lock a file until it is closed, where system and file system can.
+
+    Raises:
+        BlockingIOError: another process has locked it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # on Windows, where two processes are not kept from writing one table
+        return
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system without locks, as some on a network
+        pass
 
 
 def _sync_folder(folder: Path) -> None:
     """Let a new name outlive a power cut."""
+    if os.name == "nt":  # which opens no folder
+        return
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)

@@ -97,11 +97,16 @@ def _errors(folder: RunFolder, cohort: pd.DataFrame, threshold: float) -> list[_
 
 
 def explain_settings(config: RunConfig, method: str) -> explain.Settings:
-    """Return what a run's configuration asks of an explainer: those settings that it has."""
+    """Return what a run's configuration asks of an explainer.
+
+    Raises:
+        UnknownName: no such explainer, or it has no such setting.
+        InputError: a setting is out of bounds.
+    """
     explainer = explain.get(method)
-    values = {"seed": config.seed, **config.explain.model_dump()}
-    names = explainer.settings.names()
-    return explainer.configure({name: values[name] for name in names if name in values})
+    shared = {"seed": config.seed, **config.explain.model_dump(exclude={"settings"})}
+    values = {name: shared[name] for name in explainer.settings.names() if name in shared}
+    return explainer.configure(values | config.explain.settings.get(method, {}))
 
 
 def choose(cohort: pd.DataFrame, count: int, seed: int) -> Iterator[pd.Series]:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from covid_cxr import explain, registry
+from covid_cxr import registry
 from covid_cxr.audit.run import run_audit, select_checks
 from covid_cxr.cohort import build, inventory, notes
 from covid_cxr.cohort.splits.hold_out import HoldOutUnits
@@ -15,6 +15,7 @@ from covid_cxr.config.audit import Budget
 from covid_cxr.models import zoo
 from covid_cxr.models.bundle import Bundle
 from covid_cxr.pipeline.evaluate import evaluate
+from covid_cxr.pipeline.examples import explain_settings
 from covid_cxr.pipeline.run_folder import RunFolder
 from covid_cxr.report import write_report
 from covid_cxr.results import AuditResult, HoldOutValidation
@@ -65,14 +66,15 @@ def run(
 
 
 def check_names(config: RunConfig) -> None:
-    """Raise an error for a model, explainer or check that does not exist.
+    """Raise an error for a model, explainer, check or setting of an explainer that does not exist.
 
     Raises:
         UnknownName: the message suggests the closest.
+        InputError: a setting of an explainer is out of bounds.
     """
     registry.check("model", config.model, zoo.ARCHITECTURES, zoo.GROUP)
     for method in config.explain.methods:
-        registry.check("explainer", method, explain.EXPLAINERS, explain.GROUP)
+        explain_settings(config, method)
     select_checks(config)
 
 
@@ -81,6 +83,7 @@ def train(folder: RunFolder) -> Bundle:
     if folder.is_trained:
         log.info("'%s' is trained already", folder.path)
         return folder.bundle()
+    check_names(folder.config)
     from covid_cxr.training.run import train as train_bundle
 
     root, command = folder.data_root, folder.command

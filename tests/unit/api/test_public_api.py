@@ -211,6 +211,10 @@ def test_settings_of_a_method_are_checked(model: covid_cxr.Model) -> None:
         model.explain(EIGHT, "lime", samples=3)
     with pytest.raises(covid_cxr.UnknownName, match="did you mean 'lime'"):
         model.explain(EIGHT, "lyme")
+    with pytest.raises(
+        covid_cxr.InputError, match=r"'gradcam' needs weights .* can be explained by lime"
+    ):
+        model.explain(EIGHT, "gradcam")
 
 
 def test_a_notebook_draws_what_it_is_given(model: covid_cxr.Model) -> None:

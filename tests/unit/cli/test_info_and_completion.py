@@ -6,6 +6,8 @@ import getpass
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -155,3 +157,16 @@ def test_numbers_are_finite(
                 assert option in error and error.count("\n") == 1
                 checked += 1
     assert checked >= 9
+
+
+def test_help_and_completion_load_no_library_for_numbers() -> None:
+    heavy = {"scipy", "sklearn", "skimage", "pandas", "onnxruntime", "torch", "pydicom", "PIL"}
+    script = f"""
+import sys
+import covid_cxr.cli
+print(*({heavy} | {{"covid_cxr.results"}}) & sys.modules.keys())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

@@ -3,6 +3,7 @@
 import copy
 import csv
 import errno
+import fcntl
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from covid_cxr import cli
 from covid_cxr.errors import InputError
 from covid_cxr.explain import Settings
 from covid_cxr.explain.rendering.overlay import OverlayStyle
-from covid_cxr.inference import answers
+from covid_cxr.inference import answers, predictions_csv
 from covid_cxr.inference.batch import predict_to
 from covid_cxr.inference.explaining import ExplainSettings
 from covid_cxr.inference.predictions_csv import PART, PREDICTIONS, RECORD
@@ -136,7 +137,7 @@ def test_a_torn_row_is_dropped_and_its_file_answered_again(
         ),
         ({"settings": replace(CAM, least_fidelity=0.1)}, "least fidelity = 0.5, now it is 0.1"),
         ({"images": 9}, "with number of files = 8, now it is 9"),
-        ({"touched": True}, "with hash of names, sizes and dates = "),
+        ({"touched": True}, "with SHA-256 of names, sizes and dates = "),
         ({"other": True}, "with model = "),
     ],
 )
@@ -216,6 +217,45 @@ def test_two_processes_do_not_write_one_table(
     with reporting(again):
         assert len(predicted(tmp_path, model, images[:6])) == 6
     assert len(tried) == 1
+
+
+def test_a_table_that_another_process_finished_meanwhile_is_left_as_it_is(
+    model: Predictor, images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(tmp_path, model, images[:6], 4, None)
+    left = (tmp_path / PART).read_bytes()
+
+    def renamed_before(_: object) -> None:
+        (tmp_path / PART).replace(tmp_path / PREDICTIONS)
+
+    monkeypatch.setattr(predictions_csv, "_lock", renamed_before)
+    with pytest.raises(InputError, match="is being written by another process"):
+        predict_to(tmp_path, model, images[:6], start="restart")
+    assert (tmp_path / PREDICTIONS).read_bytes() == left
+
+
+def test_a_file_system_without_locks_is_written_to(
+    model: Predictor, images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    assert len(predicted(tmp_path, model, images[:1])) == 1
+
+
+def test_a_table_is_written_where_fcntl_is_missing(tmp_path: Path) -> None:
+    """As on Windows."""
+    script = """
+import sys
+from pathlib import Path
+sys.modules["fcntl"] = None
+from covid_cxr.inference.predictions_csv import PredictionsFile
+with PredictionsFile(Path(sys.argv[1]), ["covid-19"], {}, []) as file:
+    file.finish()
+"""
+    subprocess.run([sys.executable, "-c", script, tmp_path], check=True)
+    assert (tmp_path / PREDICTIONS).read_text("utf-8").startswith("file,status,message,")
 
 
 def test_a_finished_table_is_replaced_only_by_a_finished_one(

@@ -16,12 +16,13 @@ import numpy as np
 
 from covid_cxr.explain.measures.localisation import inside_lungs
 from covid_cxr.explain.resampling import mask_on_grid
+from covid_cxr.explain.settings import FAIR
 from covid_cxr.types import Explanation, IntArray, Lungs, LungZones
 
 BANDS = ("upper", "middle", "lower")
 SIDES = ("right", "left")  # the patient's: the right lung lies on the left of the image
 ZONES: tuple[str, ...] = tuple(f"{band} {side}" for side in SIDES for band in BANDS)
-GOOD, FAIR = 0.8, 0.5  # fidelity from which a map is called so
+_GOOD = 0.8  # fidelity from which a map is called so
 _QUARTER = 0.25
 _SLACK = 1e-9  # sums of floats
 
@@ -85,7 +86,7 @@ def fidelity_in_words(fidelity: float | None) -> str:
     if fidelity is None:
         return "fidelity not defined"
     rounded = round(fidelity, 2)  # graded as it is printed
-    words = "good" if rounded >= GOOD else "fair" if rounded >= FAIR else "low: do not rely on it"
+    words = "good" if rounded >= _GOOD else "fair" if rounded >= FAIR else "low: do not rely on it"
     return f"fidelity {rounded:.2f}, {words}"
 
 

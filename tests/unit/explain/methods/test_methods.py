@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,13 +12,16 @@ from captum.attr import LayerGradCam
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from covid_cxr import registry
+import covid_cxr
+from covid_cxr import explain, registry
 from covid_cxr.errors import BundleError, InputError, UnknownName
-from covid_cxr.explain import EXPLAINERS, get
+from covid_cxr.explain import EXPLAINERS, Settings, get
 from covid_cxr.explain.methods import cam, gradients
 from covid_cxr.explain.resampling import enlarge, from_cells, mask_on_grid
+from covid_cxr.inference.explaining import check_method
 from covid_cxr.models import zoo
 from covid_cxr.testing.explainers import QuadrantModel, dotted_input
+from covid_cxr.types import FloatArray
 
 Baseline = Literal["dataset", "dark", "blur"]
 
@@ -46,6 +49,26 @@ def test_an_installed_plugin_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "entry_points", lambda group: [plugin, thief])
     assert get("mine").method is cam.explain
     assert get("lime").method is not cam.explain
+
+
+class NeedsWeights(Settings):
+    needs: ClassVar[str | None] = explain.WEIGHTS
+
+
+def reads_weights(
+    image: FloatArray, model: explain.Model, index: int, settings: NeedsWeights
+) -> FloatArray:
+    return image[0]
+
+
+def test_a_plugin_says_what_it_needs_of_a_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = EntryPoint("mine", f"{__name__}:reads_weights", explain.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [plugin])
+    shipped = covid_cxr.default_bundle()  # without weights
+    with pytest.raises(InputError, match=r"'mine' needs weights .* explained by lime, .*, cam$"):
+        check_method(shipped, "mine")
+    monkeypatch.setattr(NeedsWeights, "needs", None)
+    check_method(shipped, "mine")
 
 
 def test_enlarge_by_hand() -> None:
