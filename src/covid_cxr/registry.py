@@ -16,7 +16,7 @@ from typing import Any
 
 from covid_cxr.errors import InputError, MissingDependency, UnknownName
 
-# What the import of somebody else's module fails with, short of its own exceptions.
+# What the import of a plugin fails with, short of exceptions of its own.
 _FAILURES = (ImportError, AttributeError, NameError, SyntaxError, TypeError, ValueError, OSError)
 
 
@@ -101,7 +101,7 @@ def resolve(kind: str, name: str, builtin: Mapping[str, str], group: str) -> Any
             ) from error
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(
-            f"{plugin} cannot be imported from '{target}' ({reason}); mend or uninstall it"
+            f"{plugin} cannot be imported from '{target}' ({reason}); repair or uninstall it"
         ) from error
 
 

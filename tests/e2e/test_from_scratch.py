@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("graph_templates")]
 def cohort(phantoms: Path, tiny_config: RunConfig, tmp_path: Path) -> Path:
     """Two patients of each class and split."""
     rows = build.build(phantoms, tiny_config.cohort, tiny_config.seed).cohort
-    rows = rows[rows["split"].isin(("train", "val"))]
+    rows = rows[rows["split"].isin(("train", "val"))].drop_duplicates("patient_id")
     few = pd.concat(part.head(2) for _, part in rows.groupby(["split", "finding"]))
     few.to_csv(tmp_path / "cohort.csv", index=False, quoting=csv.QUOTE_MINIMAL)
     return tmp_path / "cohort.csv"

@@ -148,9 +148,9 @@ class Explainer:
             settings = settings.model_copy(update={"lungs": lungs})
         has_settings = len(signature(self.method).parameters) > 3
         answer = self.method(image, model, index, *([settings] if has_settings else []))
-        found = self._checked(answer, image.shape[1:])._asdict()
-        found["parameters"] = settings.record() | dict(found["parameters"])
-        return Explanation(self.name, label, seed=settings.seed, bundle=model.bundle_id, **found)
+        fields = self._checked(answer, image.shape[1:])._asdict()
+        fields["parameters"] = settings.record() | dict(fields["parameters"])
+        return Explanation(self.name, label, seed=settings.seed, bundle=model.bundle_id, **fields)
 
     def _own(self, settings: Settings | None) -> Settings:
         if settings is None:
@@ -163,15 +163,15 @@ class Explainer:
         return settings
 
     def _checked(self, answer: Attribution | FloatArray, shape: tuple[int, ...]) -> Attribution:
-        found = answer if isinstance(answer, Attribution) else Attribution(answer)
-        attribution = np.asarray(found.attribution, dtype=np.float32)
+        whole = answer if isinstance(answer, Attribution) else Attribution(answer)
+        attribution = np.asarray(whole.attribution, dtype=np.float32)
         if attribution.shape != shape or not np.isfinite(attribution).all():
             raise InputError(
                 f"explainer '{self.name}' returned a map of shape {attribution.shape} with "
                 f"{int((~np.isfinite(attribution)).sum())} values that are not finite, expected "
                 f"finite {shape}; report it to its author"
             )
-        return found._replace(attribution=attribution)
+        return whole._replace(attribution=attribution)
 
 
 def _settings_class(owner: str, method: Method) -> type[Settings]:

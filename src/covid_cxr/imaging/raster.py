@@ -21,6 +21,12 @@ SEVERAL = "several frames: the first is used"
 
 # Supported containers; others that Pillow knows stay disabled (EPS would run Ghostscript).
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "JPEG2000", "PPM")
+# What starts an archive, which users name in place of the folder that it was made of.
+_ARCHIVES = {
+    b"PK\3\4": "ZIP", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7z",
+    b"Rar!": "RAR",
+}  # fmt: skip
+_TAR = slice(257, 262)  # where an archive of POSIX tar says "ustar"
 # What decoders raise on malformed files; OSError includes UnidentifiedImageError and "image file
 # is truncated".
 DECODER_ERRORS = (
@@ -57,7 +63,7 @@ def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile
         whole, _ = containers.repair_codestream(data)
         image = Image.open(BytesIO(whole), formats=_FORMATS)
     except UnidentifiedImageError as error:
-        raise UnreadableImage("is no image of a known format") from error
+        raise UnreadableImage(_other_format(data)) from error
     except Image.DecompressionBombError as error:
         message = f"has too many pixels, the limit is {max_pixels} in all: {_reason(error)}"
         raise UnreadableImage(message) from error
@@ -66,6 +72,14 @@ def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile
     check_size(image.width, image.height, max_pixels)
     containers.check(image, whole)
     return image
+
+
+def _other_format(data: bytes) -> str:
+    kinds = (kind for start, kind in _ARCHIVES.items() if data.startswith(start))
+    kind = "tar" if data[_TAR] == b"ustar" else next(kinds, None)
+    if kind is None:
+        return "is no image of a known format"
+    return f"is an archive ({kind}), expected an image file; unpack it and name its folder"
 
 
 def decode(image: ImageFile.ImageFile, data: bytes, origin: str) -> Radiograph:

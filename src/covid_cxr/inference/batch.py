@@ -59,7 +59,7 @@ def predict_to(
     Raises:
         InputError: `out` is a file; there is nothing to answer; an interrupted prediction in `out`
             is of other files, settings or model.
-        UnknownName: no such explainer (found before any file is read).
+        UnknownName: no such explainer; raised before any file is read.
         OSError: the disk is full; what was answered is kept.
         KeyboardInterrupt: likewise; it says how many files were answered.
     """
@@ -150,7 +150,8 @@ def _record(
     }
     if settings:
         options = settings.options or explain.settings_of(settings.method)()
-        record |= dict(_flat(options.model_dump(mode="json")))
+        own = _flat(options.model_dump(mode="json"))
+        record |= {f"{settings.method} {name}": value for name, value in own}
         record |= dict(_flat(asdict(replace(settings, options=None, load_image=None))))
         del record["options"]
         record["similar cases"] = settings.load_image is not None

@@ -89,13 +89,13 @@ def _below(path: Path, own: set[str]) -> Iterator[Path]:
         if real in own:
             continue
         try:
-            found = sorted(os.scandir(path), key=attrgetter("name")) if is_folder else None
+            inside = sorted(os.scandir(path), key=attrgetter("name")) if is_folder else None
         except OSError:  # may not be listed; its row says so
-            found = None
-        if found is None:
+            inside = None
+        if inside is None:
             yield path
             continue
-        for entry in reversed(found):
+        for entry in reversed(inside):
             below, is_folder = path / entry.name, entry.is_dir(follow_symlinks=False)
             waiting.append((below, f"{real}/{entry.name}", is_folder))
 

@@ -80,7 +80,7 @@ class InputCheck(Strict):
 
     def _rejection(self, logits: FloatArray, distance: float, lungs_found: bool) -> str | None:
         limits = self.lungs_found if lungs_found else self.lungs_not_found
-        # Asked this way round, NaN is rejected.
+        # Not `<`: NaN is rejected too.
         if not self.log_odds(logits) >= limits.least_log_odds:
             likeliest = np.where(self._is_upright, -np.inf, logits).argmax()
             return self.reasons[int(likeliest)]

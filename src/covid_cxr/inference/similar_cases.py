@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from covid_cxr.errors import BundleError, UnreadableImage
+from covid_cxr.errors import AlteredImage, BundleError, UnreadableImage
 from covid_cxr.files import atomic_write
 from covid_cxr.imaging.page import MUTED, TEXT, Caption, Cell, Grid, thumbnail
 from covid_cxr.types import DISCLAIMER, FloatArray, Radiograph
@@ -125,7 +125,7 @@ def _caption(name: str, *others: str) -> Caption:
 def _load(load_image: ImageLoader, case: SimilarCase) -> FloatArray | None:
     try:
         radiograph = load_image(case.image_id)
-    except UnreadableImage:  # moved or damaged since; its id and finding are still of use
+    except (UnreadableImage, AlteredImage):  # moved or replaced since; its id is still of use
         return None
     return None if radiograph is None else radiograph.pixels
 

@@ -202,6 +202,8 @@ def assert_rejected(source: str | bytes | Path, *words: str) -> None:
 
 def test_files_that_are_no_image_are_rejected_in_one_line(tmp_path: Path) -> None:
     assert_rejected(b"", "'<bytes>'", "empty")
+    assert_rejected(b"PK\3\4" + bytes(60), "'<bytes>' is an archive (ZIP)", "unpack it and name")
+    assert_rejected(bytes(257) + b"ustar" + bytes(250), "is an archive (tar)", "unpack it")
     assert_rejected(b"just a text\n" * 50, "'<bytes>'", "no image of a known format")
     assert_rejected(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", "known format")
     assert_rejected(tmp_path, str(tmp_path), "folder")

@@ -22,8 +22,9 @@ from covid_cxr import cli
 from covid_cxr.errors import InputError
 from covid_cxr.explain import Settings
 from covid_cxr.explain.rendering.overlay import OverlayStyle
-from covid_cxr.inference import answers, predictions_csv
+from covid_cxr.inference import answers, batch, predictions_csv
 from covid_cxr.inference.batch import predict_to
+from covid_cxr.inference.entries import Listing
 from covid_cxr.inference.explaining import ExplainSettings
 from covid_cxr.inference.predictions_csv import PART, PREDICTIONS, RECORD
 from covid_cxr.inference.predictor import Predictor
@@ -133,7 +134,7 @@ def test_a_torn_row_is_dropped_and_its_file_answered_again(
         ({"settings": None}, "with method = cam, now it is None"),
         (
             {"settings": replace(CAM, options=Settings(seed=5))},
-            "with seed = 0, now it is 5",
+            "with cam seed = 0, now it is 5",
         ),
         ({"settings": replace(CAM, least_fidelity=0.1)}, "least fidelity = 0.5, now it is 0.1"),
         ({"images": 9}, "with number of files = 8, now it is 9"),
@@ -169,6 +170,14 @@ def test_another_command_does_not_continue(
     assert (tmp_path / PART).read_bytes() == left
     rows = rows_of(predict_to(tmp_path, model, some[:count], settings=settings, start="restart"))
     assert len(rows) == count
+
+
+def test_a_setting_of_a_method_hides_no_other_part_of_the_record(model: Predictor) -> None:
+    class Named(Settings):
+        model: int = 3
+
+    record = batch._record(model, Listing(1, ""), replace(CAM, options=Named()))
+    assert (record["model"], record["cam model"]) == (model.bundle.id, 3)
 
 
 def test_resume_insists_on_an_unfinished_prediction(

@@ -42,8 +42,8 @@ class Counter:
         self.now = self.most = 0
         read = predictor.read
 
-        def counted(source: Path) -> Radiograph:
-            radiograph = read(source)
+        def counted(source: Path, sha256: str | None) -> Radiograph:
+            radiograph = read(source, sha256)
             self.now += 1
             self.most = max(self.most, self.now)
             weakref.finalize(radiograph.pixels, self.drop)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covid_cxr.errors import BundleError, UnreadableImage
+from covid_cxr.errors import AlteredImage, BundleError, UnreadableImage
 from covid_cxr.imaging.page import CROSS, GAP, HEAD
 from covid_cxr.inference import similar_cases
 from covid_cxr.types import Radiograph
@@ -47,13 +47,16 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
         similar_cases.load(path)
 
 
-def test_similar_cases_are_drawn_beside_the_radiograph(reference: similar_cases.Reference) -> None:
+@pytest.mark.parametrize("error", [None, UnreadableImage("gone"), AlteredImage("replaced")])
+def test_similar_cases_are_drawn_beside_the_radiograph(
+    reference: similar_cases.Reference, error: Exception | None
+) -> None:
     radiograph = np.full((200, 100), 0.5, np.float32)
     bright = Radiograph(np.ones((80, 80), np.float32), "a", "PNG", 8)
 
     def load_image(image_id: str) -> Radiograph | None:
-        if image_id == "m:b":
-            raise UnreadableImage("gone")
+        if image_id != "m:a" and error:
+            raise error
         return bright if image_id == "m:a" else None
 
     found = reference.nearest(np.array([5, 0], np.float32))
