@@ -214,13 +214,16 @@ def zipped() -> bytes:
         b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n" * 9,
         b'<svg xmlns="http://www.w3.org/2000/svg" width="99" height="99"/>' * 3,
         b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
-        zipped(),
         b"\0" * 4096,
         "Größe".encode("utf-16") * 90,
     ],
 )
 def test_what_is_no_picture_is_no_image(data: bytes) -> None:
     assert "no image of a known format" in why(data)
+
+
+def test_an_archive_is_called_so() -> None:
+    assert "is an archive (ZIP), expected an image file; unpack it" in why(zipped())
 
 
 def test_a_socket_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
