@@ -170,3 +170,13 @@ print(*({heavy} | {{"covid_cxr.results"}}) & sys.modules.keys())
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_a_closed_pipe_is_no_traceback() -> None:
+    """As `covid-cxr info --json | head -0`."""
+    script = "from covid_cxr import cli\ncli.main()"
+    words = [sys.executable, "-c", script, "info", "--json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
