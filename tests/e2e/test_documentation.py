@@ -24,6 +24,7 @@ import yaml
 from covid_cxr import cli
 from covid_cxr.config import RunConfig
 from covid_cxr.imaging import read
+from covid_cxr.search import checks, load
 from support.dicom_objects import dataset_of, encode
 from support.documentation import ROOT, blocks, check_arguments, commands, is_for_soak, pages
 
@@ -89,6 +90,16 @@ def run_python(code: str, namespace: dict[str, Any]) -> None:
     getattr(value, "_repr_png_", lambda: repr(value))()
 
 
+def check_settings(raw: dict[str, Any], desk: Path) -> None:
+    """Fail unless a configuration, or the file of a search, can work."""
+    if "space" not in raw:
+        RunConfig.model_validate(raw)
+        return
+    search = desk / "search.yaml"
+    search.write_text(yaml.safe_dump(raw | {"recipe": str(ROOT / "configs" / raw["recipe"])}))
+    checks.check(load(search))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_examples_run(page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(desk)
@@ -98,8 +109,8 @@ def test_examples_run(page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch) -
             (desk / block.mark.split()[1]).write_text(block.text)
         if block.language == "python" and not block.mark:
             run_python(block.text, namespace)
-        if block.language == "yaml" and isinstance(yaml.safe_load(block.text), dict):
-            RunConfig.model_validate(yaml.safe_load(block.text))
+        if block.language == "yaml" and isinstance(raw := yaml.safe_load(block.text), dict):
+            check_settings(raw, desk)
         for words in commands(block) if block.language == "bash" else ():
             check_arguments(words)
             if words[0] == "covid-cxr" and not block.mark and not is_for_soak(block, words):

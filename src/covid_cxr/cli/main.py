@@ -23,6 +23,7 @@ from covid_cxr.cli import (
     explain_eval,
     info,
     predict,
+    search,
     validate,
 )
 from covid_cxr.cli.options import Command
@@ -49,7 +50,10 @@ _GLOBALS = {"-v", "-vv", "--verbose", "-q", "--quiet", "--debug"}
 _UsageError: Any = typer.BadParameter.__base__
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Use a model": (predict.predict, predict.explain),
-    "Make a model": (build.demo, build.run, build.train, build.export),
+    "Make a model": (
+        *(build.demo, build.run, build.train, build.export),
+        *(search.search, search.search_dashboard),
+    ),
     "Evaluate a model": (
         *(evaluate.evaluate, audit.audit, validate.cross_validate, validate.validate),
         *(compare.compare, explain_eval.explain_eval),

@@ -99,11 +99,11 @@ def _assign(raw: dict[str, Any], key: str, value: Any, what: str) -> None:
 def first_problem(error: ValidationError) -> str:
     """Return in one line what is wrong first, and how much more is."""
     problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+    where = ".".join(str(part) for part in problem["loc"])
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":
         return f"unknown key '{where}'; remove or rename it{more}"
     said = problem["msg"].removeprefix("Value error, ")  # pydantic's word for a rule of ours
     if isinstance(problem["input"], dict):  # a rule on several keys: its message names them
-        return f"'{where}': {said}{more}"
+        return f"'{where}': {said}{more}" if where else f"{said}{more}"
     return f"'{where}' is {problem['input']!r}: {said}{more}"

@@ -40,6 +40,7 @@ def preprocess_cohort(
     data_root: Path,
     spec: PreprocessSpec,
     cache: Path,
+    preparer: Preparer | None = None,
 ) -> tuple[NDArray[np.float16], list[ImageCheck]]:
     """Preprocess and check every image of `cohort` once, into a memory-mapped file.
 
@@ -51,6 +52,7 @@ def preprocess_cohort(
         data_root: folder that `path` is relative to.
         spec: the preprocessing that the bundle will carry.
         cache: `.npy` file to write; float16 keeps a thousand images at 100 MB.
+        preparer: of `spec`, called with the radiographs in order; None for a new one.
 
     Returns:
         float16 (N, 1, S, S) in [0, 1], memory-mapped, and what the check says of each image (N).
@@ -62,7 +64,7 @@ def preprocess_cohort(
     shape = (len(cohort), 1, spec.size, spec.size)
     cache.parent.mkdir(parents=True, exist_ok=True)
     inputs = np.lib.format.open_memmap(cache, mode="w+", dtype=np.float16, shape=shape)
-    preparer, checks = Preparer(spec), list[ImageCheck]()
+    preparer, checks = preparer or Preparer(spec), list[ImageCheck]()
     files = list(zip(cohort["path"], cohort["sha256"], strict=True))
     for start in track(range(0, len(files), _BATCH), "reading radiographs"):
         reduced, flags = [], []

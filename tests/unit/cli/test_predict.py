@@ -60,6 +60,7 @@ def test_no_number_is_nan_or_infinite(
         "explain": ["x.png", "--out", "o"],
         "validate": ["x.zip", "--cohort", "c.csv", "--out", "o"],
         "evaluate": ["x"],
+        "search": ["x.yaml", "--cohort", "c.csv"],
     }[words[0]]
     status, said = run(capsys, words[0], *required, words[-1], value)
     assert status == 2
