@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,13 @@ class TrainingCache:
         """Return float16 (N, 1, S, S), memory-mapped."""
 
         def compute(path: Path) -> None:
-            preparer = Preparer(spec)
-            preparer.segmenter = segmenter = _LungsOnce(self._path("lungs", self._images))
-            preprocess_cohort(self.rows, self.data_root, spec, path, preparer)
-            segmenter.save()
+            preparer, lungs = Preparer(spec), self._path("lungs", self._images)
+            # until they are stored, one process segments lungs and others wait for them
+            lock = nullcontext() if lungs.exists() else FileLock(lungs.with_suffix(".lock"))
+            with lock:
+                preparer.segmenter = segmenter = _LungsOnce(lungs)
+                preprocess_cohort(self.rows, self.data_root, spec, path, preparer)
+                segmenter.save()
 
         inputs: NDArray[np.float16] = self._once(self._inputs_path(spec), compute)
         return inputs
