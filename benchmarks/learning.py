@@ -1,6 +1,6 @@
 """Learning curves of a linear probe: over the number of images and over sources.
 
-    python benchmarks/learning.py configs/default.yaml --cohort cohort/cohort.csv --data DATA
+    python benchmarks/learning.py default --cohort cohort/cohort.csv --data DATA
 
 The protocol of `cross-validate --leave-out both` on train and validation rows, trained on a share
 of the patients (means and ranges over draws) or on some of the sources (95 % intervals within a

@@ -1,6 +1,6 @@
 """What choosing among recipes is worth: the choice made anew without each left-out site or source.
 
-    python benchmarks/nested.py configs/default.yaml --cohort cohort/cohort.csv --data DATA \\
+    python benchmarks/nested.py default --cohort cohort/cohort.csv --data DATA \\
         --recipe training.ridge_alpha=1 --recipe training.ridge_alpha=4
 
 For every task of `cross-validate --leave-out both` the recipes (the config with the settings of one

@@ -203,9 +203,18 @@ def test_cohort_build_then_check_finds_a_leak_made_by_hand(
     assert status == 3
     assert f"patient '{patient}' is in test and train" in out
     # whatever else reads the cohort refuses it too
-    config = Path(__file__).resolve().parents[2] / "configs" / "default.yaml"
     status, _, err = run(
-        *(capsys, "train", config, "--cohort", file, "--data", phantoms, "--out", tmp_path / "run")
+        *(
+            capsys,
+            "train",
+            "default",
+            "--cohort",
+            file,
+            "--data",
+            phantoms,
+            "--out",
+            tmp_path / "run",
+        )
     )
     assert status == 3
     assert "leak" in err

@@ -134,7 +134,7 @@ def test_long_examples_run(page: Path, phantoms: Path, real_data: Path) -> None:
         folder.mkdir(parents=True)
         write_images(folder, phantoms)
         (folder / "DATA").symlink_to(real_data.resolve())
-        for name in ("configs", "benchmarks", "research", "docs", "scripts"):
+        for name in ("benchmarks", "research", "docs", "scripts"):
             (folder / name).symlink_to(ROOT / name)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for block in blocks(page):

@@ -17,8 +17,6 @@ from covid_cxr.config import RunConfig
 from covid_cxr.models import bundle
 from support.plugin_pages import install_page, write_code
 
-ROOT = Path(__file__).resolve().parents[2]
-
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("graph_templates")]
 
 
@@ -43,16 +41,17 @@ def test_the_advice_for_random_weights_is_a_command_that_works(
     write_code("architecture.md", tmp_path / "plugin")
     monkeypatch.syspath_prepend(tmp_path / "plugin")
     monkeypatch.delitem(sys.modules, "covid_small", raising=False)
-    (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)
 
     def train(*recipe: str) -> int:
         small = ("-s", "preprocess.size=64", "-s", "training.max_epochs=1")
         return cli.run(["train", *recipe, *small, "--cohort", str(cohort), "--data", str(phantoms)])
 
-    assert train("configs/default.yaml", "-s", "model=small") == 2
+    assert train("default", "-s", "model=small") == 2
     error = capsys.readouterr().err
-    advice = re.search(r"take (configs/\S+ -s model=small), which trains them all$", error.strip())
+    advice = re.search(
+        r"take the recipe (\S+ -s model=small), which trains them all$", error.strip()
+    )
     assert advice, error
     assert train(*shlex.split(advice[1])) == 0
     made = bundle.load(tmp_path / "runs/from-scratch/bundle")

@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("src", "research", "benchmarks")
-DOCUMENTS = ("docs", "research", "src", "configs")
+DOCUMENTS = ("docs", "research", "src")
 
 
 def _words(text: str) -> frozenset[str]:

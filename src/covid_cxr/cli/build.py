@@ -77,7 +77,7 @@ def run(
     Stopped and started again, the same command continues where it was. The page to open afterwards
     is report.html in the run folder.
 
-    Example: `covid-cxr run configs/seed-protocol.yaml --data DATA -s model=dcnn-resnet`
+    Example: `covid-cxr run seed-protocol --data DATA -s model=dcnn-resnet`
     """
     from covid_cxr import config as configuration
     from covid_cxr import pipeline
@@ -122,7 +122,7 @@ def train(
 
     The run folder then holds the bundle, which `covid-cxr evaluate` scores on the test split.
 
-    Example: `covid-cxr train configs/default.yaml --cohort cohort/cohort.csv --data DATA --runs 3`
+    Example: `covid-cxr train default --cohort cohort/cohort.csv --data DATA --runs 3`
     """
     import covid_cxr
     from covid_cxr import config as configuration

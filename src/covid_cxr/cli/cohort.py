@@ -35,9 +35,7 @@ def build_cohort(
     out: Annotated[Path, typer.Option(help="Folder for cohort.csv and the tables beside it.")],
     config: Annotated[
         Path | None,
-        typer.Option(
-            help="YAML file whose `cohort` section is used, such as configs/default.yaml."
-        ),
+        typer.Option(help="YAML file whose `cohort` section is used, or one of: {recipes}."),
     ] = None,
     dataset: Annotated[
         list[str] | None,

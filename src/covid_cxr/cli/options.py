@@ -17,8 +17,8 @@ Config = Annotated[
     Path,
     typer.Argument(
         metavar="CONFIG",
-        help="YAML file with the settings, such as configs/default.yaml. Its `model` is one of: "
-        "{architectures}.",
+        help="YAML file with the settings, or a recipe that ships: {recipes}. Its `model` is "
+        "one of: {architectures}.",
     ),
 ]
 RunFolderPath = Annotated[
@@ -69,19 +69,21 @@ class Interrupted(CovidCxrError):
 class Command(TyperCommand):
     """A command that takes finite numbers alone and, interrupted, says what is kept.
 
-    In the help of its parameters {architectures}, {checks}, {datasets} and {explainers} stand for
-    the names that are installed, plugins included.
+    In the help of its parameters {architectures}, {checks}, {datasets}, {explainers} and {recipes}
+    stand for the names that are installed, plugins included.
     """
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help, with the names that are installed."""
         import covid_cxr
+        from covid_cxr import config
 
         lists = {
             "{architectures}": covid_cxr.architectures,
             "{checks}": covid_cxr.audit_checks,
             "{datasets}": covid_cxr.datasets,
             "{explainers}": covid_cxr.explainers,
+            "{recipes}": config.recipes,
         }
         parameter: Any
         for parameter in self.params:

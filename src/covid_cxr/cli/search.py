@@ -30,7 +30,10 @@ def search(
     context: typer.Context,
     config: Annotated[
         Path,
-        typer.Argument(metavar="CONFIG", help="YAML file, as configs/search-linear-probe.yaml."),
+        typer.Argument(
+            metavar="CONFIG",
+            help="YAML file, or search-linear-probe or search-original, which ship.",
+        ),
     ],
     cohort: CohortFile,
     data: Data = None,
@@ -63,7 +66,7 @@ def search(
     Killed and started again, it continues; several processes on one folder or storage share the
     work. Writes best.yaml, which `covid-cxr train` takes, trials.csv and search.html.
 
-    Example: `covid-cxr search configs/search-linear-probe.yaml --cohort cohort.csv --data DATA`
+    Example: `covid-cxr search search-linear-probe --cohort cohort.csv --data DATA`
     """
     from covid_cxr.cohort import schema
 

@@ -89,9 +89,9 @@ def cross_validate(
 
     Examples:
 
-    `covid-cxr cross-validate configs/default.yaml --cohort cohort/cohort.csv --data DATA`
+    `covid-cxr cross-validate default --cohort cohort/cohort.csv --data DATA`
 
-    `covid-cxr cross-validate configs/default.yaml --cohort cohort.csv --data DATA
+    `covid-cxr cross-validate default --cohort cohort.csv --data DATA
     --leave-out both --out runs/left-out`
     """
     from covid_cxr import pipeline

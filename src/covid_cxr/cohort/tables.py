@@ -22,13 +22,16 @@ _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf
 _Row = tuple[int, list[str]]  # the number of its first line, and its cells
 
 
-def read_table(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: Path, required: Iterable[str], optional: Iterable[str] = (), advice: str = ""
+) -> pd.DataFrame:
     """Read a CSV with every cell as text ("" where empty), blank rows left out.
 
     Args:
         path: of the file.
         required: columns that must be there.
         optional: further columns that are read; any other keeps the name that it has.
+        advice: what to do where a column is missing, for the error.
 
     Returns:
         The rows, each under the number of its line in the file.
@@ -45,6 +48,7 @@ def read_table(path: Path, required: Iterable[str], optional: Iterable[str] = ()
     if missing:
         raise CohortError(
             f"table '{path}' lacks column {', '.join(missing)}; it has {', '.join(header)}"
+            + (f"; {advice}" if advice else "")
         )
     if not rows:
         raise CohortError(f"table '{path}' has no rows, expected one an image")

@@ -3,7 +3,14 @@
 from covid_cxr.config.architectures import DcnnResnetSettings, ModelSettings
 from covid_cxr.config.audit import AuditConfig, Bounds
 from covid_cxr.config.base import Strict
-from covid_cxr.config.loading import dump, first_problem, load, with_settings
+from covid_cxr.config.loading import (
+    dump,
+    first_problem,
+    load,
+    recipe_file,
+    recipes,
+    with_settings,
+)
 from covid_cxr.config.settings import (
     AugmentConfig,
     CohortConfig,
@@ -34,5 +41,7 @@ __all__ = [
     "dump",
     "first_problem",
     "load",
+    "recipe_file",
+    "recipes",
     "with_settings",
 ]

@@ -13,16 +13,19 @@ from pydantic import ValidationError
 from covid_cxr.config.settings import RunConfig
 from covid_cxr.errors import ConfigError
 
+_RECIPES = Path(__file__).parent / "recipes"
+
 
 def load(path: Path | str | RunConfig | None, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a YAML (or resolved JSON) file and apply `key=value` overrides.
 
     Args:
-        path: the file, or settings to change; None starts from the defaults.
+        path: a file, the name of a recipe that ships (`recipes()`), or settings to change; None
+            starts from the defaults.
         overrides: such as "model=dcnn-resnet" or "training.max_epochs=3"; values are YAML.
 
     Raises:
-        ConfigError: no such file, not YAML, an unknown key or a value out of range.
+        ConfigError: no such file or recipe, not YAML, an unknown key or a value out of range.
     """
     raw = _start(path)
     for override in overrides:
@@ -32,6 +35,21 @@ def load(path: Path | str | RunConfig | None, overrides: Sequence[str] = ()) -> 
     except ValidationError as error:
         where = path if isinstance(path, Path | str) else "settings"
         raise ConfigError(f"{where}: {first_problem(error)}") from error
+
+
+def recipes() -> list[str]:
+    """Return the names of the recipes that ship: "default" is that of the bundle that ships."""
+    return sorted(path.stem for path in _RECIPES.glob("*.yaml") if "search" not in path.stem)
+
+
+def recipe_file(given: Path | str) -> Path:
+    """Return the file to read for a path, or for the name of a recipe that ships.
+
+    A file comes before a recipe of the same name.
+    """
+    path, shipped = Path(given), _RECIPES / f"{given}.yaml"
+    is_name = len(path.parts) == 1 and not path.is_file() and shipped.is_file()
+    return shipped if is_name else path
 
 
 def with_settings(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
@@ -62,7 +80,11 @@ def _start(given: Path | str | RunConfig | None) -> dict[str, Any]:
 
 def _read(path: Path | str) -> dict[str, Any]:
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        raw = yaml.safe_load(recipe_file(path).read_text(encoding="utf-8")) or {}
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"config '{path}' is neither a file nor a recipe that ships: {', '.join(recipes())}"
+        ) from error
     except OSError as error:
         raise ConfigError(f"config '{path}' cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from covid_cxr import config as configuration
-from covid_cxr.config import RunConfig, Strict, first_problem
+from covid_cxr.config import RunConfig, Strict, first_problem, recipe_file
 from covid_cxr.errors import ConfigError
 from covid_cxr.search.space import Space, Value
 
@@ -69,7 +69,7 @@ class SearchConfig(Strict):
 
 
 class _SearchFile(SearchConfig):
-    """The YAML file: the recipe is the name of a file beside it, and `settings` change it."""
+    """The YAML file: the recipe ships or is a file beside it, and `settings` change it."""
 
     recipe: str | None = None  # type: ignore[assignment]
     settings: dict[str, Value | dict[str, Value]] = Field(default_factory=dict)
@@ -81,7 +81,7 @@ def load(path: Path | str) -> SearchConfig:
     Raises:
         ConfigError: no such file, not YAML, an unknown key or a value out of range.
     """
-    path = Path(path)
+    path = recipe_file(path)
     try:
         raw = yaml.safe_load(path.read_text("utf-8"))
         file = _SearchFile.model_validate(raw)
@@ -91,7 +91,7 @@ def load(path: Path | str) -> SearchConfig:
         raise ConfigError(f"config '{path}' is not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         raise ConfigError(f"config '{path}': {first_problem(error)}") from error
-    recipe = configuration.load(path.parent / file.recipe if file.recipe else None)
+    recipe = configuration.load(path.parent / recipe_file(file.recipe) if file.recipe else None)
     recipe = configuration.with_settings(recipe, file.settings)
     own = file.model_dump(exclude={"recipe", "settings"})
     return SearchConfig.model_validate(own | {"recipe": recipe})

@@ -107,7 +107,7 @@ def _require_same_features(
     if not np.allclose(own, features[0, row], rtol=0.01, atol=0.01 * float(np.abs(own).max())):
         raise ConfigError(
             f"model '{name}' starts with random weights, of which training.method=linear-probe "
-            f"trains the last layer only; take configs/from-scratch.yaml -s model={name}, which "
+            f"trains the last layer only; take the recipe from-scratch -s model={name}, which "
             "trains them all"
         )
 

@@ -180,3 +180,16 @@ def test_a_closed_pipe_is_no_traceback() -> None:
         assert process.stdout and process.stderr
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_python_m_is_the_command() -> None:
+    run = [sys.executable, "-m", "covid_cxr", "--version"]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["covid-cxr", covid_cxr.__version__]
+
+
+def test_help_lists_the_recipes_that_ship(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = " ".join(help_of("train", capsys, monkeypatch).split())
+    assert "default, fine-tuned, from-scratch" in text

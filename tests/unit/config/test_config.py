@@ -10,21 +10,30 @@ from pydantic import BaseModel
 from covid_cxr import config
 from covid_cxr.errors import ConfigError
 
-CONFIGS = Path(__file__).resolve().parents[3] / "configs"
-# a search is no recipe; tests/unit/search reads those
-RECIPES = sorted(path for path in CONFIGS.glob("*.yaml") if not path.name.startswith("search-"))
 
-
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+@pytest.mark.parametrize("name", ["default", "fine-tuned", "from-scratch", "seed-protocol"])
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
-def test_every_committed_config_loads_for_both_tasks(path: Path, task: str) -> None:
-    loaded = config.load(path, [f"task={task}", "model=dcnn-resnet"])
-    assert loaded.name == path.stem
+def test_every_recipe_that_ships_loads_by_its_name_for_both_tasks(name: str, task: str) -> None:
+    loaded = config.load(name, [f"task={task}", "model=dcnn-resnet"])
+    assert loaded.name == name
+    assert name in config.recipes()
     assert loaded.task == task
 
 
+def test_a_file_comes_before_a_recipe_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("default").write_text("name: mine\n")
+    assert config.load("default").name == "mine"
+    assert config.load("fine-tuned").name == "fine-tuned"
+    expected = "'x/default' is neither a file nor a recipe that ships: default, fine-tuned"
+    with pytest.raises(ConfigError, match=expected):
+        config.load("x/default")
+
+
 def test_the_resolved_json_reads_back_to_the_same(tmp_path: Path) -> None:
-    loaded = config.load(CONFIGS / "default.yaml", ["training.max_epochs=3"])
+    loaded = config.load("default", ["training.max_epochs=3"])
     (tmp_path / "config.json").write_text(config.dump(loaded))
     assert config.load(tmp_path / "config.json") == loaded
     assert loaded.training.max_epochs == 3
@@ -47,7 +56,7 @@ def test_the_resolved_json_reads_back_to_the_same(tmp_path: Path) -> None:
 )
 def test_bad_settings_are_named(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        config.load(CONFIGS / "seed-protocol.yaml", [override])
+        config.load("seed-protocol", [override])
 
 
 HELD_OUT = "cohort.strategy=leave-one-source-out"
@@ -101,7 +110,7 @@ def test_a_strategy_with_what_it_needs(overrides: list[str], tmp_path: Path) -> 
 
 
 def test_a_file_that_is_no_config(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="neither a file nor a recipe"):
         config.load(tmp_path / "none.yaml")
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(ConfigError, match="holds a list"):

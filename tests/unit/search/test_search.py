@@ -323,6 +323,6 @@ def test_a_plain_installation_names_the_extra(
     for name in [name for name in sys.modules if name.startswith("covid_cxr.search")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "optuna", None)
-    arguments = ["search", "configs/search-original.yaml", "--cohort", str(tmp_path / "c.csv")]
+    arguments = ["search", "search-original", "--cohort", str(tmp_path / "c.csv")]
     assert command(arguments) == 2
     assert "pip install 'covid-cxr[search]'" in capfd.readouterr().err

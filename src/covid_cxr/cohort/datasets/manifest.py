@@ -37,7 +37,8 @@ def records(root: Path, options: DatasetConfig) -> list[Record]:
     path = root / NAME if root.is_dir() else root
     named = {field: options.columns.get(field, field) for field in _REQUIRED + _OPTIONAL}
     chosen = [named[field] for field in _REQUIRED] + list(options.columns.values())
-    table = read_table(path, chosen, named.values())
+    advice = "rename them, or name yours as columns: {path: YOURS} in a configuration"
+    table = read_table(path, chosen, named.values(), advice)
     patient_ids.check(path, table, named["patient_id"])
     rows = table.to_dict("records")
     rows = [{f: row.get(column, "").strip() for f, column in named.items()} for row in rows]

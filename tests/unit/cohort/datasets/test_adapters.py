@@ -176,6 +176,12 @@ def test_manifest_without_patient_names_the_line(tmp_path: Path):
         read("csv", tmp_path)
 
 
+def test_manifest_with_other_columns_says_what_to_do(tmp_path: Path):
+    (tmp_path / "manifest.csv").write_text("path,Patient,finding\na.png,1,SARS\n")
+    with pytest.raises(CohortError, match=r"lacks column patient_id; .*; rename them, or name"):
+        read("csv", tmp_path)
+
+
 def test_manifest_columns_must_exist_on_both_sides(tmp_path: Path):
     (tmp_path / "manifest.csv").write_text("path,patient_id,finding\na.png,1,SARS\n")
     with pytest.raises(CohortError, match="'columns' names colour"):

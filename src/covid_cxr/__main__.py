@@ -1,0 +1,5 @@
+"""`python -m covid_cxr` is `covid-cxr`."""
+
+from covid_cxr.cli import main
+
+main()
