@@ -51,7 +51,7 @@ def test_every_command_has_help_with_an_example(
         (["predict"], 2, "Missing argument"),
         (["predict", "x.png", "--out", "o", "--nope"], 2, "No such option: --nope"),
         (["predict", "x.png", "--out", "o", "--model", "none"], 2, "'none' is no bundle"),
-        (["run", "none.yaml"], 2, "config 'none.yaml' cannot be read"),
+        (["run", "none.yaml"], 2, "config 'none.yaml' is neither a file nor a recipe"),
         (["evaluate", "none"], 2, "'none' is no run folder"),
         (["cohort", "check", "none.csv"], 2, "none.csv"),
         (["cohort", "build", "--data", "none", "--out", "o"], 2, "'none' is no folder"),

@@ -96,7 +96,7 @@ def check_settings(raw: dict[str, Any], desk: Path) -> None:
         RunConfig.model_validate(raw)
         return
     search = desk / "search.yaml"
-    search.write_text(yaml.safe_dump(raw | {"recipe": str(ROOT / "configs" / raw["recipe"])}))
+    search.write_text(yaml.safe_dump(raw))
     checks.check(load(search))
 
 

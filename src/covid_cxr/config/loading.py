@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from covid_cxr.config.settings import RunConfig
 from covid_cxr.errors import ConfigError
@@ -34,7 +35,7 @@ def load(path: Path | str | RunConfig | None, overrides: Sequence[str] = ()) -> 
         return RunConfig.model_validate(raw)
     except ValidationError as error:
         where = path if isinstance(path, Path | str) else "settings"
-        raise ConfigError(f"{where}: {first_problem(error)}") from error
+        raise ConfigError(f"{where}: {first_problem(error, RunConfig)}") from error
 
 
 def recipes() -> list[str]:
@@ -64,7 +65,7 @@ def with_settings(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(first_problem(error)) from error
+        raise ConfigError(first_problem(error, RunConfig)) from error
 
 
 def dump(config: RunConfig) -> str:
@@ -118,14 +119,33 @@ def _assign(raw: dict[str, Any], key: str, value: Any, what: str) -> None:
     node[leaf] = value
 
 
-def first_problem(error: ValidationError) -> str:
-    """Return in one line what is wrong first, and how much more is."""
+def first_problem(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """Return in one line what is wrong first, and how much more is.
+
+    With the model that was validated, an unknown key is answered with the nearest known one.
+    """
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"])
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":
-        return f"unknown key '{where}'; remove or rename it{more}"
+        near = _nearest(where, model) if model else ""
+        hint = f"did you mean '{near}'?" if near else "remove or rename it"
+        return f"unknown key '{where}'; {hint}{more}"
     said = problem["msg"].removeprefix("Value error, ")  # pydantic's word for a rule of ours
     if isinstance(problem["input"], dict):  # a rule on several keys: its message names them
         return f"'{where}': {said}{more}" if where else f"{said}{more}"
     return f"'{where}' is {problem['input']!r}: {said}{more}"
+
+
+def _nearest(key: str, model: type[BaseModel]) -> str:
+    """Return the known key nearest to an unknown one, in the same group; "" where none is near."""
+    *groups, leaf = key.split(".")
+    for group in groups:
+        field = model.model_fields.get(group)
+        if field is None or not isinstance(field.annotation, type):
+            return ""
+        if not issubclass(field.annotation, BaseModel):
+            return ""
+        model = field.annotation
+    close = difflib.get_close_matches(leaf, model.model_fields, n=1)
+    return ".".join([*groups, *close]) if close else ""

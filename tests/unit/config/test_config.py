@@ -43,7 +43,8 @@ def test_the_resolved_json_reads_back_to_the_same(tmp_path: Path) -> None:
     ("override", "message"),
     [
         ("nonsense=1", "unknown key 'nonsense'"),
-        ("training.epochs=1", "unknown key 'training.epochs'"),
+        ("training.epochs=1", "unknown key 'training.epochs'; did you mean 'training.max_epochs'"),
+        ("modle=resnet18", "unknown key 'modle'; did you mean 'model'"),
         ("training.max_epochs=0", "'training.max_epochs' is 0"),
         ("model", "is not key=value"),
         ("name.x=1", "'name' is a value"),
