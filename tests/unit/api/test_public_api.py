@@ -297,7 +297,10 @@ def test_a_batch_with_something_that_is_no_image_is_not_begun(
         (lambda: covid_cxr.build_cohort(None, "o"), "no data root"),
         (lambda: covid_cxr.build_cohort(".", None), "out is None, expected the path"),
         (lambda: covid_cxr.train_run(3, "c", "o"), "config is 3, expected the path"),
-        (lambda: covid_cxr.train_run("c.yaml", "c", "o"), "config 'c.yaml' is neither a file nor a recipe"),
+        (
+            lambda: covid_cxr.train_run("c.yaml", "c", "o"),
+            "config 'c.yaml' is neither a file nor a recipe",
+        ),
         (lambda: covid_cxr.train_run(covid_cxr.RunConfig(), 3, "o", data="."), "cohort is 3"),
     ],
 )
