@@ -52,8 +52,9 @@ def test_it_ships_no_weights_and_says_so(
 ) -> None:
     radiograph = next((phantoms / "images").glob("*.png"))
     arguments = ["explain", str(radiograph), "--method", "gradcam", "--out", str(tmp_path)]
-    assert cli.run(arguments) == 0
-    assert "1 without a picture: no explanation" in capsys.readouterr().out
+    assert cli.run(arguments) == 2
+    assert "gradcam" in capsys.readouterr().err
+    assert not (tmp_path / "predictions.csv").exists()
 
 
 def test_every_figure1_image_gets_a_row_and_an_overlay(
